@@ -1,0 +1,1 @@
+"""An SQL database in pure Python on ZODB BTrees."""

@@ -1,0 +1,247 @@
+"""Frozen schema objects: what the database knows about its tables.
+
+In: definitions from the binder's DDL or from storage. Out: objects that every stage reads and none changes.
+Names keep the case they were written in; lookups fold case, as SQLite's do. Expressions (DEFAULT, CHECK, generated
+columns, partial and expression indexes) are kept as SQL text and bound again where they are compiled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Kind(Enum):
+    """What a value of a type is in Python; the declared name's family."""
+
+    ANY = "any"  # no declared type: every native value
+    INTEGER = "integer"  # int, 64-bit signed
+    REAL = "real"  # float
+    NUMERIC = "numeric"  # int or float, SQLite's NUMERIC affinity (expressions; NUMERIC without precision)
+    DECIMAL = "decimal"  # decimal.Decimal, rounded to its scale
+    TEXT = "text"  # str
+    BLOB = "blob"  # bytes
+    BOOLEAN = "boolean"  # bool
+    DATE = "date"  # datetime.date
+    TIME = "time"  # datetime.time, naive
+    TIMESTAMP = "timestamp"  # datetime.datetime, naive
+    TIMESTAMPTZ = "timestamp with time zone"  # datetime.datetime, aware, always in UTC
+    INTERVAL = "interval"  # datetime.timedelta
+    UUID = "uuid"  # uuid.UUID
+    JSON = "json"  # str: JSON text, checked at the write
+
+
+NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC, Kind.DECIMAL, Kind.BOOLEAN})
+TEXTS = frozenset({Kind.TEXT, Kind.JSON})
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A declared or inferred type: its kind, with precision (or length) and scale where declared."""
+
+    kind: Kind
+    precision: int | None = None
+    scale: int | None = None
+    declared: str = ""  # the words of the CREATE TABLE, for introspection; "" when inferred
+
+    def __str__(self) -> str:
+        return self.declared or self.kind.value
+
+
+ANY = Type(Kind.ANY)
+INTEGER = Type(Kind.INTEGER)
+REAL = Type(Kind.REAL)
+NUMERIC = Type(Kind.NUMERIC)
+DECIMAL = Type(Kind.DECIMAL)
+TEXT = Type(Kind.TEXT)
+BLOB = Type(Kind.BLOB)
+BOOLEAN = Type(Kind.BOOLEAN)
+DATE = Type(Kind.DATE)
+TIME = Type(Kind.TIME)
+TIMESTAMP = Type(Kind.TIMESTAMP)
+TIMESTAMPTZ = Type(Kind.TIMESTAMPTZ)
+INTERVAL = Type(Kind.INTERVAL)
+UUID = Type(Kind.UUID)
+JSON = Type(Kind.JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table. Its position is its place in ``Table.columns`` and in every row tuple."""
+
+    name: str
+    type: Type
+    not_null: bool = False
+    default: str | None = None  # SQL text of the expression
+    collation: str = "BINARY"
+    generated: str | None = None  # SQL text; the value is kept in the row either way
+    stored: bool = False  # GENERATED ... STORED, as against VIRTUAL: for introspection
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexColumn:
+    """One key part of an index: a column by position, or an expression."""
+
+    position: int | None
+    expression: str | None = None  # SQL text, when position is None
+    collation: str = "BINARY"
+    descending: bool = False  # kept for introspection; entries are stored ascending and read both ways
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A secondary access path. Unique ones also enforce UNIQUE and PRIMARY KEY constraints.
+
+    A unique index is an ``OOBTree`` key -> rowid, any other an ``OOTreeSet`` of (key, rowid): see ``storage.keys``.
+    """
+
+    id: int
+    name: str
+    columns: tuple[IndexColumn, ...]
+    unique: bool = False
+    where: str | None = None  # SQL text of a partial index's predicate
+    origin: str = "c"  # as in PRAGMA index_list: c CREATE INDEX, u UNIQUE constraint, pk PRIMARY KEY
+    nulls_distinct: bool = True
+    deferred: bool = False  # DEFERRABLE INITIALLY DEFERRED unique constraint: checked at commit
+    include: tuple[int, ...] = ()  # positions of INCLUDE columns
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """Child columns (by position) that refer to a key of the parent table (by name, which may not exist yet)."""
+
+    name: str
+    columns: tuple[int, ...]
+    parent: str
+    parent_columns: tuple[str, ...]  # () refers to the parent's primary key
+    on_delete: str = "NO ACTION"  # or RESTRICT, CASCADE, SET NULL, SET DEFAULT
+    on_update: str = "NO ACTION"
+    deferred: bool = False  # DEFERRABLE INITIALLY DEFERRED
+    deferrable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A CHECK constraint."""
+
+    name: str  # "" when the user gave none
+    expression: str  # SQL text
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table. ``id`` names its tree in storage and survives renames; ids are never used again."""
+
+    id: int
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[int, ...] = ()  # positions
+    rowid_column: int | None = None  # position of the INTEGER PRIMARY KEY, which is the rowid
+    autoincrement: bool = False
+    indexes: tuple[Index, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    checks: tuple[Check, ...] = ()
+    primary_key_name: str = ""
+    comment: str = ""
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """Folded column name -> position."""
+        return MappingProxyType({column.name.lower(): i for i, column in enumerate(self.columns)})
+
+    @cached_property
+    def digest(self) -> int:
+        """Hash of the whole definition; equal definitions have equal digests in every process."""
+        return _digest(self)
+
+
+@dataclass(frozen=True)
+class View:
+    """A named SELECT."""
+
+    name: str
+    columns: tuple[str, ...]  # () takes the names of the SELECT
+    sql: str
+
+    @cached_property
+    def digest(self) -> int:
+        """Hash of the whole definition."""
+        return _digest(self)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All tables and views of a database, keyed by folded name.
+
+    ``version`` is a hash of the content, so programs compiled for one schema serve every database, connection and
+    process that has an equal one, and a DDL statement that is rolled back brings the old programs back.
+    """
+
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
+
+    @cached_property
+    def version(self) -> int:
+        """Content hash over tables and views, whatever their order."""
+        total = 0
+        for item in (*self.tables.values(), *self.views.values()):
+            total ^= item.digest
+        return total
+
+    @cached_property
+    def indexes(self) -> Mapping[str, tuple[Table, Index]]:
+        """Folded index name -> its table and itself."""
+        return {index.name.lower(): (table, index) for table in self.tables.values() for index in table.indexes}
+
+    @cached_property
+    def children(self) -> Mapping[str, tuple[tuple[Table, ForeignKey], ...]]:
+        """Folded parent name -> the (child table, foreign key) pairs that refer to it."""
+        found: dict[str, list[tuple[Table, ForeignKey]]] = {}
+        for table in self.tables.values():
+            for key in table.foreign_keys:
+                found.setdefault(key.parent.lower(), []).append((table, key))
+        return {parent: tuple(keys) for parent, keys in found.items()}
+
+    def table(self, name: str) -> Table | None:
+        """The table of that name in any case, or None."""
+        return self.tables.get(name.lower())
+
+    def table_by_id(self, table_id: int) -> Table:
+        """The table with that id; it must exist."""
+        return self._by_id[table_id]
+
+    @cached_property
+    def _by_id(self) -> Mapping[int, Table]:
+        return {table.id: table for table in self.tables.values()}
+
+    def with_table(self, table: Table, *, instead_of: str | None = None) -> Schema:
+        """This schema with the table added, or put in the place of the one of the same (or the given) name."""
+        tables = dict(self.tables)
+        tables.pop((instead_of or table.name).lower(), None)
+        tables[table.name.lower()] = table
+        return replace(self, tables=tables)
+
+    def without_table(self, name: str) -> Schema:
+        """This schema without that table."""
+        return replace(self, tables={k: t for k, t in self.tables.items() if k != name.lower()})
+
+    def with_view(self, view: View) -> Schema:
+        """This schema with the view added."""
+        return replace(self, views={**self.views, view.name.lower(): view})
+
+    def without_view(self, name: str) -> Schema:
+        """This schema without that view."""
+        return replace(self, views={k: v for k, v in self.views.items() if k != name.lower()})
+
+
+def _digest(item: object) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(item).encode(), digest_size=16).digest(), "big")

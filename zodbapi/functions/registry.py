@@ -1,0 +1,144 @@
+"""The functions that SQL can call: what they are called, how they behave with NULL, and what they return.
+
+In: declarations from the modules of this package, and from ``create_function``. Out: ``Functions``, an immutable table
+that the binder looks names up in. Its ``version`` is part of the statement cache's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Protocol
+
+from zodbapi.catalog import ANY, Type
+
+ResultType = Type | Callable[[Sequence[Type]], Type]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A scalar function.
+
+    ``strict``: NULL for any argument gives NULL without a call. ``nullable``: may return NULL for arguments that are not.
+    ``deterministic``: equal arguments give equal results, so it may be used in indexes and moved out of loops.
+    ``safe``: never raises, so it may be evaluated before it is known to be needed.
+    ``with_txn``: is called with the transaction before the arguments (``changes()``, ``last_insert_rowid()``).
+    ``lazy`` names a function that codegen expands in place (coalesce, iif, nullif), so that arguments are
+    evaluated only when needed.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    min_args: int
+    max_args: int  # -1: any number
+    strict: bool = True
+    nullable: bool = True
+    deterministic: bool = True
+    safe: bool = False
+    with_txn: bool = False
+    lazy: bool = False
+    result: ResultType = ANY
+
+    def result_type(self, args: Sequence[Type]) -> Type:
+        """The static type of a call with arguments of these types."""
+        return self.result if isinstance(self.result, Type) else self.result(args)
+
+
+class Accumulator(Protocol):
+    """One group's state. ``value`` and ``inverse`` are only needed by functions used over moving frames."""
+
+    def step(self, *args: Any) -> None: ...
+
+    def finalize(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateFunction:
+    """An aggregate or window function.
+
+    ``kind`` is aggregate (usable over windows too) or window (row_number, lag, ...: ``call`` is described in window.py).
+    ``skip_nulls``: rows whose first argument is NULL are not passed to ``step``.
+    ``inline``: codegen knows how to compute it without an accumulator object (count, sum, total, avg, min, max, bare).
+    ``empty`` is what no rows give.
+    """
+
+    name: str
+    call: Callable[..., Any]  # () -> Accumulator
+    min_args: int
+    max_args: int  # -1: any number
+    kind: str = "aggregate"
+    skip_nulls: bool = True
+    inline: bool = False
+    nullable: bool = True
+    result: ResultType = ANY
+
+    def result_type(self, args: Sequence[Type]) -> Type:
+        """The static type of a call with arguments of these types."""
+        return self.result if isinstance(self.result, Type) else self.result(args)
+
+
+@dataclass(frozen=True, slots=True)
+class TableFunction:
+    """A table-valued function: ``call(txn, *args)`` gives an iterable of row tuples with these columns."""
+
+    name: str
+    call: Callable[..., Iterable[tuple[Any, ...]]]
+    min_args: int
+    max_args: int
+    columns: tuple[tuple[str, Type], ...]
+
+
+_versions = count()
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """An immutable set of functions and collations, by folded name. A name may have several arities."""
+
+    scalars: Mapping[str, tuple[Function, ...]] = field(default_factory=dict)
+    aggregates: Mapping[str, tuple[AggregateFunction, ...]] = field(default_factory=dict)
+    tables: Mapping[str, TableFunction] = field(default_factory=dict)
+    collations: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)  # name (upper) -> sort key of a text
+    version: int = field(default_factory=lambda: next(_versions))
+
+    def extended(
+        self,
+        *functions: Function | AggregateFunction | TableFunction,
+        collations: Mapping[str, Callable[[Any], Any]] | None = None,
+    ) -> Functions:
+        """A new set with these added; one of the same name and arity is replaced."""
+        scalars, aggregates, tables = dict(self.scalars), dict(self.aggregates), dict(self.tables)
+        for function in functions:
+            name = function.name.lower()
+            match function:
+                case Function():
+                    scalars[name] = (function, *_others(scalars.get(name, ()), function))
+                case AggregateFunction():
+                    aggregates[name] = (function, *_others(aggregates.get(name, ()), function))
+                case TableFunction():
+                    tables[name] = function
+        return Functions(scalars, aggregates, tables, {**self.collations, **(collations or {})})
+
+    def scalar(self, name: str, arity: int) -> Function | None:
+        """The scalar function of that name that takes that many arguments, or None."""
+        return _fitting(self.scalars.get(name.lower(), ()), arity)
+
+    def aggregate(self, name: str, arity: int) -> AggregateFunction | None:
+        """The aggregate or window function of that name that takes that many arguments, or None."""
+        return _fitting(self.aggregates.get(name.lower(), ()), arity)
+
+    def knows(self, name: str) -> bool:
+        """Whether any function has that name, whatever its arity."""
+        return name.lower() in self.scalars or name.lower() in self.aggregates or name.lower() in self.tables
+
+
+def _others(known: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
+    return tuple(f for f in known if (f.min_args, f.max_args) != (new.min_args, new.max_args))
+
+
+def _fitting(candidates: tuple[Any, ...], arity: int) -> Any:
+    for function in candidates:
+        if function.min_args <= arity and (function.max_args < 0 or arity <= function.max_args):
+            return function
+    return None

@@ -1,0 +1,518 @@
+"""Nodes of the one plan tree: relational nodes, statements, and what a table's writer needs.
+
+In: made by the binder. The optimizer replaces nodes of the same tree (``Scan`` by ``RowidSeek``, ``IndexSeek``,
+``IndexRange``; ``Join`` by ``HashJoin``). Out: read by codegen and EXPLAIN.
+
+A *source* is an integer, unique in the statement, for one occurrence of something that has rows. Nodes that make rows
+name their source; the row of source 3 is ``r3`` in generated code. Filter, Sort, Limit, Distinct and joins pass the
+sources of their inputs through; Project, Aggregate, Compound, Values and CTE nodes make a new one and hide those below.
+A table source's row is the stored row tuple, and ``Rowid(source)`` is its key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zodbapi.catalog import Check, ForeignKey, Index, Table, Type, View
+
+if TYPE_CHECKING:
+    from zodbapi.functions.registry import TableFunction
+    from zodbapi.plan.expr import AggregateCall, Expr, SortKey, WindowCall
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Root of all relational nodes."""
+
+
+# --- access to tables ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Node):
+    """Emits every row of a table, in rowid order (``descending`` reverses it)."""
+
+    source: int
+    table: Table
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowidSeek(Node):
+    """Emits the rows whose rowid is the value of one of ``rowids``: at most one a value, none for NULL or a non-integer.
+
+    With several values (IN), they are made distinct and visited in ascending order (``descending`` reverses it).
+    """
+
+    source: int
+    table: Table
+    rowids: tuple[Expr, ...]
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One end of a range: ``value`` belongs to it when ``inclusive``. A NULL value makes the range empty."""
+
+    value: Expr
+    inclusive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RowidRange(Node):
+    """Emits the rows between two rowids, in rowid order."""
+
+    source: int
+    table: Table
+    lower: Bound | None
+    upper: Bound | None
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSeek(Node):
+    """Emits the rows whose full unique key, or whole key prefix, equals ``keys``: one expression a leading index column.
+
+    ``alternatives`` has one tuple of keys for ``a = ?``, several for ``a IN (...)`` (made distinct, visited in key order).
+    A NULL key matches nothing unless ``null_safe`` has True at its place (IS). Rows come in index order within one key.
+    """
+
+    source: int
+    table: Table
+    index: Index
+    alternatives: tuple[tuple[Expr, ...], ...]
+    null_safe: tuple[bool, ...] = ()
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRange(Node):
+    """Emits rows in index order: those with ``prefix`` equal and the next column between the bounds.
+
+    Without prefix and bounds it is a whole index scan, used for its order. A lower bound of None starts at the first
+    entry, NULLs included; with any bound NULLs are left out.
+    """
+
+    source: int
+    table: Table
+    index: Index
+    prefix: tuple[Expr, ...] = ()
+    lower: Bound | None = None
+    upper: Bound | None = None
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Values(Node):
+    """Emits each row of expressions. ``rows=((),)`` is the one empty row of a SELECT without FROM."""
+
+    source: int
+    rows: tuple[tuple[Expr, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableFunctionScan(Node):
+    """Emits the rows of a table-valued function (json_each, generate_series, pragma_table_info, sqlite_master)."""
+
+    source: int
+    function: TableFunction
+    args: tuple[Expr, ...]
+
+
+# --- pipelines ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Filter(Node):
+    """Passes the rows for which ``predicate`` is true."""
+
+    input: Node
+    predicate: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Project(Node):
+    """Emits one row of ``columns`` for each input row."""
+
+    source: int
+    input: Node
+    columns: tuple[Expr, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Node):
+    """Nested loop: for each row of left, the rows of right for which ``on`` is true. Buffers nothing.
+
+    ``kind`` is inner (``on`` may be None: cross), left, full, semi (left rows with a match; right's sources are hidden) or
+    anti (left rows without). RIGHT joins are bound as left joins. The right input may use left's sources (index loop).
+    """
+
+    kind: str
+    left: Node
+    right: Node
+    on: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HashJoin(Node):
+    """Buffers right in a hash table by ``right_keys``, probes it with ``left_keys``; ``on`` is what remains to test.
+
+    Right must not use left's sources. NULL keys match nothing. ``null_aware`` (anti joins from NOT IN): a NULL on either side
+    makes the test unknown, so the left row is not emitted.
+    """
+
+    kind: str
+    left: Node
+    right: Node
+    left_keys: tuple[Expr, ...]
+    right_keys: tuple[Expr, ...]
+    on: Expr | None = None
+    null_aware: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate(Node):
+    """Emits one row a group: the ``keys``, then the results of ``calls``. Buffers the groups. Without keys, one row always."""
+
+    source: int
+    input: Node
+    keys: tuple[Expr, ...]
+    calls: tuple[AggregateCall, ...]
+    collations: tuple[str, ...] = ()  # one a key
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Node):
+    """Adds one row of results of ``calls`` (under ``source``) to each input row; input sources pass through. Buffers all."""
+
+    source: int
+    input: Node
+    calls: tuple[WindowCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct(Node):
+    """Passes the first of the rows that are equal in the first ``columns`` columns of its input, which is a single-source node.
+
+    ``on`` instead names the expressions that must be equal (DISTINCT ON). NULLs are equal here.
+    """
+
+    input: Node
+    columns: int
+    on: tuple[Expr, ...] = ()
+    collations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sort(Node):
+    """Passes its input in the order of ``keys``; stable. Buffers all. With ``limit`` (an upper bound) it is a top-N."""
+
+    input: Node
+    keys: tuple[SortKey, ...]
+    limit: Expr | None = None  # rows that anyone above will ask for; set by the optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class Limit(Node):
+    """Skips ``offset`` rows and passes ``limit`` rows; negative limit: all, NULL or a non-integer: an error."""
+
+    input: Node
+    limit: Expr | None
+    offset: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compound(Node):
+    """UNION, INTERSECT, EXCEPT (``op``); ``all`` keeps duplicates (UNION ALL). Both inputs are single-source nodes."""
+
+    source: int
+    op: str  # union, intersect, except
+    all: bool
+    left: Node
+    right: Node
+    collations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Materialize(Node):
+    """Emits the rows of ``input`` under ``source``. Occurrences with the same ``cte`` number are computed once a statement."""
+
+    source: int
+    cte: int
+    input: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Recursive(Node):
+    """WITH RECURSIVE: emits ``initial``, then ``step`` once for each row taken from the queue, until it is empty.
+
+    ``step`` reads that row as ``WorkingRow`` with the same ``cte``. ``all`` False drops rows seen before. ``limit`` and
+    ``offset`` are those written inside the CTE; ``order`` makes the queue a priority queue (keys use ``source``).
+    """
+
+    source: int
+    cte: int
+    initial: Node
+    step: Node
+    all: bool
+    order: tuple[SortKey, ...] = ()
+    limit: Expr | None = None
+    offset: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingRow(Node):
+    """Emits the one row that ``Recursive`` of the same ``cte`` is working on."""
+
+    source: int
+    cte: int
+
+
+# --- statements that write ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictClause:
+    """ON CONFLICT: what to do when a unique key exists.
+
+    ``indexes`` None: any unique key; else ids of the unique indexes meant, with 0 for the rowid. ``action`` is ignore, replace,
+    update, or abort. For update: ``assignments`` and ``where`` see the existing row as source ``existing`` and the row that
+    was to be inserted as ``excluded``.
+    """
+
+    action: str
+    indexes: tuple[int, ...] | None = None
+    existing: int = -1
+    excluded: int = -1
+    assignments: tuple[tuple[int, Expr], ...] = ()
+    where: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Insert(Node):
+    """Inserts a row a row of ``input``. ``values`` gives every column of the table (defaults filled in; None for a generated
+    column), ``rowid`` the rowid if the user gave one for a table without INTEGER PRIMARY KEY.
+
+    ``returning`` sees the stored row as ``source``. ``clauses`` are tried in order; without any, a conflict aborts.
+    """
+
+    source: int
+    table: Table
+    input: Node
+    values: tuple[Expr | None, ...]
+    rowid: Expr | None = None
+    clauses: tuple[ConflictClause, ...] = ()
+    returning: tuple[Expr, ...] | None = None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Update(Node):
+    """Updates the rows of ``source`` that ``input`` emits (collected before the first write, once each).
+
+    ``action`` is abort, ignore or replace. ``returning`` sees the new row as ``source``.
+    """
+
+    source: int
+    table: Table
+    input: Node
+    assignments: tuple[tuple[int, Expr], ...]
+    action: str = "abort"
+    returning: tuple[Expr, ...] | None = None
+    names: tuple[str, ...] = ()
+    rowid: Expr | None = None  # UPDATE t SET rowid = ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Node):
+    """Deletes the rows of ``source`` that ``input`` emits (collected before the first write). ``returning`` sees the old row."""
+
+    source: int
+    table: Table
+    input: Node
+    returning: tuple[Expr, ...] | None = None
+    names: tuple[str, ...] = ()
+
+
+# --- what compiling a table's writer needs ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BoundIndex:
+    """An index with its key parts and predicate bound over source 0, the row."""
+
+    index: Index
+    keys: tuple[Expr, ...]
+    where: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundForeignKey:
+    """A foreign key resolved: parent table, and the unique index (None: its rowid) that the key refers to.
+
+    ``child_index`` is an index of the child whose leading columns are the key's, for finding the children of a parent.
+    ``parent`` None: the parent table does not exist. ``mismatch`` True: it has no such unique key.
+    """
+
+    key: ForeignKey
+    child: Table
+    parent: Table | None
+    parent_positions: tuple[int, ...]
+    parent_index: Index | None
+    child_index: Index | None
+    mismatch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableWriter:
+    """Everything that writing one row of ``table`` evaluates, bound over source 0, the row being written."""
+
+    table: Table
+    defaults: tuple[Expr, ...]  # one a column; Const(None) without DEFAULT. SET DEFAULT uses them
+    generated: tuple[tuple[int, Expr], ...]  # in an order in which each uses only columns before it
+    checks: tuple[tuple[Check, Expr], ...]
+    indexes: tuple[BoundIndex, ...]
+    parents: tuple[BoundForeignKey, ...]  # foreign keys of this table
+    children: tuple[BoundForeignKey, ...]  # foreign keys that refer to this table
+
+
+# --- statements about the schema, transactions and the connection; run by commands.py -------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Root of the statements that are not queries: commands.py runs them, nothing is generated."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTable(Command):
+    """``table.id`` and index ids are 0 here: commands.py allots them. ``query`` is CREATE TABLE AS SELECT's."""
+
+    table: Table
+    if_not_exists: bool
+    query: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndex(Command):
+    table: str
+    index: Index
+    if_not_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreateView(Command):
+    view: View
+    if_not_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drop(Command):
+    """``what`` is table, index or view."""
+
+    what: str
+    name: str
+    if_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlterTable(Command):
+    """``steps`` are applied in order, all or none; comma-separated actions of one ALTER TABLE."""
+
+    table: str
+    steps: tuple[AlterStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlterStep:
+    """One action. Which fields matter is said by ``action``:
+
+    rename_table(name), rename_column(column, name), add_column(definition: Table of one column, with its constraints),
+    drop_column(column), set_type(column, type, using), set_default(column, default), drop_default(column),
+    set_not_null(column), drop_not_null(column), set_collation(column, name),
+    add_constraint(definition: Table of no column but positions into the real one), drop_constraint(name).
+    """
+
+    action: str
+    column: str = ""
+    name: str = ""
+    type: Type | None = None
+    default: str | None = None  # SQL text
+    using: str | None = None  # SQL text
+    definition: Table | None = None
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comment(Command):
+    """COMMENT ON TABLE / COLUMN / INDEX ... IS text."""
+
+    what: str
+    table: str
+    column: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionControl(Command):
+    """``action`` is begin (``mode`` deferred, immediate or exclusive), commit, rollback, savepoint, release, rollback_to."""
+
+    action: str
+    name: str = ""
+    mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pragma(Command):
+    """``PRAGMA name``, ``PRAGMA name = value`` or ``PRAGMA name(value)``."""
+
+    name: str
+    value: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explain(Command):
+    """``EXPLAIN`` (the generated Python) or ``EXPLAIN QUERY PLAN`` (the plan) of a statement."""
+
+    statement: Node
+    query_plan: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance(Command):
+    """VACUUM (pack), ANALYZE, REINDEX."""
+
+    action: str
+    name: str = ""
+
+
+def output_names(node: Node) -> tuple[str, ...]:
+    """The column names that a query, or a statement with RETURNING, shows to the user; () for one without rows."""
+    match node:
+        case Project() | Insert() | Update() | Delete():
+            return node.names
+        case Filter() | Distinct() | Sort() | Limit() | Materialize():
+            return output_names(node.input)
+        case Compound():
+            return output_names(node.left)
+        case Recursive():
+            return output_names(node.initial)
+        case Values(rows=rows):
+            return tuple(f"column{i + 1}" for i in range(len(rows[0])))
+        case _:
+            raise AssertionError(f"{type(node).__name__} is no root of a query")
+
+
+def output_source(node: Node) -> int:
+    """The source under which a single-source node (the root of any query) emits its rows."""
+    match node:
+        case Filter() | Distinct() | Sort() | Limit():
+            return output_source(node.input)
+        case Project() | Aggregate() | Compound() | Values() | Materialize() | Recursive() | WorkingRow():
+            return node.source
+        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | TableFunctionScan():
+            return node.source
+        case _:
+            raise AssertionError(f"{type(node).__name__} has no single source")
