@@ -28,9 +28,11 @@ def like_matcher(pattern: str, escape: str | None = None, *, fold: str = "ascii"
     ``fold`` is ``ascii`` (SQLite's: A-Z equal a-z), ``none`` (case counts) or ``unicode`` (all letters fold).
     """
     change = _FOLDS[fold]
-    segments = _segments(pattern if change is None else change(pattern), escape if change is None else _fold1(escape, change))
+    segments = _segments(pattern, escape)
     if segments is None:
         return lambda text: False
+    if change is not None:
+        segments = [[piece if piece is None else change(piece) for piece in segment] for segment in segments]
     if len(segments) <= 3 and all(len(segment) <= 1 and None not in segment for segment in segments):
         literals = [segment[0] or "" if segment else "" for segment in segments]
         if len(literals) < 3:
@@ -38,10 +40,6 @@ def like_matcher(pattern: str, escape: str | None = None, *, fold: str = "ascii"
         if not literals[0] and not literals[2]:
             return _containing(literals[1], change)
     return _regular(segments, change, fold)
-
-
-def _fold1(escape: str | None, change: Fold) -> str | None:
-    return None if escape is None else change(escape)
 
 
 def _segments(pattern: str, escape: str | None) -> list[list[str | None]] | None:
