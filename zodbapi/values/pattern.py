@@ -166,8 +166,8 @@ def _glob_set(pattern: str, position: int) -> tuple[str, int] | None:
         low = pattern[position]
         if pattern[position + 1 : position + 2] == "-" and pattern[position + 2 : position + 3] not in ("]", ""):
             high = pattern[position + 2]
-            if low <= high:
-                items.append(f"{re.escape(low)}-{re.escape(high)}")
+            # An empty range still matches its first character, as in SQLite.
+            items.append(f"{re.escape(low)}-{re.escape(high)}" if low <= high else re.escape(low))
             position += 3
         else:
             items.append(re.escape(low))
