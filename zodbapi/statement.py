@@ -217,7 +217,7 @@ class Compiler:
 
     def generate(self, plan: Node, schema: Schema) -> Program:
         """The program of an optimised plan."""
-        return codegen.generate(plan, partial(writer, schema, self.functions))
+        return codegen.generate(plan, partial(writer, schema, self.functions), self.functions.collations)
 
     def query(self, sql: str, schema: Schema) -> Program:
         """The program of a query without parameters, given as text."""
@@ -244,6 +244,6 @@ def writer(schema: Schema, functions: Functions, table_id: int) -> WriterProgram
     found = _WRITERS.recall(key)
     if found is None:
         bound = bind_writer(schema, schema.table_by_id(table_id), functions)
-        found = codegen.generate_writer(bound, partial(writer, schema, functions))
+        found = codegen.generate_writer(bound, partial(writer, schema, functions), functions.collations)
         _WRITERS.add(key, found)
     return found

@@ -89,7 +89,7 @@ def _rowid_range(unit: Unit, node: RowidRange, consume: Consume) -> None:
     arguments = f"{bounds[0]}, {bounds[1]}"
     if len(tests) == 2:
         tests.append(f"{bounds[0]} <= {bounds[1]}")
-    with unit.body.block(f"if {' and '.join(tests) or 'True'}"):
+    with unit.body.test(" and ".join(tests)):
         _loop_items(unit, node, arguments, consume)
 
 
@@ -253,7 +253,7 @@ def _index_seek(unit: Unit, node: IndexSeek, consume: Consume) -> None:
             consume()
     elif len(node.alternatives) == 1:
         test, codes = _parts(unit, node, node.alternatives[0])
-        with unit.body.block(f"if {test or 'True'}"):
+        with unit.body.test(test):
             _loop_prefix(unit, node, tuple_code(codes), consume)
     else:
         _seek_each(unit, node, consume)
@@ -344,12 +344,12 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
     arguments = ", ".join(tuple_code(end) if end else "None" for end in ends)
     if ":=" in arguments or ":=" in "".join(tests):
         low, high = unit.fresh("k"), unit.fresh("k")
-        with unit.body.block(f"if {' and '.join(tests) or 'True'}"):
+        with unit.body.test(" and ".join(tests)):
             unit.body.line(f"{low} = {tuple_code(ends[0]) if ends[0] else 'None'}")
             unit.body.line(f"{high} = {tuple_code(ends[1])}")
             _loop_entries(unit, node, f"{low}, {high}", consume)
         return
-    with unit.body.block(f"if {' and '.join(tests) or 'True'}"):
+    with unit.body.test(" and ".join(tests)):
         _loop_entries(unit, node, arguments, consume)
 
 
@@ -378,5 +378,5 @@ def _raw_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
     arguments = ", ".join(codes)
     if any(excluded):
         arguments += f", {excluded[0]}, {excluded[1]}"
-    with unit.body.block(f"if {' and '.join(tests) or 'True'}"):
+    with unit.body.test(" and ".join(tests)):
         _loop_entries(unit, node, arguments, consume)

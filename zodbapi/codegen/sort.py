@@ -42,7 +42,7 @@ def key_code(unit: Unit, key: SortKey) -> str:
 
 def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool) -> None:
     """Writes the sort of the node's input."""
-    rows = unit.fresh("rows_")
+    rows = unit.fresh("buffer")
     unit.body.line(f"{rows} = []")
     buffer = RowBuffer(unit, node.input, whole=whole)
     runs = [(descending, len(list(run))) for descending, run in groupby(k.descending for k in node.keys)]

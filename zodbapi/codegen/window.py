@@ -77,7 +77,7 @@ def _partitions(rows: list[tuple[Any, ...]], number: int, directions: Directions
 
 def produce(unit: Unit, node: Window, consume: Callable[[], None]) -> None:
     """Writes the buffering of the input and the loop over its rows with their results."""
-    rows = unit.fresh("rows_")
+    rows = unit.fresh("buffer")
     unit.body.line(f"{rows} = []")
     buffer = RowBuffer(unit, node.input)
 

@@ -80,6 +80,15 @@ class Writer:
         return "".join(f"{_INDENT * depth}{text}\n" for depth, text in self.lines)
 
     @contextmanager
+    def test(self, condition: str) -> Iterator[None]:
+        """Writes ``if condition:`` around what the body of the ``with`` writes; nothing for "", which always holds."""
+        if not condition:
+            yield
+            return
+        with self.block(f"if {condition}"):
+            yield
+
+    @contextmanager
     def block(self, header: str) -> Iterator[None]:
         """Writes ``header:`` and indents what the body of the ``with`` writes."""
         self.line(header + ":")
