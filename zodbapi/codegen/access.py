@@ -78,7 +78,8 @@ def _rowid_range(unit: Unit, node: RowidRange, consume: Consume) -> None:
         if bound is None:
             bounds.append("None")
             continue
-        code = f"{unit.call(runtime.rowid_bound)}({unit.expr.value(bound.value)}, lower={lower}, inclusive={bound.inclusive})"
+        value = unit.expr.value(bound.value)
+        code = f"{unit.call(runtime.rowid_bound)}({value}, lower={lower}, inclusive={bound.inclusive})"
         if unit.expr.independent(bound.value):
             name = unit.hoist(code)
         else:
@@ -136,7 +137,7 @@ def _rowid_code(unit: Unit, expr: Expr) -> str:
     code = unit.expr.value(expr)
     if unit.expr.independent(expr):
         return unit.hoist(f"{unit.call(runtime.rowid_of)}({code})")
-    if expr.type.kind is Kind.INTEGER:  # type: ignore[attr-defined]
+    if expr.type.kind is Kind.INTEGER:
         return code
     return f"{unit.call(runtime.rowid_of)}({code})"
 
@@ -225,7 +226,7 @@ def _without_affinity_to(expr: Expr, type_: Type) -> Expr:
 
 
 def _needs_guard(expr: Expr, type_: Type) -> bool:
-    return isinstance(expr, Affine) or comparison_class(expr.type) != comparison_class(type_)  # type: ignore[attr-defined]
+    return isinstance(expr, Affine) or comparison_class(expr.type) != comparison_class(type_)
 
 
 def _parts(unit: Unit, node: IndexSeek | IndexRange, exprs: tuple[Expr, ...]) -> tuple[str, list[str]]:

@@ -62,7 +62,7 @@ def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
     arguments = ", ".join(writer.value(arg) for arg in (pattern, *escape))
     matcher = writer.unit.hoist(f"{writer.unit.call(factory)}({arguments})")
     code = writer.value(text)
-    if text.type.kind not in TEXTS:  # type: ignore[attr-defined]
+    if text.type.kind not in TEXTS:
         from zodbapi.values import to_text
 
         code = f"{writer.unit.call(to_text)}({code})"

@@ -30,7 +30,7 @@ def key_code(unit: Unit, key: SortKey) -> str:
     """Code of a value that Python sorts as the key demands, NULL included, up to the direction."""
     writer = unit.expr
     code = writer.folded(writer.value(key.expr), key.collation)
-    typed = comparison_class(key.expr.type) is not None  # type: ignore[attr-defined]
+    typed = comparison_class(key.expr.type) is not None
     if not writer.nullable(key.expr):
         return code if typed else f"{unit.call(values.sort_key)}({code})"
     first, again = writer.hold(code)

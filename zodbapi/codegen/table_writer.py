@@ -39,7 +39,7 @@ class WriterProgram:
     insert: Callable[[Any, int, tuple[Any, ...]], None]
     update: Callable[[Any, int, tuple[Any, ...], int, tuple[Any, ...]], None]  # rowid, row -> new rowid, new row
     delete: Callable[[Any, int, tuple[Any, ...]], None]
-    conflicts: Callable[[Any, int, tuple[Any, ...]], list[tuple[int, int]]]  # (index id or 0, rowid) that stand in the way
+    conflicts: Callable[[Any, int, tuple[Any, ...]], list[tuple[int, int]]]  # (index id or 0, rowid) in the way
     entries: Mapping[int, Callable[[int, tuple[Any, ...]], Any]]  # index id -> (rowid, row) -> its key, or NO_ENTRY
     defaults: Callable[[], tuple[Any, ...]]  # the value of DEFAULT of each column
     checks: tuple[Callable[[Any, Any], None], ...]  # one a foreign key: (txn, key value)
@@ -138,7 +138,11 @@ class _TableWriter:
         return WriterProgram(
             source,
             self.unit.namespace,
-            *(scope[name] for name in ("make_row", "insert", "update", "delete", "conflicts")),
+            scope["make_row"],
+            scope["insert"],
+            scope["update"],
+            scope["delete"],
+            scope["conflicts"],
             {b.index.id: scope[f"entry{b.index.id}"] for b in self.bound.indexes},
             scope["defaults"],
             tuple(scope[f"check{n}"] for n in range(len(self.bound.parents))),
@@ -399,7 +403,8 @@ class _TableWriter:
         assert parent is not None
         if foreign.parent_index is None:
             kind = parent.columns[parent.rowid_column].type.kind if parent.rowid_column is not None else Kind.INTEGER
-            return f"not {self.unit.call(_has_rowid)}(txn.rows({parent.id}), {self.unit.call(values.affine(kind))}(key))"
+            key = f"{self.unit.call(values.affine(kind))}(key)"
+            return f"not {self.unit.call(_has_rowid)}(txn.rows({parent.id}), {key})"
         codes = []
         single = len(foreign.key.columns) == 1
         order = {position: place for place, position in enumerate(foreign.parent_positions)}
@@ -514,10 +519,7 @@ def seek_children(
         prefix = tuple(encoded(key if place is None else key[place], *rest) for place, *rest in parts)
         tree, rows = txn.index(index.id), txn.rows(table.id)
         low, high = (prefix[0], prefix[0]) if raw else (prefix, (*prefix, values.ABOVE))
-        if index.unique:
-            rowids = tree.values(low, high)
-        else:
-            rowids = (entry[-1] for entry in tree.keys(low, high))
+        rowids = tree.values(low, high) if index.unique else (entry[-1] for entry in tree.keys(low, high))
         found = []
         for rowid in rowids:
             found.append((rowid, rows[rowid]))
