@@ -106,7 +106,7 @@ def row_width(node: Node) -> int:
             return len(function.columns)
         case nodes.Compound(left=child) | nodes.Materialize(input=child) | nodes.Recursive(initial=child):
             return row_width(child)
-        case nodes.Filter(input=child) | nodes.Sort(input=child) | nodes.Limit(input=child) | nodes.Distinct(input=child):
+        case Filter(input=child) | Sort(input=child) | Limit(input=child) | Distinct(input=child):
             return row_width(child)
         case nodes.WorkingRow():
             return 0
