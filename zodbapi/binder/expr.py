@@ -40,11 +40,9 @@ from zodbapi.plan.expr import (
     Case,
     Cast,
     Collate,
-    Compare,
     Const,
     Exists,
     Expr,
-    InQuery,
     IsNull,
     Param,
     ScalarQuery,
@@ -52,7 +50,7 @@ from zodbapi.plan.expr import (
 )
 from zodbapi.plan.nodes import Node, output_source
 
-__all__ = ["affinity_of", "bind_expr", "bind_predicate", "bind_row", "bind_subquery", "coerce_comparison"]
+__all__ = ["affinity_of", "bind_expr", "bind_predicate", "bind_projection", "bind_row", "bind_subquery", "coerce_comparison"]
 
 Rule = Callable[[Any, Scope], Expr]
 
@@ -89,6 +87,14 @@ def bind_subquery(tree: exp.Expression, scope: Scope) -> Node:
     from zodbapi.binder.select import bind_query
 
     return bind_query(tree, scope.binding, scope, scope.ctes)
+
+
+def bind_projection(trees: Sequence[exp.Expression], scope: Scope) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
+    """Expressions and result column names of a RETURNING, with stars expanded."""
+    from zodbapi.binder.projection import bind_items, expand_items
+
+    items = bind_items(expand_items(trees, scope), scope)
+    return tuple(item.expr for item in items if item.expr is not None), tuple(item.name for item in items)
 
 
 # --- leaves -------------------------------------------------------------------------------------------------------
@@ -381,5 +387,3 @@ _RULES: dict[type, Rule] = {
     exp.CurrentTime: lambda tree, scope: bind_named("current_time", (), scope),
     exp.CurrentTimestamp: lambda tree, scope: bind_named("current_timestamp", (), scope),
 }
-
-__all__ += ["Compare", "InQuery", "plus"]

@@ -27,12 +27,6 @@ class Item:
     alias: bool = False
 
 
-def bind_projection(trees: Sequence[exp.Expression], scope: Scope) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
-    """Expressions and result column names of a RETURNING, with stars expanded."""
-    items = bind_items(expand_items(trees, scope), scope)
-    return tuple(item.expr for item in items if item.expr is not None), tuple(item.name for item in items)
-
-
 def expand_items(trees: Sequence[exp.Expression], scope: Scope) -> list[Item]:
     """The items of a select list, with a bound one for each column that a star stands for."""
     if not trees:
