@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.definitions import FUNCTIONS, alterations, bind, define, table
+from tests.definitions import FUNCTIONS, allot, alterations, bind, define, table
 from zodbapi.binder.schema_sql import index_sql, schema_statements, table_sql
 from zodbapi.binder.types import declared_type
 from zodbapi.binder.writer import bind_writer
@@ -248,7 +248,7 @@ def alter(sql: str, schema: Schema | None = None) -> tuple[Schema, list[object]]
     assert isinstance(command, AlterTable)
     steps = alterations(schema, command)
     work = [(s.violations, s.rows, s.drop, s.build) for s in steps]
-    return steps[-1].schema, [w for w in work if any(w)]
+    return allot(steps[-1].schema), [w for w in work if any(w)]
 
 
 def test_rename_table() -> None:
@@ -294,7 +294,7 @@ def test_drop_column() -> None:
     book = schema.tables["book"]
     assert [c.name for c in book.columns] == ["id", "author", "pages", "half"]
     assert (book.indexes, book.foreign_keys[0].columns) == ((), (1,))
-    assert work == [((), 'SELECT rowid, "id", "author", "pages", NULL FROM "book"', (5,), ())]
+    assert work == [((), 'SELECT rowid, "id", "author", "pages", NULL FROM "book"', (4,), ())]
     schema, _ = alter("ALTER TABLE book DROP half, DROP pages")
     assert schema.tables["book"].checks == ()
 
@@ -411,9 +411,11 @@ def test_rename_index_and_constraint() -> None:
         "CREATE TABLE t (a integer PRIMARY KEY AUTOINCREMENT, b AS (a || ')') STORED, c DEFAULT (1 + 2))",
         "CREATE TABLE t (a, b, CONSTRAINT u UNIQUE (a COLLATE nocase DESC) DEFERRABLE INITIALLY DEFERRED)",
         "CREATE TABLE t (a, b, FOREIGN KEY (a, b) REFERENCES p (x, y) ON DELETE SET NULL ON UPDATE CASCADE DEFERRABLE)",
-        "CREATE TABLE t (a text, b); CREATE UNIQUE INDEX i ON t ((lower(a)) DESC, b COLLATE RTRIM) INCLUDE (a)"
-        " NULLS NOT DISTINCT WHERE a > 'x'; COMMENT ON COLUMN t.a IS 'it''s'; COMMENT ON TABLE t IS 't';"
-        " COMMENT ON INDEX i IS 'i'",
+        (
+            "CREATE TABLE t (a text, b); CREATE UNIQUE INDEX i ON t ((lower(a)) DESC, b COLLATE RTRIM) INCLUDE (a)"
+            " NULLS NOT DISTINCT WHERE a > 'x'; COMMENT ON COLUMN t.a IS 'it''s'; COMMENT ON TABLE t IS 't';"
+            " COMMENT ON INDEX i IS 'i'"
+        ),
     ],
 )
 def test_sql_round_trips(sql: str) -> None:

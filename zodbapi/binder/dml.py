@@ -100,7 +100,7 @@ def _bind_source(
             raise OperationalError("all VALUES must have the same number of terms")
         _check_count(table, len(positions), len(rows[0]), explicit)
         return _bind_values(rows, table, positions, outer)
-    node = bind_query(query, outer.binding, outer)
+    node = bind_query(query, outer.binding, outer, outer.ctes)
     fields = query_fields(node, outer.binding)
     _check_count(table, len(positions), len(fields), explicit)
     source = output_source(node)
