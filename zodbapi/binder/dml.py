@@ -100,7 +100,7 @@ def _bind_source(
             raise OperationalError("all VALUES must have the same number of terms")
         _check_count(table, len(positions), len(rows[0]), explicit)
         return _bind_values(rows, table, positions, outer)
-    node = bind_query(query, outer.binding, outer)
+    node = bind_query(query, outer.binding, outer, outer.ctes)
     fields = query_fields(node, outer.binding)
     _check_count(table, len(positions), len(fields), explicit)
     source = output_source(node)
@@ -182,7 +182,7 @@ def bind_delete(tree: exp.Expression, binding: Binding) -> Node:
 
 
 def _target_scan(tree: exp.Expression, outer: Scope, table: Table) -> tuple[Scope, Node]:
-    scope = Scope(outer.binding, outer)
+    scope = outer.inner()
     relation = scope.add_table(table, tree.this.alias, outer.binding.new_source())
     return scope, Scan(relation.source, table)
 
@@ -229,6 +229,6 @@ def _bind_returning(
     returning = tree.args.get("returning")
     if returning is None:
         return None, ()
-    scope = Scope(outer.binding, outer)
+    scope = outer.inner()
     scope.add_table(table, alias, source)
     return bind_projection(returning.expressions, scope)
