@@ -44,7 +44,7 @@ class Stages(Protocol):
 
     def describe(self, sql: str, schema: Schema) -> Columns: ...
 
-    def optimize(self, node: Node) -> Node: ...
+    def optimize(self, node: Node, schema: Schema) -> Node: ...
 
     def generate(self, plan: Node, schema: Schema) -> Program: ...
 
@@ -135,7 +135,7 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
 
 
 def _explain(command: Explain, stages: Stages, txn: Transaction) -> Rows:
-    plan = stages.optimize(command.statement)
+    plan = stages.optimize(command.statement, txn.schema)
     if not command.query_plan:
         source = stages.generate(plan, txn.schema).source
         return list(enumerate(source.splitlines(), 1))
