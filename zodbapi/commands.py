@@ -141,7 +141,7 @@ def _explain(command: Explain, stages: Stages, txn: Transaction) -> Rows:
         return list(enumerate(source.splitlines(), 1))
     rows: Rows = []
     parents = [0]  # the id of the last line at each depth
-    for number, line in enumerate(explain(plan).splitlines(), 1):
+    for number, line in enumerate(explain(plan), 1):
         text = line.lstrip()
         depth = (len(line) - len(text)) // 2
         del parents[depth + 1 :]

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from zodbapi.binder.rename import quote
 from zodbapi.binder.schema_sql import index_sql, table_sql, view_sql
 from zodbapi.catalog import INTEGER, TEXT, Column, ForeignKey, Index, Table, Type
+from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.plan.nodes import Pragma
-from zodbapi.schema_commands import index_entries
+from zodbapi.storage.check import verify
+from zodbapi.storage.transaction import MISSING
 
 if TYPE_CHECKING:
     from zodbapi.commands import Columns, Stages
@@ -180,30 +182,23 @@ def _integrity_check(txn: Transaction, stages: Stages, name: Any) -> Answer:
 
 
 def find_problems(txn: Transaction, stages: Stages) -> Iterator[str]:
-    """Sentences about rows that break a constraint, and about indexes that disagree with their rows."""
+    """Sentences about damaged trees, rows that break a constraint, and indexes that disagree with their rows."""
+    yield from verify(txn, {i.id: _key_of(stages, txn, table, i) for table, i in txn.schema.indexes.values()})
     for table in txn.schema.tables.values():
-        required = [(i, column.name) for i, column in enumerate(table.columns) if column.not_null]
-        for rowid, row in txn.rows(table.id).items():
-            if len(row) != len(table.columns):
-                yield f"row {rowid} of {table.name} has {len(row)} columns instead of {len(table.columns)}"
-                continue
-            yield from (f"NULL value in {table.name}.{column}" for i, column in required if row[i] is None)
         for check in table.checks:
             query = f"SELECT 1 FROM {quote(table.name)} WHERE NOT ({check.expression}) LIMIT 1"
             if stages.query(query, txn.schema).run(txn, ()):
                 yield f"CHECK constraint failed in {table.name}"
-        for index in table.indexes:
-            yield from _index_problems(txn, stages, table, index)
 
 
-def _index_problems(txn: Transaction, stages: Stages, table: Table, index: Index) -> Iterator[str]:
-    tree = txn.index(index.id)
-    stored = set(tree.items() if index.unique else tree.keys())
-    expected = set(index_entries(stages, txn, table, index))
-    for _, rowid in expected - stored:
-        yield f"row {rowid} missing from index {index.name}"
-    for _, rowid in stored - expected:
-        yield f"index {index.name} has an entry of row {rowid} that should not be there"
+def _key_of(stages: Stages, txn: Transaction, table: Table, index: Index) -> Callable[[int, tuple[Any, ...]], Any]:
+    entry = stages.writer(txn.schema, table.id).entries[index.id]
+
+    def key_of(rowid: int, row: tuple[Any, ...]) -> Any:
+        key = entry(rowid, row)
+        return MISSING if key is NO_ENTRY else key
+
+    return key_of
 
 
 # --- the tables of this module --------------------------------------------------------------------------------------
