@@ -151,7 +151,13 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
     """One process's view of a FileStorage file that others write to as well."""
 
     def __init__(
-        self, path: str, *, read_only: bool = False, blob_dir: str | None = None, timeout: float = 30.0, durable: bool = True
+        self,
+        path: str,
+        *,
+        read_only: bool = False,
+        blob_dir: str | None = None,
+        timeout: float = 30.0,
+        durable: bool = True,
     ) -> None:
         BaseStorage.__init__(self, path)
         self._is_read_only = read_only or not _can_write(path)
@@ -188,7 +194,9 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
 
     def _create(self) -> None:
         if self._file_lock is None:
-            raise errors.OperationalError(f"unable to open database file: {self._file_name} is empty and cannot be written")
+            raise errors.OperationalError(
+                f"unable to open database file: {self._file_name} is empty and cannot be written"
+            )
         self._file_lock.acquire(self._timeout)
         try:
             with open(self._file_name, "ab", buffering=0) as new:
@@ -290,7 +298,9 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._oids = iter(())
         if self._wrapper is not None:
             self._wrapper.invalidateCache()
-            self._wrapper.invalidate(bytes(bytearray(self._ltid)), ())  # a new object: tells sessions that something moved
+            self._wrapper.invalidate(
+                bytes(bytearray(self._ltid)), ()
+            )  # a new object: tells sessions that something moved
 
     def registerDB(self, wrapper: Any) -> None:
         super().registerDB(wrapper)
