@@ -44,7 +44,7 @@ class Stages(Protocol):
 
     def describe(self, sql: str, schema: Schema) -> Columns: ...
 
-    def optimize(self, node: Node) -> Node: ...
+    def optimize(self, node: Node, schema: Schema) -> Node: ...
 
     def generate(self, plan: Node, schema: Schema) -> Program: ...
 
@@ -135,13 +135,13 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
 
 
 def _explain(command: Explain, stages: Stages, txn: Transaction) -> Rows:
-    plan = stages.optimize(command.statement)
+    plan = stages.optimize(command.statement, txn.schema)
     if not command.query_plan:
         source = stages.generate(plan, txn.schema).source
         return list(enumerate(source.splitlines(), 1))
     rows: Rows = []
     parents = [0]  # the id of the last line at each depth
-    for number, line in enumerate(explain(plan).splitlines(), 1):
+    for number, line in enumerate(explain(plan), 1):
         text = line.lstrip()
         depth = (len(line) - len(text)) // 2
         del parents[depth + 1 :]

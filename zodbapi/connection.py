@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from zodbapi import errors
 from zodbapi.copying import copy_database, dump
+from zodbapi.catalog import Schema
 from zodbapi.cursor import Cursor
 from zodbapi.functions import BUILTIN
 from zodbapi.functions.registry import AggregateFunction, Function, Functions
@@ -62,6 +63,7 @@ class Connection:
         paramstyle: str = "qmark",
         check_same_thread: bool = True,
         functions: Functions = BUILTIN,
+        transaction_manager: Any = None,
         **options: Any,
     ) -> None:
         if paramstyle not in ("qmark", "named", "format", "pyformat"):
@@ -78,7 +80,7 @@ class Connection:
         self._observed = False  # whether queries need more than to be run
         self._running = 0  # ident of the thread that is inside a program
         self._database = Database.open(dsn, **options)
-        self._txn: Any = self._database.begin_session()  # None once closed
+        self._txn: Any = self._database.begin_session(transaction_manager)  # None once closed
 
     # --- statements ---------------------------------------------------------------------------------------------
 
@@ -338,6 +340,35 @@ class Connection:
         if txn is not None:
             self._thread = 0  # equal to no thread: every later call arrives at _check_usable
             txn.close()
+            self._database.close()
+
+    @property
+    def schema(self) -> Schema:
+        """The tables and views, as the open transaction or the newest snapshot sees them."""
+        self._check_usable()
+        txn = self._txn
+        if not txn.active:
+            txn.begin()
+            txn.rollback()
+        return txn.schema  # type: ignore[no-any-return]
+
+    def is_usable(self) -> bool:
+        """Whether the database answers."""
+        txn = self._txn
+        if txn is None:
+            return False
+        if not txn.active:
+            try:
+                txn.begin()
+            except errors.Error:
+                return False
+            txn.rollback()
+        return True
+
+    def check_deferred(self) -> None:
+        """Runs the checks that wait for the commit now; raises IntegrityError for the first that fails."""
+        self._check_usable()
+        self._txn.run_pending()
 
     def _check_usable(self) -> None:
         if self._txn is None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from zodbapi.binder.alter import Alteration, apply_alter
+from zodbapi.binder.alter import Alteration, apply_alter, apply_comment
 from zodbapi.catalog import Index, Schema, Table
 from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import IntegrityError, OperationalError
@@ -64,7 +64,7 @@ def create_table(command: CreateTable, stages: Stages, txn: Transaction, params:
         _check_new_name(txn.schema, "index", index.name)
     rows: Iterable[tuple[Any, ...]] = ()
     if command.query is not None:
-        rows = stages.generate(stages.optimize(command.query), txn.schema).run(txn, params) or ()
+        rows = stages.generate(stages.optimize(command.query, txn.schema), txn.schema).run(txn, params) or ()
     table = ddl.number(txn, command.table)
     ddl.set_schema(txn, txn.schema.with_table(table))
     if command.query is not None:
@@ -244,23 +244,4 @@ def _rewrite(table: Table, rows: Iterable[tuple[Any, ...]], stages: Stages, txn:
 
 def comment(command: Comment, txn: Transaction) -> None:
     """COMMENT ON TABLE, COLUMN or INDEX."""
-    schema = txn.schema
-    if command.what == "index":
-        found = schema.indexes.get(command.table.lower())
-        if found is None:
-            raise OperationalError(f"no such index: {command.table}")
-        table, index = found
-        indexes = tuple(replace(i, comment=command.text) if i.id == index.id else i for i in table.indexes)
-        table = replace(table, indexes=indexes)
-    else:
-        table = _find_table(schema, command.table)
-        if command.what == "table":
-            table = replace(table, comment=command.text)
-        else:
-            position = table.positions.get(command.column.lower())
-            if position is None:
-                raise OperationalError(f"no such column: {command.table}.{command.column}")
-            columns = list(table.columns)
-            columns[position] = replace(columns[position], comment=command.text)
-            table = replace(table, columns=tuple(columns))
-    ddl.set_schema(txn, schema.with_table(table))
+    ddl.set_schema(txn, apply_comment(txn.schema, command))

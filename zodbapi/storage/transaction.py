@@ -86,6 +86,7 @@ class Transaction:
         self.total_changes = 0
         self.foreign_keys_enabled = True
         self.defer_foreign_keys = False
+        self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
         self._savepoints: list[tuple[str, int]] = []
         self._given_manager = manager
         self._connection: Any = None
@@ -192,6 +193,7 @@ class Transaction:
         if self.immediate:
             self.immediate.clear()
         self.defer_foreign_keys = False
+        self.begun_by_savepoint = False
         self._shrink()
 
     def _or_end(self, step: Callable[[], Any]) -> None:
@@ -385,6 +387,11 @@ class Transaction:
             self._run(self.immediate)
         finally:
             self.immediate.clear()
+
+    def run_pending(self) -> None:
+        """Run the checks that were put off to the commit now."""
+        if self.pending:
+            self._run(self.pending)
 
     def _run(self, checks: dict[Callable[[Transaction, Any], None], set[Any]]) -> None:
         for check, found in list(checks.items()):
