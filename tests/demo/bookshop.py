@@ -16,6 +16,7 @@ def make_bookshop(folder: Path, scale: float = 1.0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         django = [sys.executable, "-m", "django", "startproject", "--template", str(TEMPLATE), "bookshop", str(folder)]
         subprocess.run(django, check=True, env=environment())
+    if not (folder / "shop" / "migrations" / "0001_initial.py").exists():
         manage(folder, "makemigrations", "shop", "--verbosity=0")
     manage(folder, "migrate", "--verbosity=1")
     # The last step of the first run: what is there after it is complete.
