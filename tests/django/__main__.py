@@ -65,7 +65,8 @@ def run_suite(suite: Path, engine: str, arguments: list[str]) -> tuple[Outcomes,
     done = subprocess.run(program, cwd=suite, env=environment, check=False)
     if not results.exists():
         sys.exit(f"The suite ended with status {done.returncode} and left no results: it did not run to its end.")
-    return {test: (status, reason) for test, (status, reason) in json.loads(results.read_text()).items()}, time.monotonic() - start
+    seconds = time.monotonic() - start
+    return {test: (status, reason) for test, (status, reason) in json.loads(results.read_text()).items()}, seconds
 
 
 def results_of(engine: str) -> Path:
