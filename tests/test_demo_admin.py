@@ -66,7 +66,13 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
     options = webdriver.ChromeOptions()
     options.binary_location = require("chromium")
     # No sandbox: Chromium refuses to have one as root. No /dev/shm: containers give it 64 MB.
-    for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1280,1000"]:
+    for argument in [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--window-size=1280,1000",
+    ]:
         options.add_argument(argument)
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     driver = webdriver.Chrome(options, webdriver.ChromeService(require("chromedriver")))
@@ -88,7 +94,9 @@ class Browser:
         self.check_page()
 
     def check_page(self) -> None:
-        assert "Server Error" not in self.driver.title and "Exception" not in self.driver.title, self.text("body")[:4000]
+        assert "Server Error" not in self.driver.title and "Exception" not in self.driver.title, self.text("body")[
+            :4000
+        ]
 
     def text(self, selector: str) -> str:
         return self.driver.find_element(By.CSS_SELECTOR, selector).text

@@ -14,7 +14,10 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="a multiple of the usual number of rows")
     options = parser.parse_args()
     make_bookshop(FOLDER, options.scale)
-    print(f"\nServing http://127.0.0.1:{options.port}/admin/ - log in as {ADMIN} / {ADMIN}, stop with Ctrl+C.\n", flush=True)
+    print(
+        f"\nServing http://127.0.0.1:{options.port}/admin/ - log in as {ADMIN} / {ADMIN}, stop with Ctrl+C.\n",
+        flush=True,
+    )
     serve(FOLDER, options.port)
 
 

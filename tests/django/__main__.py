@@ -42,7 +42,9 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
         epilog="Other options go to Django's runtests.py: --reverse, --shuffle, -k PATTERN, --failfast, ...",
     )
     parser.add_argument("labels", nargs="*", metavar="LABEL", help="a part of the suite: lookup, queries.test_q, ...")
-    parser.add_argument("--engine", default="django_zodb", help="e.g. sqlite3: any stock backend, nothing is compared then")
+    parser.add_argument(
+        "--engine", default="django_zodb", help="e.g. sqlite3: any stock backend, nothing is compared then"
+    )
     parser.add_argument("--parallel", type=int, default=2, help="the number of processes (2)")
     return parser.parse_known_args()
 

@@ -38,7 +38,9 @@ def install_requirements(suite: Path) -> None:
     requirements = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     missing = [requirement for requirement in requirements if not install(requirement)]
     names = ", ".join(re.split(r"[\s;<>=!~]", requirement)[0] for requirement in missing)
-    done.write_text(f"Not installed, for there is no wheel: {names}. Tests that need them are skipped.\n" if names else "")
+    done.write_text(
+        f"Not installed, for there is no wheel: {names}. Tests that need them are skipped.\n" if names else ""
+    )
     print(done.read_text(), end="")
 
 

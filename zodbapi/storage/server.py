@@ -65,7 +65,9 @@ def parse_address(text: str) -> Address:
         return str(Path(text).absolute())
     host, colon, port = text.rpartition(":")
     if not port.isdigit() or int(port) > 65535:
-        raise errors.ProgrammingError(f"not an address: {text!r} (HOST:PORT, or the path of a Unix socket with a slash in it)")
+        raise errors.ProgrammingError(
+            f"not an address: {text!r} (HOST:PORT, or the path of a Unix socket with a slash in it)"
+        )
     return (host.removeprefix("[").removesuffix("]") if colon else "127.0.0.1", int(port))
 
 
@@ -106,7 +108,10 @@ def configuration(path: str, address: Address, certificates: Certificates | None
     tls = ""
     if certificates is not None:
         key = f"key {_quote(certificates.key)}" if certificates.key else ""
-        tls = f"<ssl>\ncertificate {_quote(certificates.certificate)}\n{key}\nauthenticate {_quote(certificates.authority)}\n</ssl>"
+        tls = (
+            f"<ssl>\ncertificate {_quote(certificates.certificate)}\n{key}\n"
+            f"authenticate {_quote(certificates.authority)}\n</ssl>"
+        )
     return (
         f"<zeo>\naddress {_quote(show_address(address))}\n{tls}\n</zeo>\n"
         f"<filestorage 1>\npath {_quote(os.path.abspath(path))}\n</filestorage>\n"

@@ -20,7 +20,9 @@ class Command(BaseCommand):
     requires_system_checks = []  # noqa: RUF012 - a server for the database must start without it
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="which of DATABASES")
+        parser.add_argument(
+            "--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="which of DATABASES"
+        )
         parser.add_argument(
             "--address",
             default="127.0.0.1:49275",
@@ -28,7 +30,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--certificate", help="file with the server's certificate: turns TLS on")
         parser.add_argument("--key", help="file with the certificate's key, unless the certificate's file has it")
-        parser.add_argument("--ca", help="file, or folder, with the certificates that clients must present or be signed by")
+        parser.add_argument(
+            "--ca", help="file, or folder, with the certificates that clients must present or be signed by"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -46,7 +50,9 @@ class Command(BaseCommand):
         """The path of the file that the alias names; whatever is not a file cannot be served."""
         connection = connections[alias]
         if connection.vendor != "zodb":
-            raise CommandError(f"The database {alias!r} is not one of django_zodb but of {connection.settings_dict['ENGINE']}.")
+            raise CommandError(
+                f"The database {alias!r} is not one of django_zodb but of {connection.settings_dict['ENGINE']}."
+            )
         name = str(connection.settings_dict["NAME"])
         if name == ":memory:" or name.startswith("memory://"):
             raise CommandError(f"The database {alias!r} is in memory ({name}): only a database file can be served.")

@@ -10,7 +10,19 @@ from django.db import transaction
 
 from shop.models import Author, Book, Customer, Genre, Order, OrderLine, Publisher, Review
 
-CITIES = ["Berlin", "Bologna", "Boston", "Kraków", "Kyoto", "Leipzig", "Lisboa", "London", "Málaga", "Nairobi", "Zürich"]
+CITIES = [
+    "Berlin",
+    "Bologna",
+    "Boston",
+    "Kraków",
+    "Kyoto",
+    "Leipzig",
+    "Lisboa",
+    "London",
+    "Málaga",
+    "Nairobi",
+    "Zürich",
+]
 FIRST_NAMES = [
     "Ada", "Ana", "Björn", "Chinua", "Claire", "Dörte", "Emily", "Fjodor", "Grace", "Haruki", "Inés", "Jorge",
     "Katherine", "Leo", "Mary", "Ngũgĩ", "Olga", "Pablo", "Rosa", "Selma", "Stanisław", "Toni", "Ursula", "Virginia",
@@ -86,7 +98,9 @@ class Command(BaseCommand):
     def author(self, n):
         born = date(1900, 1, 1) + timedelta(days=self.random.randrange(36_500))
         first, last = self.random.choice(FIRST_NAMES), self.random.choice(LAST_NAMES)
-        return Author(first_name=first, last_name=last, born=born if n % 9 else None, biography=f"Lives in {CITIES[n % 11]}.")
+        return Author(
+            first_name=first, last_name=last, born=born if n % 9 else None, biography=f"Lives in {CITIES[n % 11]}."
+        )
 
     def load_genres(self):
         parents = self.save("genres", Genre, [Genre(name=name) for name in GENRES])
@@ -104,7 +118,10 @@ class Command(BaseCommand):
             price=Decimal(self.random.randrange(499, 9999)) / 100,
             published=date(1960, 1, 1) + timedelta(days=self.random.randrange(24_000)),
             available=n % 10 != 0,
-            details={"language": self.random.choice(["de", "en", "es", "ja"]), "weight": self.random.randrange(100, 2000)},
+            details={
+                "language": self.random.choice(["de", "en", "es", "ja"]),
+                "weight": self.random.randrange(100, 2000),
+            },
         )
 
     def link(self, what, through, field, books, others, counts):
