@@ -162,8 +162,9 @@ def _walk_rest(txn: Transaction) -> Iterator[Place]:
         yield (ENTRY, "views", view.name), view.sql
     yield (ENTRY, "sequences"), None
     names = {table.id: table.name for table in txn.schema.tables.values()}
-    if txn.schema.tables:
-        for table_id, rowid in txn.entry["sequences"].items():
+    entry: Any = txn.entry
+    if entry is not None:
+        for table_id, rowid in entry["sequences"].items():
             yield (ENTRY, "sequences", names[table_id]), rowid
     for key, value in txn._connection.get(z64).items():
         if key != ENTRY:
