@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zodbapi.errors import NotSupportedError, ProgrammingError
+from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.parser_table import parse_column, parse_constraint, parse_table_body, parse_terms, parse_type
 from zodbapi.plan.nodes import Command, Comment, Drop, Maintenance, Pragma, TransactionControl
 from zodbapi.syntax import (
@@ -43,7 +43,7 @@ def qualified_name(cursor: WordCursor) -> str:
     if not cursor.accept("."):
         return name
     if name.lower() not in ("main", "temp"):
-        raise ProgrammingError(f"unknown database {name}")
+        raise OperationalError(f"unknown database {name}")
     return cursor.name()
 
 
@@ -200,10 +200,10 @@ def _drop_part(cursor: WordCursor) -> Action:
         cursor.accept("COLUMN")
     exists = cursor.accept("IF", "EXISTS")
     name = cursor.name()
-    cursor.accept_any("CASCADE", "RESTRICT")
+    cascade = cursor.accept_any("CASCADE", "RESTRICT") == "CASCADE"
     if constraint:
-        return Action("drop_constraint", name=name, if_exists=exists)
-    return Action("drop_column", name, if_exists=exists)
+        return Action("drop_constraint", name=name, if_exists=exists, cascade=cascade)
+    return Action("drop_column", name, if_exists=exists, cascade=cascade)
 
 
 def _alter_column(cursor: WordCursor) -> Action:

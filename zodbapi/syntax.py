@@ -111,6 +111,7 @@ class Action(Definition):
     definition: ColumnDefinition | None = None
     constraint: Constraint | None = None
     if_exists: bool = False  # or IF NOT EXISTS, for add_column
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)

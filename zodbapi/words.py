@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
 
-from zodbapi.errors import ProgrammingError
+from zodbapi.errors import OperationalError
 
 _WORD = re.compile(
     r"""
@@ -188,7 +188,7 @@ class WordCursor:
     def fail(self) -> NoReturn:
         """Raises the syntax error that points at the next word."""
         if self.at_end:
-            raise ProgrammingError("incomplete input")
+            raise OperationalError("incomplete input")
         before = self.sql[: self.word.start]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        raise ProgrammingError(f'near "{self.word.text}": syntax error (line {line}, column {column})')
+        raise OperationalError(f'near "{self.word.text}": syntax error (line {line}, column {column})')
