@@ -233,6 +233,15 @@ def served(tmp_path: Path) -> Iterator[Callable[..., tuple[Project, subprocess.P
         server.communicate()
 
 
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for localhost that signs itself, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
 class TestRunzeo:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_second_process_reads_and_writes(self, served: Callable[..., tuple], number: int) -> None:
@@ -253,6 +262,32 @@ class TestRunzeo:
         server.terminate()
         assert server.wait(20) == 0
         assert not (tmp_path / "zeo.sock").exists()
+
+    def test_tls_on_a_public_address(self, served: Callable[..., tuple], tmp_path: Path) -> None:
+        certificate, key = make_certificate(tmp_path)
+        tls = [f"--certificate={certificate}", f"--key={key}", f"--ca={certificate}"]
+        project, server, address = served("--address=0.0.0.0:0", *tls)
+        port = address.rpartition(":")[2]
+        (tmp_path / "client.conf").write_text(f"""
+            %import ZEO
+            <zodb>
+              <clientstorage>
+                server 127.0.0.1:{port}
+                wait-timeout 10
+                <ssl>
+                  certificate {certificate}
+                  key {key}
+                  authenticate {certificate}
+                  server-hostname localhost
+                </ssl>
+              </clientstorage>
+            </zodb>
+        """)
+        project.use(f"zconfig://{tmp_path}/client.conf")
+        assert "Can add user" in project.output("dbshell", "--", "-c", "SELECT name FROM auth_permission")
+        project.use(f"zeo://127.0.0.1:{port}?wait_timeout=2")
+        assert project.run("dbshell", "--", "-c", "SELECT 1").returncode == 1
+        assert server.poll() is None
 
     @pytest.mark.parametrize("address", ["0.0.0.0:0", ":0", "[::]:0"])
     def test_public_address_needs_tls(self, migrated: Project, address: str) -> None:

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from zc.lockfile import LockError
 from ZEO.runzeo import ZEOOptions, ZEOServer
 
 from zodbapi import errors
+from zodbapi.storage.failures import translated
 
 Address = tuple[str, int] | str  # (host, port), or the path of a Unix socket
 
@@ -49,13 +51,21 @@ def serve(
             f"{show_address(place)} can be reached from other machines: a public address needs a certificate and a "
             "certificate authority for TLS, for everyone who reaches a ZEO server may read and write the database"
         )
+    if not Path(path).absolute().parent.is_dir():
+        raise errors.OperationalError(
+            f"unable to open database file: there is no directory {Path(path).absolute().parent}"
+        )
     options = _Options()
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
         file.write(configuration(path, place, certificates))
         file.flush()
         options.realize(["-C", file.name], progname="runzeo")
     starting(show_address(place))
-    _Server(options, lambda: running(show_address(place))).main()
+    try:
+        with translated():
+            _Server(options, lambda: running(show_address(place))).main()
+    except LockError as exc:
+        raise errors.OperationalError(f"database is locked: another process has {path} open") from exc
     sys.exit(0)
 
 
