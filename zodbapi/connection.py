@@ -19,10 +19,12 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cmp_to_key
 from threading import get_ident
 from typing import Any, Self
 
 from zodbapi import errors
+from zodbapi.copying import copy_database, dump
 from zodbapi.cursor import Cursor
 from zodbapi.functions import BUILTIN
 from zodbapi.functions.registry import AggregateFunction, Function, Functions
@@ -359,27 +361,33 @@ class Connection:
         self, name: str, narg: int, func: Callable[..., Any] | None, /, *, deterministic: bool = False
     ) -> None:
         """Makes a Python function callable from SQL with ``narg`` arguments (-1: any number); None removes it."""
-        call = func if func is not None else _removed(name)
-        function = Function(
-            name, _guarded("function", call), max(narg, 0), narg, strict=False, deterministic=deterministic
+        if func is None:
+            self._extend(self._functions.without(name, narg))
+            return
+        call = guarded(func, "user-defined function raised exception")
+        low = max(narg, 0)
+        self._extend(
+            self._functions.extended(Function(name, call, low, narg, strict=False, deterministic=deterministic))
         )
-        self._extend(self._functions.extended(function))
 
     def create_aggregate(self, name: str, narg: int, cls: Callable[[], Any] | None, /) -> None:
         """Makes a class with ``step`` and ``finalize`` an aggregate; None removes it."""
-        call = cls if cls is not None else _removed(name)
-        self._extend(self._functions.extended(AggregateFunction(name, call, max(narg, 0), narg, skip_nulls=False)))
+        if cls is None:
+            self._extend(self._functions.without(name, narg))
+            return
+        low = max(narg, 0)
+        self._extend(
+            self._functions.extended(AggregateFunction(name, guarded_class(cls), low, narg, skip_nulls=False))
+        )
 
-    create_window_function = create_aggregate
+    def create_window_function(self, name: str, narg: int, cls: Callable[[], Any] | None, /) -> None:
+        """Makes a class with ``step``, ``inverse``, ``value`` and ``finalize`` an aggregate for moving frames, too."""
+        self.create_aggregate(name, narg, cls)
 
     def create_collation(self, name: str, compare: Callable[[str, str], int] | None, /) -> None:
         """Makes a function that returns a negative number, 0 or a positive one a collation; None removes it."""
-        from functools import cmp_to_key
-
         if compare is None:
-            known = {k: v for k, v in self._functions.collations.items() if k != name.upper()}
-            fields = (self._functions.scalars, self._functions.aggregates, self._functions.tables)
-            self._extend(Functions(*fields, known))
+            self._extend(self._functions.without_collation(name))
         else:
             self._extend(self._functions.extended(collations={name.upper(): cmp_to_key(compare)}))
 
@@ -387,3 +395,28 @@ class Connection:
         self._check_usable()
         self._functions = functions
         self._functions_version = functions.version
+
+    # --- copies -------------------------------------------------------------------------------------------------
+
+    def iterdump(self) -> Iterator[str]:
+        """The statements that make an equal database."""
+        self._check_usable()
+        return dump(self)
+
+    def backup(
+        self,
+        target: Connection,
+        *,
+        pages: int = -1,
+        progress: Callable[[int, int, int], Any] | None = None,
+        name: str = "main",
+        sleep: float = 0.25,
+    ) -> None:
+        """Makes the target a copy of this database, as this connection sees it; what the target had is dropped."""
+        self._check_usable()
+        if target is self:
+            raise ValueError("target cannot be the same connection instance")
+        target._check_usable()
+        copy_database(self, target)
+        if progress is not None:
+            progress(0, 0, 0)

@@ -83,11 +83,7 @@ class Parser(SQLiteParser):
     FUNCTIONS: dict[str, Any] = {}
     FUNCTION_PARSERS = {"CAST": _parse_cast}
     NO_PAREN_FUNCTION_PARSERS = {"CASE": SQLiteParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}
-    NO_PAREN_FUNCTIONS = {
-        TokenType.CURRENT_DATE: exp.CurrentDate,
-        TokenType.CURRENT_TIME: exp.CurrentTime,
-        TokenType.CURRENT_TIMESTAMP: exp.CurrentTimestamp,
-    }
+    NO_PAREN_FUNCTIONS: dict[TokenType, Any] = {}
     SUBQUERY_PREDICATES = {TokenType.EXISTS: exp.Exists}
     LAMBDAS: dict[TokenType, Any] = {}
     COLUMN_OPERATORS = {TokenType.DOT: None}
@@ -111,6 +107,9 @@ class Parser(SQLiteParser):
         TokenType.NULL: lambda self, token: _primary(self, exp.Null(), token),
         TokenType.TRUE: lambda self, token: _primary(self, exp.Boolean(this=True), token),
         TokenType.FALSE: lambda self, token: _primary(self, exp.Boolean(this=False), token),
+        TokenType.CURRENT_DATE: lambda self, token: _primary(self, exp.CurrentDate(), token),
+        TokenType.CURRENT_TIME: lambda self, token: _primary(self, exp.CurrentTime(), token),
+        TokenType.CURRENT_TIMESTAMP: lambda self, token: _primary(self, exp.CurrentTimestamp(), token),
     }
     PLACEHOLDER_PARSERS = {TokenType.PLACEHOLDER: lambda self: exp.Placeholder(this=self._prev.text)}
     RANGE_PARSERS = {

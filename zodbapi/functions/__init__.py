@@ -1,6 +1,6 @@
 """The built-in functions. ``BUILTIN`` is where every connection starts; ``create_function`` makes extended copies."""
 
-from zodbapi.functions import aggregate, conditional, hashing, numeric, series, session, text
+from zodbapi.functions import aggregate, conditional, hashing, json, numeric, series, session, text, window
 from zodbapi.functions.registry import Functions
 from zodbapi.values import COLLATIONS
 
@@ -11,6 +11,8 @@ BUILTIN: Functions = Functions().extended(
     *hashing.FUNCTIONS,
     *session.FUNCTIONS,
     *aggregate.FUNCTIONS,
+    *window.FUNCTIONS,
+    *json.FUNCTIONS,
     *series.FUNCTIONS,
     collations=COLLATIONS,
 )

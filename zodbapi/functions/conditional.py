@@ -37,7 +37,7 @@ def largest(*args: Any) -> Any:
 
 def smallest(*args: Any) -> Any:
     """The smallest of all arguments; NULL if any is (SQLite's ``min`` with several arguments)."""
-    return min(args, key=values.sort_key)
+    return min(reversed(args), key=values.sort_key)  # of equal values SQLite takes the last one
 
 
 def greatest(*args: Any) -> Any:

@@ -47,7 +47,7 @@ def round_number(value: Any, digits: Any = 0) -> Any:
         return number
     if places == 0:
         return float(int(number + (0.5 if number >= 0 else -0.5)))
-    return float(_EXACT.quantize(Decimal(number), Decimal(1).scaleb(-places)))
+    return float(_EXACT.quantize(Decimal(repr(number)), Decimal(1).scaleb(-places)))
 
 
 def sign(value: Any) -> int | None:
@@ -98,6 +98,10 @@ def _real(function: Callable[[float], float], *, pole: float | None = None) -> C
         return result if not math.isnan(result) else None
 
     return apply
+
+
+def _hyperbolic_arctangent(value: float) -> float:
+    return math.copysign(math.inf, value) if abs(value) == 1 else math.atanh(value)
 
 
 def _odd(function: Callable[[float], float]) -> int:
@@ -194,7 +198,7 @@ FUNCTIONS: tuple[Function, ...] = (
     _function("asinh", _real(math.asinh)),
     _function("atan", _real(math.atan)),
     _function("atan2", _real2(math.atan2), 2),
-    _function("atanh", _real(math.atanh)),
+    _function("atanh", _real(_hyperbolic_arctangent)),
     _function("cos", _real(math.cos)),
     _function("cosh", _real(math.cosh, pole=math.inf)),
     _function("cot", _real(_cotangent)),

@@ -95,3 +95,8 @@ def text_or_blob(args: Sequence[Type]) -> Type:
             return BLOB
         case _:
             return TEXT
+
+
+def first_or_third(args: Sequence[Type]) -> Type:
+    """The type of ``lag`` and ``lead`` with a default."""
+    return common((args[0], args[2]))

@@ -53,9 +53,9 @@ def fold(part: P) -> P:
     """A node or expression with everything constant at and below it evaluated."""
     if part.__class__ in LEAVES:
         return part
-    part = rebuild(part, fold)
-    change = _FOLDS.get(part.__class__)
-    return change(part) if change else part  # type: ignore[no-any-return]
+    rebuilt: Any = rebuild(part, fold)
+    change = _FOLDS.get(rebuilt.__class__)
+    return change(rebuilt) if change else rebuilt  # type: ignore[no-any-return]
 
 
 def _truth(predicate: Expr) -> Expr:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from functools import cache
 from typing import Any, TypeVar
 
 from zodbapi.plan.expr import (
@@ -29,16 +28,22 @@ P = TypeVar("P", bound=Part)
 _PART_NAMES = frozenset(cls.__name__ for cls in _PARTS)
 
 
-@cache
-def _names(cls: Any) -> tuple[str, ...]:
-    """The fields of a class that can hold parts, told by their annotations: a leaf has none and costs nothing."""
-    return tuple(f.name for f in fields(cls) if not _PART_NAMES.isdisjoint(re.findall(r"\w+", str(f.type))))
+class _PartFields(dict[type, tuple[str, ...]]):
+    """Class -> its fields that can hold parts, told by their annotations: a leaf has none and costs nothing."""
+
+    def __missing__(self, cls: Any) -> tuple[str, ...]:
+        names = tuple(f.name for f in fields(cls) if not _PART_NAMES.isdisjoint(re.findall(r"\w+", str(f.type))))
+        self[cls] = names
+        return names
+
+
+_FIELDS = _PartFields()
 
 
 def parts(part: Part) -> list[Part]:
     """The direct parts of a node or expression, in order: child nodes, expressions, keys, calls."""
     found: list[Part] = []
-    for name in _names(part.__class__):
+    for name in _FIELDS[part.__class__]:
         value = getattr(part, name)
         if value.__class__ is tuple:
             _collect(value, found)
@@ -61,14 +66,14 @@ def descend(part: Part) -> Iterator[Part]:
     while stack:
         current = stack.pop()
         yield current
-        if _names(current.__class__):
+        if _FIELDS[current.__class__]:
             stack.extend(reversed(parts(current)))
 
 
 def rebuild(part: P, change: Callable[[Part], Part]) -> P:
     """The part with each direct part replaced by ``change`` of it; the same object when nothing changed."""
     changed = {}
-    for name in _names(part.__class__):
+    for name in _FIELDS[part.__class__]:
         old = getattr(part, name)
         new = _rebuild_value(old, change)
         if new is not old:
@@ -90,7 +95,7 @@ def transform(part: P, change: Callable[[Part], Part]) -> P:
     """Rewrites bottom up: every part below, then the part itself, is replaced by ``change`` of it."""
 
     def below(child: Part) -> Part:
-        return change(rebuild(child, below) if _names(child.__class__) else child)
+        return change(rebuild(child, below) if _FIELDS[child.__class__] else child)
 
     return below(part)  # type: ignore[return-value]
 

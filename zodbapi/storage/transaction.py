@@ -307,6 +307,11 @@ class Transaction:
         if rowid > sequences.get(table_id, 0):
             self.put(sequences, table_id, rowid)
 
+    def count_changes(self, rows: int) -> None:
+        """Note how many rows a statement inserted, updated or deleted."""
+        self.changes = rows
+        self.total_changes += rows
+
     def put(self, tree: Any, key: Any, value: Any) -> None:
         """Set a key of a mapping, so that it can be undone."""
         self.undo.append((tree, key, tree.get(key, MISSING)))
