@@ -32,6 +32,7 @@ from zodbapi.functions.registry import AggregateFunction, Function, Functions
 from zodbapi.interrupt import interrupt_thread, progress
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
+from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
 
@@ -267,6 +268,12 @@ class Connection:
         self._observed = self._trace is not None or handler is not None
 
     # --- transactions -------------------------------------------------------------------------------------------
+
+    @property
+    def root(self) -> Root:
+        """The tables as mappings of rowid to row, to look at; ``root.objects`` is ZODB's own root."""
+        self._check_usable()
+        return Root(self._txn)
 
     @property
     def in_transaction(self) -> bool:
