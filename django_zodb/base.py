@@ -6,15 +6,14 @@ https://docs.djangoproject.com/en/stable/ref/databases/ describes what a project
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import zodbapi
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import debug_transaction
 from django.utils.asyncio import async_unsafe
 
+import zodbapi
 from django_zodb.client import DatabaseClient
 from django_zodb.creation import DatabaseCreation
 from django_zodb.expressions import register_expressions
@@ -33,12 +32,12 @@ register_expressions()
 
 def _varchar(data: dict[str, Any]) -> str:
     # CharField(max_length=None) is allowed: supports_unlimited_charfield.
-    return "varchar" if data["max_length"] is None else "varchar(%(max_length)s)" % data
+    return "varchar" if data["max_length"] is None else "varchar({max_length})".format(**data)
 
 
 def _decimal(data: dict[str, Any]) -> str:
     # A DecimalField without digits only types an expression, as in Cast(x, DecimalField()).
-    return "decimal" if data["max_digits"] is None else "decimal(%(max_digits)s, %(decimal_places)s)" % data
+    return "decimal" if data["max_digits"] is None else "decimal({max_digits}, {decimal_places})".format(**data)
 
 
 class DatabaseWrapper(BaseDatabaseWrapper):

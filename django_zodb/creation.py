@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import zodbapi
 from django.db.backends.base.creation import BaseDatabaseCreation
+
+import zodbapi
 
 if TYPE_CHECKING:
     from django_zodb.base import DatabaseWrapper

@@ -34,7 +34,7 @@ def now(self: Any, compiler: Any, connection: Any, **context: Any) -> Sql:
     """SQLite's is text of the time in UTC; here it is a value, and without USE_TZ the wall clock of TIME_ZONE."""
     template = "CURRENT_TIMESTAMP"
     if not settings.USE_TZ and settings.TIME_ZONE != "UTC":
-        template = "DJANGO_AT_TIME_ZONE(CURRENT_TIMESTAMP, '%s')" % settings.TIME_ZONE.replace("'", "''")
+        template = "DJANGO_AT_TIME_ZONE(CURRENT_TIMESTAMP, '{}')".format(settings.TIME_ZONE.replace("'", "''"))
     return self.as_sql(compiler, connection, template=context.pop("template", template), **context)
 
 

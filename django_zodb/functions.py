@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db.backends.utils import split_tzname_delta
+
 from zodbapi.catalog import ANY, INTEGER, REAL, TIMESTAMPTZ, Type
 from zodbapi.functions import BUILTIN
 from zodbapi.functions.registry import Function

@@ -126,9 +126,9 @@ class DatabaseOperations(BaseDatabaseOperations):
     def combine_expression(self, connector: str, sub_expressions: list[str]) -> str:
         # ^ and # are no operators of SQLite's dialect.
         if connector == "^":
-            return "POWER(%s)" % ",".join(sub_expressions)
+            return "POWER({})".format(",".join(sub_expressions))
         if connector == "#":
-            return "BITXOR(%s)" % ",".join(sub_expressions)
+            return "BITXOR({})".format(",".join(sub_expressions))
         return super().combine_expression(connector, sub_expressions)
 
     def format_for_duration_arithmetic(self, sql: str) -> str:
@@ -136,7 +136,7 @@ class DatabaseOperations(BaseDatabaseOperations):
 
     def distinct_sql(self, fields: Sequence[str], params: Any) -> tuple[list[str], list[Any]]:
         if fields:
-            return ["DISTINCT ON (%s)" % ", ".join(fields)], [param for group in params for param in group]
+            return ["DISTINCT ON ({})".format(", ".join(fields))], [param for group in params for param in group]
         return ["DISTINCT"], []
 
     def no_limit_value(self) -> int:
@@ -207,7 +207,7 @@ class DatabaseOperations(BaseDatabaseOperations):
             case uuid.UUID():
                 return f"CAST('{value}' AS UUID)"
             case _:
-                return "'%s'" % str(value).replace("'", "''")
+                return "'{}'".format(str(value).replace("'", "''"))
 
     def compose_sql(self, sql: str, params: Any) -> str:
         """The statement with its parameters as literals."""
