@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from zodbapi.catalog import ANY, Kind, Type
-from zodbapi.errors import ProgrammingError
+from zodbapi.errors import OperationalError
 
 _KINDS = {
     Kind.ANY: "ANY",
@@ -73,5 +73,5 @@ def _number(text: str | None) -> int | None:
 
 def _checked_scale(precision: int, scale: int, declared: str) -> int:
     if precision < 1 or not 0 <= scale <= precision:
-        raise ProgrammingError(f"precision and scale out of range: {declared}")
+        raise OperationalError(f"precision and scale out of range: {declared}")
     return scale

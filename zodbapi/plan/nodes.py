@@ -278,7 +278,8 @@ class ConflictClause:
     """ON CONFLICT: what to do when a unique key exists.
 
     ``indexes`` None: any unique key; else ids of the unique indexes meant, with 0 for the rowid. ``action`` is ignore, replace,
-    update, or abort. For update: ``assignments`` and ``where`` see the existing row as source ``existing`` and the row that
+    update, or abort. ``any_constraint`` (INSERT OR IGNORE, OR REPLACE): NOT NULL and CHECK count too; ignore skips the row,
+    replace puts the default in the place of a NULL. For update: ``assignments`` and ``where`` see the existing row as source ``existing`` and the row that
     was to be inserted as ``excluded``.
     """
 
@@ -288,6 +289,7 @@ class ConflictClause:
     excluded: int = -1
     assignments: tuple[tuple[int, Expr], ...] = ()
     where: Expr | None = None
+    any_constraint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,9 +432,10 @@ class AlterStep:
     """One action. Which fields matter is said by ``action``:
 
     rename_table(name), rename_column(column, name), add_column(definition: Table of one column, with its constraints),
-    drop_column(column), set_type(column, type, using), set_default(column, default), drop_default(column),
+    drop_column(column, cascade), set_type(column, type, using), set_default(column, default), drop_default(column),
     set_not_null(column), drop_not_null(column), set_collation(column, name),
-    add_constraint(definition: Table of no column but positions into the real one), drop_constraint(name).
+    add_constraint(definition: Table of no column), drop_constraint(name), rename_constraint(column: old name, name),
+    rename_index(column: old name, name). Positions in a definition are those in the changed table.
     """
 
     action: str
@@ -443,6 +446,7 @@ class AlterStep:
     using: str | None = None  # SQL text
     definition: Table | None = None
     if_exists: bool = False
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
