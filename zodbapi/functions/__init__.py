@@ -1,0 +1,18 @@
+"""The built-in functions. ``BUILTIN`` is where every connection starts; ``create_function`` makes extended copies."""
+
+from zodbapi.functions import aggregate, conditional, hashing, numeric, series, session, text
+from zodbapi.functions.registry import Functions
+from zodbapi.values import COLLATIONS
+
+BUILTIN: Functions = Functions().extended(
+    *conditional.FUNCTIONS,
+    *text.FUNCTIONS,
+    *numeric.FUNCTIONS,
+    *hashing.FUNCTIONS,
+    *session.FUNCTIONS,
+    *aggregate.FUNCTIONS,
+    *series.FUNCTIONS,
+    collations=COLLATIONS,
+)
+
+__all__ = ["BUILTIN"]
