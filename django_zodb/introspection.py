@@ -117,11 +117,18 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
 
     def _relations(self, table_name: str) -> Iterator[tuple[str, str, str, str]]:
         table = self.schema.table(table_name)
-        for key in table.foreign_keys if table is not None else ():
+        if table is None:
+            return
+        for key in table.foreign_keys:
             parent = self.schema.table(key.parent)
             parent_columns = key.parent_columns or (_names(parent, parent.primary_key) if parent else [])
             for position, parent_column in zip(key.columns, parent_columns, strict=False):
-                yield key.name, _names(table, (position,))[0], parent.name if parent else key.parent, parent_column
+                yield (
+                    table.name_of(key),
+                    _names(table, (position,))[0],
+                    parent.name if parent else key.parent,
+                    parent_column,
+                )
 
     def get_primary_key_columns(self, cursor: Any, table_name: str) -> list[str]:
         """The columns of the primary key, in its order."""
@@ -136,7 +143,9 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
         constraints: dict[str, dict[str, Any]] = {}
         if table.primary_key:
             # An INTEGER PRIMARY KEY is the rowid: it has no index and may have no name.
-            name = table.primary_key_name or next((i.name for i in table.indexes if i.origin == "pk"), "__primary__")
+            name = table.primary_key_name or next(
+                (i.name for i in table.indexes if i.origin == "pk"), f"{table.name}_pkey"
+            )
             constraints[name] = _constraint(_names(table, table.primary_key), primary_key=True, unique=True)
         for name, columns in self._check_columns(table):
             constraints[name] = _constraint(columns, check=True)
@@ -152,18 +161,7 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
         """Each CHECK's name with the columns that its bound expression uses."""
         for check, expression in bind_writer(self.schema, table, FUNCTIONS).checks if table.checks else ():
             positions = (part.position for part in descend(expression) if isinstance(part, ColumnUse))
-            yield check.name, _names(table, dict.fromkeys(positions))
-
-    def with_referring_tables(self, tables: Iterable[str]) -> list[str]:
-        """These tables and all that refer to them by foreign keys, directly or not."""
-        found: dict[str, None] = {}
-        queue = list(tables)
-        while queue:
-            name = queue.pop()
-            if name not in found:
-                found[name] = None
-                queue += [child.name for child, _ in self.schema.children.get(name.lower(), ())]
-        return list(found)
+            yield table.name_of(check), _names(table, dict.fromkeys(positions))
 
 
 def _names(table: Table, positions: Iterable[int | None]) -> list[str]:

@@ -221,17 +221,22 @@ class DatabaseOperations(BaseDatabaseOperations):
     def sql_flush(
         self, style: Any, tables: Sequence[str], *, reset_sequences: bool = False, allow_cascade: bool = False
     ) -> list[str]:
-        if allow_cascade:
-            tables = self.connection.introspection.with_referring_tables(tables)
-        delete, restart = style.SQL_KEYWORD("DELETE FROM"), style.SQL_KEYWORD("RESTART IDENTITY")
-        statements = [f"{delete} {style.SQL_FIELD(self.quote_name(table))};" for table in tables]
-        if reset_sequences:
-            statements += [f"ALTER TABLE {style.SQL_FIELD(self.quote_name(table))} {restart};" for table in tables]
-        return statements
+        if not tables:
+            return []
+        # One statement: the tables may refer to each other.
+        names = ", ".join(style.SQL_FIELD(self.quote_name(table)) for table in tables)
+        words = [style.SQL_KEYWORD("TRUNCATE"), names]
+        words += [style.SQL_KEYWORD("RESTART IDENTITY")] if reset_sequences else []
+        words += [style.SQL_KEYWORD("CASCADE")] if allow_cascade else []
+        return [" ".join(words) + ";"]
 
     def sequence_reset_by_name_sql(self, style: Any, sequences: list[dict[str, Any]]) -> list[str]:
-        restart = style.SQL_KEYWORD("RESTART IDENTITY")
-        return [f"ALTER TABLE {style.SQL_TABLE(self.quote_name(item['table']))} {restart};" for item in sequences]
+        alter_table, alter_column = style.SQL_KEYWORD("ALTER TABLE"), style.SQL_KEYWORD("ALTER COLUMN")
+        return [
+            f"{alter_table} {style.SQL_TABLE(self.quote_name(item['table']))} "
+            f"{alter_column} {style.SQL_FIELD(self.quote_name(item['column']))} {style.SQL_KEYWORD('RESTART')};"
+            for item in sequences
+        ]
 
 
 def remove_time_zone(value: Any, expression: Any, connection: Any) -> Any:
