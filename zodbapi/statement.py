@@ -221,9 +221,17 @@ class Compiler:
 
     def query(self, sql: str, schema: Schema) -> Program:
         """The program of a query without parameters, given as text."""
-        bound = bind(parse(sql)[0], schema, self.functions)
-        assert isinstance(bound.node, Node)
-        return self.generate(self.optimize(bound.node), schema)
+        return self.generate(self.optimize(self._bind(sql, schema)), schema)
+
+    def describe(self, sql: str, schema: Schema) -> tuple[tuple[str, ...], tuple[Type, ...]]:
+        """The names and types of the columns of a query, given as text."""
+        node = self._bind(sql, schema)
+        return output_names(node), output_types(node)
+
+    def _bind(self, sql: str, schema: Schema) -> Node:
+        node = bind(parse(sql)[0], schema, self.functions).node
+        assert isinstance(node, Node)
+        return node
 
     def writer(self, schema: Schema, table_id: int) -> WriterProgram:
         """What writes rows of a table."""
