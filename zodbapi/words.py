@@ -171,12 +171,14 @@ class WordCursor:
         return self.sql[words[0].start : words[-1].end]
 
     def rest(self) -> str:
-        """Consumes everything left; the text, without a closing semicolon."""
-        if self.at_end:
+        """Consumes everything left; the text, without closing semicolons and comments."""
+        words = self._words[self._at :]
+        while words and words[-1].upper == ";":
+            words.pop()
+        if not words:
             self.fail()
-        first = self.word
         self._at = len(self._words)
-        return self.slice(first, self._words[-1]).rstrip("; \t\r\n")
+        return self.slice(words[0], words[-1])
 
     def finish(self) -> None:
         """Raises unless nothing but semicolons is left."""
