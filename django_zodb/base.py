@@ -139,7 +139,15 @@ class DatabaseWrapper(BaseDatabaseWrapper):
                 "settings.DATABASES is improperly configured. ZODB knows no USER and PASSWORD: protect a file by its "
                 "permissions, and a ZEO server by TLS with client certificates, given in the zeo:// URI of NAME."
             )
-        return {"dsn": self.dsn, "functions": FUNCTIONS, "paramstyle": "format", **settings["OPTIONS"]}
+        return {
+            "dsn": self.dsn,
+            "autocommit": True,
+            "functions": FUNCTIONS,
+            "paramstyle": "format",
+            # Django itself watches over threads, and lets tests share connections between them.
+            "check_same_thread": False,
+            **settings["OPTIONS"],
+        }
 
     @property
     def dsn(self) -> str:
@@ -153,6 +161,8 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
+        if self.is_in_memory_db():
+            self.creation.keep(self.dsn)
         return zodbapi.connect(**conn_params)
 
     def create_cursor(self, name: str | None = None) -> Cursor:
@@ -176,6 +186,11 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     def _set_autocommit(self, autocommit: bool) -> None:
         with self.wrap_database_errors:
             self.connection.autocommit = autocommit
+
+    def _start_transaction_under_autocommit(self) -> None:
+        """An atomic block begins a transaction, so that its queries see one snapshot, from the first on."""
+        with debug_transaction(self, "BEGIN"), self.wrap_database_errors:
+            self.connection.begin()
 
     def _savepoint(self, sid: str) -> None:
         self._control(self.ops.savepoint_create_sql(sid), self.connection.savepoint, sid)

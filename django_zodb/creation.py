@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.backends.base.creation import BaseDatabaseCreation
 
@@ -15,6 +15,7 @@ import zodbapi
 
 if TYPE_CHECKING:
     from django_zodb.base import DatabaseWrapper
+    from zodbapi.connection import Connection
 
 MEMORY = "memory://"
 
@@ -23,6 +24,22 @@ class DatabaseCreation(BaseDatabaseCreation):
     """Makes, clones and removes the databases that tests run on."""
 
     connection: DatabaseWrapper
+    # A database in memory ends with its last connection. Django closes them after every request, so one more is kept.
+    _kept: ClassVar[dict[str, Connection]] = {}
+
+    def keep(self, dsn: str) -> None:
+        """Keeps a database in memory until ``drop``."""
+        if dsn not in self._kept:
+            self._kept[dsn] = zodbapi.connect(dsn, check_same_thread=False)
+
+    def drop(self, name: str) -> None:
+        """Removes a database: its file, or the memory that is kept for it."""
+        if self.is_in_memory_db(name):
+            kept = self._kept.pop(name, None)
+            if kept is not None:
+                kept.close()
+        else:
+            zodbapi.remove_database(name)
 
     @staticmethod
     def is_in_memory_db(name: Any) -> bool:
@@ -41,16 +58,14 @@ class DatabaseCreation(BaseDatabaseCreation):
         name = self._get_test_db_name()
         if keepdb:
             return name
-        if self.is_in_memory_db(name):
-            zodbapi.drop_database(name)
-        elif Path(name).exists():
+        if not self.is_in_memory_db(name) and Path(name).exists():
             if not autoclobber and not self._confirmed(name):
                 self.log("Tests cancelled.")
                 sys.exit(1)
             if verbosity >= 1:
                 shown = self._get_database_display_str(verbosity, name)
                 self.log(f"Destroying old test database for alias {shown}...")
-            zodbapi.drop_database(name)
+        self.drop(name)
         return name
 
     def _confirmed(self, name: str) -> bool:
@@ -59,7 +74,7 @@ class DatabaseCreation(BaseDatabaseCreation):
 
     def _destroy_test_db(self, test_database_name: str, verbosity: int) -> None:
         if test_database_name:
-            zodbapi.drop_database(test_database_name)
+            self.drop(test_database_name)
 
     # --- one clone a process of test --parallel -----------------------------------------------------------------------
 
@@ -81,7 +96,7 @@ class DatabaseCreation(BaseDatabaseCreation):
             target = _transfer_file(target, os.getpid())
         elif keepdb and Path(target).exists():
             return
-        zodbapi.drop_database(target)
+        self.drop(target)
         self.connection.ensure_connection()
         self.connection.connection.backup(target)
 
@@ -101,7 +116,7 @@ class DatabaseCreation(BaseDatabaseCreation):
             source = zodbapi.connect(file)
             source.backup(name)
             source.close()
-            zodbapi.drop_database(file)
+            self.drop(file)
 
 
 def _transfer_file(name: str, parent: int) -> str:

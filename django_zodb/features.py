@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import InterfaceError
 from django.db.backends.base.features import BaseDatabaseFeatures
 from django.utils.functional import cached_property
 
@@ -75,9 +74,6 @@ class DatabaseFeatures(BaseDatabaseFeatures):
 
     # JSON is text that is checked when it is written. Containment is PostgreSQL's.
     json_key_contains_list_matching_requires_list = True
-
-    # The driver raises what PEP 249 names for its own misuse.
-    closed_cursor_error_class = InterfaceError
 
     insert_test_table_with_defaults = "INSERT INTO {} DEFAULT VALUES"
     test_collations = {  # noqa: RUF012
