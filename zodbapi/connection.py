@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cmp_to_key
 from threading import get_ident
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from zodbapi import errors
 from zodbapi.copying import copy_database, dump
@@ -35,6 +35,9 @@ from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, co
 from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
+
+if TYPE_CHECKING:
+    from zodbapi.catalog import Schema
 
 ATTEMPTS = 12  # of a statement that is its own transaction, before ConflictError reaches the caller
 Rows = list[tuple[Any, ...]]
@@ -327,6 +330,27 @@ class Connection:
         """Undoes what was done since a savepoint, which stays."""
         self._check_usable()
         self._txn.rollback_to(name)
+
+    def check_deferred(self) -> None:
+        """Runs the checks that wait for the commit (deferred foreign keys and unique constraints) now."""
+        self._check_usable()
+        if self._txn.active:
+            self._txn.check_pending()
+
+    @property
+    def schema(self) -> Schema:
+        """All tables and views, as the open transaction sees them, or as they were last committed."""
+        self._check_usable()
+        txn = self._txn
+        begun = not txn.active
+        if begun:
+            txn.begin()
+        try:
+            schema: Schema = txn.schema
+            return schema
+        finally:
+            if begun:
+                txn.rollback()
 
     def __enter__(self) -> Self:
         return self
