@@ -164,7 +164,7 @@ class Transaction:
         self.rollback()
         connection, self._connection = self._connection, None
         if connection is not None and self._epoch == self.database.epoch:
-            self.database.detach(self, connection)
+            connection.close()
 
     def _finished(self) -> None:
         self._stop_writing()
