@@ -1,10 +1,10 @@
 """Text to trees: SQLite's dialect of sqlglot, with its gaps closed.
 
-In: SQL text. Out: one ``Parsed`` a statement. What sqlglot does not read well (DDL, transactions, PRAGMA, EXPLAIN) is left to
-``parser_ddl``. Foreign exceptions stop here: a syntax error is an ``OperationalError`` in SQLite's words.
+In: SQL text. Out: one ``Parsed`` a statement. What sqlglot does not read well (DDL, transactions, PRAGMA, EXPLAIN) is
+left to ``parser_ddl``. Foreign exceptions stop here: a syntax error is an ``OperationalError`` in SQLite's words.
 
 Placeholders ``?``, ``?NNN``, ``:name``, ``@name``, ``$name``, and in the format styles ``%s`` and ``%(name)s``, become
-``exp.Placeholder`` nodes whose ``this`` is the parameter's index; ``Parsed.parameters`` says what the indexes are called.
+``exp.Placeholder`` nodes whose ``this`` is the parameter's index; ``Parsed.parameters`` says what they are called.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import re
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from zodbapi.dialect import DIALECT, Tokenizer, make_parser
 from zodbapi.errors import OperationalError, ProgrammingError
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "(", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 _MARKS = re.compile("[?:@$]")
 _FORMATS = re.compile(
-    r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/ | %% | %s | %\(([^)]*)\)s""",
+    r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/
+    | %% | %s | %\(([^)]*)\)s""",
     re.VERBOSE | re.DOTALL,
 )
+_CLOSED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _STATEMENTS = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete)
 _local = threading.local()
 
@@ -89,8 +91,8 @@ def tokenize(sql: str) -> list[Token]:
 def item_text(sql: str, position: int, nested: int) -> str:
     """The text of a select-list item.
 
-    ``position`` is where the first name or literal in it starts, and ``nested`` how many SELECTs lie between the item and that.
-    So before the position there are only words and brackets that open something.
+    ``position`` is where the first name or literal in it starts, and ``nested`` how many SELECTs lie between the item
+    and that. So before the position there are only words and brackets that open something.
     """
     tokens = _tokenize_again(sql)
     first = next(i for i, token in enumerate(tokens) if token.end >= position)
@@ -156,7 +158,7 @@ def _parse_tokens(sql: str, tokens: list[Token]) -> exp.Expression:
         raise _syntax_error(sql, tokens[0])
     if alternative and isinstance(tree, exp.Update):
         tree.set("alternative", alternative)
-    return tree
+    return cast("exp.Expression", tree)
 
 
 def _syntax_error(sql: str, token: Token | None) -> OperationalError:
@@ -170,7 +172,7 @@ def _syntax_error(sql: str, token: Token | None) -> OperationalError:
 
 def _unclosed(sql: str) -> str:
     """What SQLite would name as the bad token: from the quote that is never closed."""
-    rest = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", lambda m: " " * len(m[0]), sql, flags=re.DOTALL)
+    rest = _CLOSED.sub(lambda match: " " * len(match[0]), sql)
     found = re.search(r"['\"`\[]|/\*", rest)
     return sql[found.start() :] if found else sql
 

@@ -1,16 +1,18 @@
 """Binding: sqlglot trees and a schema in, plans without names out.
 
-``select`` binds queries, ``dml`` statements that write, ``ddl`` everything else, ``writer`` what writing a row of a table evaluates.
+``select`` binds queries, ``dml`` statements that write, ``ddl`` everything else, ``writer`` what writing a row of a
+table evaluates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 
 from zodbapi.binder.scope import Binding
+from zodbapi.binder.writer import bind_writer
 from zodbapi.errors import OperationalError
 from zodbapi.plan.nodes import Command, Node
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from zodbapi.catalog import Schema
     from zodbapi.functions.registry import Functions
     from zodbapi.parser import Parsed
+    from zodbapi.syntax import Definition
 
-__all__ = ["Bound", "bind"]
+__all__ = ["Bound", "bind", "bind_writer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
     return Bound(node, parsed.parameters, binding.for_update)
 
 
-def _bind_statement(tree: object, binding: Binding) -> Node | Command:
+def _bind_statement(tree: exp.Expression | Definition | Command, binding: Binding) -> Node | Command:
     match tree:
         case exp.Insert() | exp.Update() | exp.Delete():
             from zodbapi.binder import dml
@@ -51,9 +54,9 @@ def _bind_statement(tree: object, binding: Binding) -> Node | Command:
         case exp.Query() | exp.Values():
             from zodbapi.binder.select import bind_query
 
-            return bind_query(tree, binding)
-        case Command():
-            return tree
+            return bind_query(cast("exp.Expression", tree), binding)
+        case exp.Expression():
+            raise AssertionError(f"{type(tree).__name__} is no statement")
         case _:
             from zodbapi.binder.ddl import bind_command
 

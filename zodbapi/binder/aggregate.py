@@ -1,7 +1,7 @@
 """Grouping: what the rest of a query sees of its Aggregate node.
 
-While the select list, HAVING and ORDER BY are bound, aggregate calls are collected and stand as columns of the Aggregate
-node already. Everything around them is bound over the ungrouped rows, and lifted afterwards::
+While the select list, HAVING and ORDER BY are bound, aggregate calls are collected and stand as columns of the
+Aggregate node already. Everything around them is bound over the ungrouped rows, and lifted afterwards::
 
     sum(a) + b + c          bound over the rows of FROM, b being a key
     #1 + b + c              #1: column of the Aggregate node, made by ``Aggregation.add``
@@ -40,9 +40,7 @@ class Aggregation:
             self.keys[key] = len(self.keys)
             collation = own_collation(expr)
             self.collations.append(collation)
-            self.fields.append(
-                Field("", type_of(key), nullable(key), collation, affinity_of(key, self.binding))
-            )
+            self.fields.append(Field("", type_of(key), nullable(key), collation, affinity_of(key, self.binding)))
 
     def add(self, call: AggregateCall) -> Column:
         """The column under which the Aggregate node gives the result of a call."""

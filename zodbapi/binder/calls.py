@@ -1,7 +1,8 @@
 """Calls: scalar functions, aggregates, and window functions.
 
-In: ``exp.Anonymous``, alone or inside ``exp.Filter`` and ``exp.Window``. Out: a ``Call``; or the column under which the query's
-Aggregate or Window node will give the result, with the call added to that query's ``Aggregation`` or ``Windows``.
+In: ``exp.Anonymous``, alone or inside ``exp.Filter`` and ``exp.Window``. Out: a ``Call``; or the column under which
+the query's Aggregate or Window node will give the result, with the call added to that query's ``Aggregation`` or
+``Windows``.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def bind_call(tree: exp.Expression, scope: Scope) -> Expr:
     if parts.name == PLUS:
         from zodbapi.binder.expr import plus
 
-        return plus(tree, scope)
+        return plus(parts.args[0], scope)
     if parts.star:
         raise _wrong_call(parts.name, scope)
     if parts.filter is not None or parts.distinct or parts.order is not None:
@@ -151,8 +152,8 @@ def _bind_inputs(function: AggregateFunction, parts: CallParts, scope: Scope) ->
 
 
 def _owner(call: AggregateCall, scope: Scope) -> Scope:
-    """The query level that an aggregate belongs to: the innermost whose columns its inputs use; without any, its own."""
-    if scope.outer is None:
+    """The query level that an aggregate belongs to: the innermost whose columns its inputs use; without any, its
+    own.""" if scope.outer is None:
         return scope
     inputs: list[Expr | SortKey] = [*call.args, *call.order]
     if call.filter is not None:

@@ -33,9 +33,7 @@ def _combine(operation: exp.SetOperation, left: Node, right: Node, binding: Bind
     keep_all = not operation.args.get("distinct")
     if len(a) != len(b):
         word = f"{operation.key.upper()}{' ALL' if keep_all else ''}"
-        raise OperationalError(
-            f"SELECTs to the left and right of {word} do not have the same number of result columns"
-        )
+        raise OperationalError(f"SELECTs to the left and right of {word} do not have the same number of result columns")
     if keep_all and not isinstance(operation, exp.Union):
         raise OperationalError('near "ALL": syntax error')
     source = binding.new_source()
@@ -56,9 +54,7 @@ def bind_values(tree: exp.Values, scope: Scope) -> Node:
     from zodbapi.binder.expr import bind_expr
 
     inner = Scope(scope.binding, scope.outer, scope.ctes)
-    rows = tuple(
-        tuple(strip_collate(bind_expr(item, inner)) for item in _row_items(row)) for row in tree.expressions
-    )
+    rows = tuple(tuple(strip_collate(bind_expr(item, inner)) for item in _row_items(row)) for row in tree.expressions)
     if len({len(row) for row in rows}) != 1:
         raise OperationalError("all VALUES must have the same number of terms")
     source = scope.binding.new_source()

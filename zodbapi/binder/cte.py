@@ -1,8 +1,8 @@
 """WITH: common table expressions, plain and recursive.
 
-A CTE that is used once is bound in its place. One that is used more often, or is recursive, or says MATERIALIZED, becomes a
-``Materialize`` node, whose number says that it is computed once a statement; unless it is correlated, for then it has
-different rows each time. A recursive one reads its own rows as ``WorkingRow``.
+A CTE that is used once is bound in its place. One that is used more often, or is recursive, or says MATERIALIZED,
+becomes a ``Materialize`` node, whose number says that it is computed once a statement; unless it is correlated, for
+then it has different rows each time. A recursive one reads its own rows as ``WorkingRow``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from zodbapi.plan.walk import free_sources
 
 @dataclass(slots=True)
 class Cte:
-    """One common table expression. ``plan`` is kept when several references share it; ``working`` are the fields of the row in
-    work while the recursive part is being bound."""
+    """One common table expression. ``plan`` is kept when several references share it; ``working`` are the fields of
+    the row in work while the recursive part is being bound."""
 
     name: str
     columns: tuple[str, ...]

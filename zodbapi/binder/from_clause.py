@@ -1,7 +1,8 @@
 """FROM: tables, views, CTEs, subqueries, table functions and the joins between them.
 
-In: a tree with ``from_`` and ``joins``. Out: the plan of the joins; the relations become visible in the scope, in order.
-Outer joins make the relations on their optional side nullable once their ON is bound. RIGHT joins become left joins.
+In: a tree with ``from_`` and ``joins``. Out: the plan of the joins; the relations become visible in the scope, in
+order. Outer joins make the relations on their optional side nullable once their ON is bound. RIGHT joins become left
+joins.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from sqlglot import exp
 
 from zodbapi.binder.compare import compare, conjunction
 from zodbapi.binder.scope import Binding, Field, Merged, Relation, Scope
-from zodbapi.binder.typing import nullable
 from zodbapi.catalog import INTEGER, View
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Const, Expr
@@ -104,9 +104,7 @@ def _bind_table(tree: exp.Table, scope: Scope) -> Node:
     raise OperationalError(f"no such table: {name}")
 
 
-def _bind_table_function(
-    tree: exp.Table, name: str, args: Sequence[exp.Expression], scope: Scope
-) -> Node:
+def _bind_table_function(tree: exp.Table, name: str, args: Sequence[exp.Expression], scope: Scope) -> Node:
     from zodbapi.binder.expr import bind_expr
 
     binding = scope.binding
@@ -155,9 +153,7 @@ def rename(fields: Sequence[Field], columns: Sequence[str], name: str) -> list[F
             label = f"{columns[i] if columns else shown.name}:{number}"
         seen.add(label.lower())
         renamed.append(
-            shown
-            if label == shown.name
-            else Field(label, shown.type, shown.nullable, shown.collation, shown.affinity)
+            shown if label == shown.name else Field(label, shown.type, shown.nullable, shown.collation, shown.affinity)
         )
     return renamed
 
@@ -245,8 +241,12 @@ def _bind_using(
     tests: list[Expr] = []
     for name in names:
         folded = name.lower()
-        found = [(r, r.positions[folded]) for r in right if folded in r.positions and r.positions[folded] not in r.hidden]
-        first = [(r, r.positions[folded]) for r in left if folded in r.positions and r.positions[folded] not in r.hidden]
+        found = [
+            (r, r.positions[folded]) for r in right if folded in r.positions and r.positions[folded] not in r.hidden
+        ]
+        first = [
+            (r, r.positions[folded]) for r in left if folded in r.positions and r.positions[folded] not in r.hidden
+        ]
         if not found or not first:
             raise OperationalError(f"cannot join using column {name} - column not present in both tables")
         if len(first) > 1 and folded not in scope.merged:
@@ -269,8 +269,3 @@ def visible(scope: Scope, relation: Relation) -> list[tuple[Expr, str]]:
         owner = merged is not None and merged.parts[0][0] is relation
         shown.append((merged.expr() if merged is not None and owner else relation.column(i), column.name))
     return shown
-
-
-def always_null(expr: Expr) -> bool:
-    """Whether an expression is the NULL literal."""
-    return isinstance(expr, Const) and nullable(expr)

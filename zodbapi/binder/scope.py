@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import Schema, Table, Type
 from zodbapi.errors import OperationalError
-from zodbapi.plan.expr import Case, Column, Const, Expr, IsNull, Not, Rowid
+from zodbapi.plan.expr import Case, Column, Expr, IsNull, Not, Rowid
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -44,8 +44,8 @@ class Field:
 class Binding:
     """Statement-wide state: what is known, and what was given out so far.
 
-    ``sql`` is the text that the trees being bound come from (a view's while the view is expanded). ``fields`` remembers the
-    fields of every derived source, for affinity. ``views`` are the views being expanded.
+    ``sql`` is the text that the trees being bound come from (a view's while the view is expanded). ``fields``
+    remembers the fields of every derived source, for affinity. ``views`` are the views being expanded.
     """
 
     schema: Schema
@@ -90,9 +90,7 @@ class Relation:
     def column(self, position: int) -> Column:
         """The expression for a column."""
         shown = self.fields[position]
-        return Column(
-            self.source, position, shown.type, shown.nullable or self.nullable, shown.collation, shown.name
-        )
+        return Column(self.source, position, shown.type, shown.nullable or self.nullable, shown.collation, shown.name)
 
     def rowid(self) -> Expr | None:
         """The expression for the rowid, if there is one."""
@@ -120,9 +118,9 @@ class Merged:
 
 
 def _coalesce(first: Expr, second: Column) -> Expr:
-    if not first.nullable:  # type: ignore[attr-defined]
+    if not first.nullable:
         return first
-    kind = first.type if first.type.kind is second.type.kind else Type(second.type.kind)  # type: ignore[attr-defined]
+    kind = first.type if first.type.kind is second.type.kind else Type(second.type.kind)
     return Case(((Not(IsNull(first), nullable=False), first),), second, kind, second.nullable)
 
 
@@ -130,8 +128,8 @@ def _coalesce(first: Expr, second: Column) -> Expr:
 class Scope:
     """The relations of one query level; ``outer`` is the enclosing level.
 
-    ``aggregation`` and ``windows`` collect calls while a clause is bound in which such calls may stand, and are None elsewhere.
-    ``aliases`` are the select list's, which stand in for names that no relation has.
+    ``aggregation`` and ``windows`` collect calls while a clause is bound in which such calls may stand, and are None
+    elsewhere. ``aliases`` are the select list's, which stand in for names that no relation has.
     """
 
     binding: Binding
@@ -186,7 +184,7 @@ class Scope:
             if position is None or (not wanted and position in relation.hidden):
                 continue
             if found is not None:
-                raise OperationalError(f"ambiguous column name: {wanted}.{folded}" if wanted else f"ambiguous column name: {folded}")
+                raise OperationalError(f"ambiguous column name: {f'{wanted}.{folded}' if wanted else folded}")
             found = relation.column(position)
             if not wanted and folded in self.merged:
                 found = self.merged[folded].expr()
@@ -211,6 +209,3 @@ class Scope:
 def table_field(column: TableColumn) -> Field:
     """The field that a table's column shows."""
     return Field(column.name, column.type, not column.not_null, column.collation, column.type)
-
-
-NULL = Const(None)

@@ -1,8 +1,8 @@
 """Queries: SELECT in all its clauses, and the choice among SELECT, compounds, VALUES and parentheses.
 
-The plan of a SELECT, from the bottom up: FROM, Filter (WHERE), Aggregate, Filter (HAVING), Window, Sort, Project, Distinct, Limit.
-With DISTINCT, and where sorting below the projection would evaluate an expression twice, Sort comes above the Project, which then
-carries what is only sorted by as hidden trailing columns that a last Project drops.
+The plan of a SELECT, from the bottom up: FROM, Filter (WHERE), Aggregate, Filter (HAVING), Window, Sort, Project,
+Distinct, Limit. With DISTINCT, and where sorting below the projection would evaluate an expression twice, Sort comes
+above the Project, which then carries what is only sorted by as hidden trailing columns that a last Project drops.
 """
 
 from __future__ import annotations
@@ -253,9 +253,7 @@ def _field(name: str, expr: Expr, binding: Binding) -> Field:
 
 def _sorts_above(order: Sequence[SortKey], columns: Sequence[Expr]) -> bool:
     """Whether a result column that is sorted by costs too much, or changes, when it is evaluated twice."""
-    return any(
-        not isinstance(key.expr, Column) and key.expr in columns and _dear(key.expr) for key in order
-    )
+    return any(not isinstance(key.expr, Column) and key.expr in columns and _dear(key.expr) for key in order)
 
 
 def _dear(expr: Expr) -> bool:

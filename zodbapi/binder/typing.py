@@ -37,13 +37,13 @@ _INT_FLOAT = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC, Kind.BOOLEAN})
 
 def type_of(expr: Expr) -> Type:
     """The static type of any expression."""
-    kind: Type = expr.type  # type: ignore[attr-defined]
+    kind: Type = expr.type
     return kind
 
 
 def nullable(expr: Expr) -> bool:
     """Whether an expression can be NULL."""
-    can: bool = expr.nullable  # type: ignore[attr-defined]
+    can: bool = expr.nullable
     return can
 
 
@@ -109,7 +109,13 @@ def negation(operand: Expr) -> Expr:
         if value == -(2**63):
             return Const(-(2**63), INTEGER)
         return Const(value, kind)
-    result = {Kind.INTEGER: NUMERIC, Kind.REAL: REAL, Kind.NUMERIC: NUMERIC, Kind.DECIMAL: DECIMAL, Kind.INTERVAL: INTERVAL}
+    result = {
+        Kind.INTEGER: NUMERIC,
+        Kind.REAL: REAL,
+        Kind.NUMERIC: NUMERIC,
+        Kind.DECIMAL: DECIMAL,
+        Kind.INTERVAL: INTERVAL,
+    }
     return Unary("-", operand, result.get(kind.kind, ANY), nullable(operand))
 
 
