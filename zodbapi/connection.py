@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cmp_to_key
 from threading import get_ident
 from typing import Any, Self
 
 from zodbapi import errors
-from zodbapi.copying import copy_database, dump
 from zodbapi.catalog import Schema
+from zodbapi.copying import copy_database, dump
 from zodbapi.cursor import Cursor
 from zodbapi.functions import BUILTIN
 from zodbapi.functions.registry import AggregateFunction, Function, Functions
