@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zodbapi.catalog import Check, ForeignKey, Index, Table, Type, View
+from zodbapi.catalog import ANY, Check, ForeignKey, Index, Table, Type, View
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction
@@ -520,3 +520,23 @@ def output_source(node: Node) -> int:
             return node.source
         case _:
             raise AssertionError(f"{type(node).__name__} has no single source")
+
+
+def output_types(node: Node) -> tuple[Type, ...]:
+    """The types of ``output_names``; ANY where the inputs of a compound differ."""
+    match node:
+        case Project(columns=columns):
+            return tuple(column.type for column in columns)  # type: ignore[attr-defined]
+        case Insert(returning=columns) | Update(returning=columns) | Delete(returning=columns):
+            return tuple(column.type for column in columns or ())  # type: ignore[attr-defined]
+        case Filter() | Distinct() | Sort() | Limit() | Materialize():
+            return output_types(node.input)
+        case Compound(left=left, right=right):
+            pairs = zip(output_types(left), output_types(right), strict=True)
+            return tuple(a if a.kind is b.kind else ANY for a, b in pairs)
+        case Recursive():
+            return output_types(node.initial)
+        case Values(rows=rows):
+            return tuple(value.type for value in rows[0])  # type: ignore[attr-defined]
+        case _:
+            raise AssertionError(f"{type(node).__name__} is no root of a query")
