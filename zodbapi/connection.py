@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cmp_to_key
 from threading import get_ident
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from zodbapi import errors
 from zodbapi.catalog import Schema
@@ -32,8 +32,12 @@ from zodbapi.functions.registry import Functions
 from zodbapi.interrupt import interrupt_thread, progress
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, complete, prepare
+from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
+
+if TYPE_CHECKING:
+    from zodbapi.catalog import Schema
 
 ATTEMPTS = 12  # of a statement that is its own transaction, before ConflictError reaches the caller
 Rows = list[tuple[Any, ...]]
@@ -269,6 +273,12 @@ class Connection:
     # --- transactions -------------------------------------------------------------------------------------------
 
     @property
+    def root(self) -> Root:
+        """The tables as mappings of rowid to row, to look at; ``root.objects`` is ZODB's own root."""
+        self._check_usable()
+        return Root(self._txn)
+
+    @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self._txn is not None and self._txn.active
@@ -320,6 +330,27 @@ class Connection:
         """Undoes what was done since a savepoint, which stays."""
         self._check_usable()
         self._txn.rollback_to(name)
+
+    def check_deferred(self) -> None:
+        """Runs the checks that wait for the commit (deferred foreign keys and unique constraints) now."""
+        self._check_usable()
+        if self._txn.active:
+            self._txn.check_pending()
+
+    @property
+    def schema(self) -> Schema:
+        """All tables and views, as the open transaction sees them, or as they were last committed."""
+        self._check_usable()
+        txn = self._txn
+        begun = not txn.active
+        if begun:
+            txn.begin()
+        try:
+            schema: Schema = txn.schema
+            return schema
+        finally:
+            if begun:
+                txn.rollback()
 
     def __enter__(self) -> Self:
         return self

@@ -44,6 +44,7 @@ class Alteration:
     rows: str | None = None  # query for the new rows: rowid first, then one value a column of the new table
     drop: tuple[int, ...] = ()  # ids of indexes that are gone
     build: tuple[str, ...] = ()  # names of indexes to fill from the stored rows
+    restart: bool = False  # AUTOINCREMENT goes on after the largest rowid that is there
 
 
 def apply_alter(schema: Schema, table: str, step: AlterStep) -> Alteration:
@@ -135,9 +136,9 @@ def _with_constraint_name(schema: Schema, table: Table, old: str, new: str) -> T
     return replace(
         table,
         foreign_keys=tuple(
-            replace(key, name=new) if folded in foreign_key_names(table, key) else key for key in table.foreign_keys
+            replace(key, name=new) if table.name_of(key).lower() == folded else key for key in table.foreign_keys
         ),
-        checks=tuple(replace(c, name=new) if c.name.lower() == folded else c for c in table.checks),
+        checks=tuple(replace(c, name=new) if table.name_of(c).lower() == folded else c for c in table.checks),
     )
 
 
@@ -370,8 +371,8 @@ def _drop_constraint(schema: Schema, table: Table, step: AlterStep) -> Alteratio
     new = replace(
         table,
         indexes=tuple(index for index in table.indexes if index not in gone),
-        foreign_keys=tuple(key for key in table.foreign_keys if folded not in foreign_key_names(table, key)),
-        checks=tuple(check for check in table.checks if check.name.lower() != folded),
+        foreign_keys=tuple(key for key in table.foreign_keys if table.name_of(key).lower() != folded),
+        checks=tuple(check for check in table.checks if table.name_of(check).lower() != folded),
     )
     if is_key:
         new = replace(new, primary_key=(), rowid_column=None, primary_key_name="", autoincrement=False)
@@ -386,17 +387,10 @@ def primary_key_names(table: Table) -> frozenset[str]:
     return frozenset(name.lower() for name in (*names, table.primary_key_name or f"{table.name}_pkey"))
 
 
-def foreign_key_names(table: Table, key: ForeignKey) -> frozenset[str]:
-    """The folded names by which ALTER TABLE knows a foreign key: its own, or PostgreSQL's ``t_column_fkey``."""
-    columns = "_".join(table.columns[i].name for i in key.columns)
-    return frozenset({(key.name or f"{table.name}_{columns}_fkey").lower()})
-
-
 def _check_constraint_exists(table: Table, name: str) -> None:
     folded = name.lower()
     known = {index.name.lower() for index in table.indexes if index.origin != "c"}
-    known |= {check.name.lower() for check in table.checks if check.name} | primary_key_names(table)
-    known.update(*(foreign_key_names(table, key) for key in table.foreign_keys))
+    known |= {table.name_of(item).lower() for item in (*table.checks, *table.foreign_keys)} | primary_key_names(table)
     if folded not in known:
         raise OperationalError(f"no such constraint: {name}")
 
@@ -453,6 +447,18 @@ def _index_names(table: Table, position: int) -> tuple[str, ...]:
     return tuple(index.name for index in table.indexes if _index_uses(table, index, position))
 
 
+def _set_identity(schema: Schema, table: Table, step: AlterStep) -> Alteration:
+    """AUTOINCREMENT on or off. Only the INTEGER PRIMARY KEY counts up; for any other column there is nothing to change."""
+    if table.rowid_column != _position(table, step.column):
+        return Alteration(schema, table.name)
+    return Alteration(schema.with_table(replace(table, autoincrement=step.action == "set_identity")), table.name)
+
+
+def _restart_identity(schema: Schema, table: Table, step: AlterStep) -> Alteration:
+    _position(table, step.column)
+    return Alteration(schema, table.name, restart=True)
+
+
 _ACTIONS: dict[str, Callable[[Schema, Table, AlterStep], Alteration]] = {
     "rename_table": _rename_table,
     "rename_column": _rename_column,
@@ -468,4 +474,7 @@ _ACTIONS: dict[str, Callable[[Schema, Table, AlterStep], Alteration]] = {
     "set_collation": _set_collation,
     "add_constraint": _add_constraint,
     "drop_constraint": _drop_constraint,
+    "set_identity": _set_identity,
+    "drop_identity": _set_identity,
+    "restart_identity": _restart_identity,
 }

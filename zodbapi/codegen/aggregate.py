@@ -1,8 +1,8 @@
 """Grouping and aggregates.
 
-With keys, a dictionary maps the key to a list of slots; without, the slots are local variables. The common aggregates
-are written out in place, so that a group-by costs a dictionary lookup and an addition a row; the others, and
-those over values whose class is unknown, step an accumulator object of ``functions.aggregate``.
+With keys, a dictionary maps the key to a list of slots; without, the slots are local variables. The common
+aggregates are written out in place, so that a group-by costs a dictionary lookup and an addition a row; the others,
+and those over values whose class is unknown, step an accumulator object of ``functions.aggregate``.
 """
 
 from __future__ import annotations

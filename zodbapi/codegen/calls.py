@@ -1,8 +1,8 @@
 """Calls of scalar functions -> Python.
 
-A strict function is called only when no argument is NULL, so the tests for NULL stand in the generated code, and only
-for arguments that can be NULL. Functions that choose among their arguments (coalesce, iif...) become Python's own choice.
-A pattern that does not depend on the row is compiled into a matcher once.
+A strict function is called only when no argument is NULL, so the tests for NULL stand in the generated code, and
+only for arguments that can be NULL. Functions that choose among their arguments (coalesce, iif...) become Python's
+own choice. A pattern that does not depend on the row is compiled into a matcher once.
 """
 
 from __future__ import annotations

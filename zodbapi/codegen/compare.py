@@ -1,10 +1,10 @@
 """Comparisons, BETWEEN and IN lists -> Python operators wherever the types allow it.
 
 A stored column holds values of one class, so ``r0[2] < q1`` is right as soon as ``q1`` compares with that class.
-The prologue sees to that: ``comparable`` converts a parameter as SQLite's affinity does, and what cannot be converted
-becomes ABOVE or BELOW (they compare as the order of classes says) or, for NULL, NEVER (every comparison is false).
-So no test for NULL or for the class of the parameter is left in the loop. Two values whose classes are only known at run
-time are compared by ``values.lt`` and its siblings, which know the order of all classes.
+The prologue sees to that: ``comparable`` converts a parameter as SQLite's affinity does, and what cannot be
+converted becomes ABOVE or BELOW (they compare as the order of classes says) or, for NULL, NEVER (every comparison
+is false). So no test for NULL or for the class of the parameter is left in the loop. Two values whose classes are
+only known at run time are compared by ``values.lt`` and its siblings, which know the order of all classes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Joins. A nested loop where the right side can be found from the left row, a hash table where it is an equality.
 
-An outer join must not write its consumer twice (once for a match, once for the row of NULLs): with ten of them in a row the
-program would double ten times. So the matches of one left row are collected first, and the loop runs over them or, if
-there are none, over the row of NULLs. When the right side is a lookup of at most one row even that list is not needed.
+An outer join must not write its consumer twice (once for a match, once for the row of NULLs): with ten of them in a
+row the program would double ten times. So the matches of one left row are collected first, and the loop runs over
+them or, if there are none, over the row of NULLs. When the right side is a lookup of at most one row even that list
+is not needed.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _nesting(node: Node) -> int:
 
 
 def _produce_left(unit: Unit, left: Node, then: Consume) -> None:
-    """The outer loops of a join. CPython nests at most twenty blocks, so after some the rest goes on over a generator."""
+    """The outer loops of a join. CPython nests twenty blocks at most, so after some the rest reads a generator."""
     if _nesting(left) % _MAX_NESTING:
         unit.query.produce(left, then)
         return

@@ -1,9 +1,10 @@
-"""Sorting: rows are buffered with ready-made keys and sorted by ``list.sort``, one pass for each run of equal direction.
+"""Sorting: rows are buffered with ready-made keys and sorted by ``list.sort``, one pass for each run of equal
+direction.
 
-A buffered row is a tuple: the keys first, then what the rest of the program needs of the sources. Python's sort is stable, so
-sorting by the last run of keys first and by the first run last gives the whole order, and descending is ``reverse``.
-Values of a column compare as they are. A column that may be NULL adds a flag before the value, because None compares with
-nothing; an expression whose class is only known at run time uses ``values.sort_key``.
+A buffered row is a tuple: the keys first, then what the rest of the program needs of the sources. Python's sort is
+stable, so sorting by the last run of keys first and by the first run last gives the whole order, and descending is
+``reverse``. Values of a column compare as they are. A column that may be NULL adds a flag before the value, because
+None compares with nothing; an expression whose class is only known at run time uses ``values.sort_key``.
 """
 
 from __future__ import annotations

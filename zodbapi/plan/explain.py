@@ -175,8 +175,8 @@ def _access(node: Scan | RowidSeek | RowidRange | IndexSeek | IndexRange) -> str
             return f"SCAN {table}"
         case RowidSeek():
             keys = _listed(node.rowids)
-            shown = f"rowid = {keys}" if len(node.rowids) == 1 else f"rowid IN ({keys})"
-            return f"ROWID SEEK {table} ({shown})"
+            condition = f"rowid = {keys}" if len(node.rowids) == 1 else f"rowid IN ({keys})"
+            return f"ROWID SEEK {table} ({condition})"
         case RowidRange():
             return f"ROWID RANGE {table} ({' AND '.join(_bounds('rowid', node.lower, node.upper))})"
         case IndexSeek():

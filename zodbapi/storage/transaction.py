@@ -381,6 +381,16 @@ class Transaction:
                 self.last_rowid = last_rowid
             raise
 
+    def run_pending(self) -> None:
+        """Run the deferred checks now, once and for all."""
+        self._run(self.pending)
+
+    def check_pending(self) -> None:
+        """Run the deferred checks now; they run again at the commit, for what happens until then."""
+        for check, found in list(self.pending.items()):
+            for key in list(found):
+                check(self, key)
+
     def run_immediate(self) -> None:
         """Run the checks that were put off to the end of the statement."""
         try:
