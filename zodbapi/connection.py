@@ -17,21 +17,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cmp_to_key
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
 from zodbapi import errors
-from zodbapi.copying import copy_database, dump
 from zodbapi.catalog import Schema
+from zodbapi.copying import copy_database, dump
 from zodbapi.cursor import Cursor
-from zodbapi.functions import BUILTIN
-from zodbapi.functions.registry import AggregateFunction, Function, Functions
+from zodbapi.functions import BUILTIN, user
+from zodbapi.functions.registry import Functions
 from zodbapi.interrupt import interrupt_thread, progress
 from zodbapi.parser import parse
-from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
+from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, complete, prepare
 from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
@@ -77,8 +77,8 @@ class Connection:
         self.isolation_level = isolation_level
         self._autocommit = autocommit or isolation_level is None
         self._thread = get_ident() if check_same_thread else None
-        self._functions = functions
-        self._functions_version = functions.version
+        self._functions = complete(functions)
+        self._functions_version = self._functions.version
         self._trace: Callable[[str], Any] | None = None
         self._progress: tuple[Callable[[], Any], int] | None = None
         self._observed = False  # whether queries need more than to be run
@@ -418,22 +418,15 @@ class Connection:
         """Makes a Python function callable from SQL with ``narg`` arguments (-1: any number); None removes it."""
         if func is None:
             self._extend(self._functions.without(name, narg))
-            return
-        call = guarded(func, "user-defined function raised exception")
-        low = max(narg, 0)
-        self._extend(
-            self._functions.extended(Function(name, call, low, narg, strict=False, deterministic=deterministic))
-        )
+        else:
+            self._extend(self._functions.extended(user.scalar(name, narg, func, deterministic)))
 
     def create_aggregate(self, name: str, narg: int, cls: Callable[[], Any] | None, /) -> None:
         """Makes a class with ``step`` and ``finalize`` an aggregate; None removes it."""
         if cls is None:
             self._extend(self._functions.without(name, narg))
-            return
-        low = max(narg, 0)
-        self._extend(
-            self._functions.extended(AggregateFunction(name, guarded_class(cls), low, narg, skip_nulls=False))
-        )
+        else:
+            self._extend(self._functions.extended(user.aggregate(name, narg, cls)))
 
     def create_window_function(self, name: str, narg: int, cls: Callable[[], Any] | None, /) -> None:
         """Makes a class with ``step``, ``inverse``, ``value`` and ``finalize`` an aggregate for moving frames, too."""

@@ -103,7 +103,7 @@ def copy_database(source: Connection, target: Connection) -> None:
         try:
             ddl.set_schema(receiver, type(receiver.schema)())
             ddl.set_schema(receiver, giver.schema)
-            top = max((i.id for t in giver.schema.tables.values() for i in (t, *t.indexes)), default=0)
+            top = max((max(t.id, *(i.id for i in t.indexes), 0) for t in giver.schema.tables.values()), default=0)
             while ddl.allot(receiver, 1)[0] < top:
                 pass  # ids are never used again, here as in the source
             for table in giver.schema.tables.values():

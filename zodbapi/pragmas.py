@@ -100,7 +100,7 @@ def sqlite_master(txn: Transaction) -> Answer:
 
 def sqlite_sequence(txn: Transaction) -> Answer:
     """The highest rowid that each AUTOINCREMENT table ever had."""
-    sequences = txn.entry["sequences"] if txn.entry is not None else {}
+    sequences: Any = txn.entry["sequences"] if txn.entry is not None else {}
     for table in txn.schema.tables.values():
         if table.autoincrement and table.id in sequences:
             yield table.name, sequences[table.id]
@@ -221,16 +221,12 @@ QUESTIONS: dict[str, Question] = {
     "index_list": Question(_typed("#seq name #unique origin #partial"), _index_list, True),
     "index_info": Question(_typed("#seqno #cid name"), _index_info, True),
     "index_xinfo": Question(_typed("#seqno #cid name #desc coll #key"), _index_xinfo, True),
-    "foreign_key_list": Question(
-        _typed("#id #seq table from to on_update on_delete match"), _foreign_key_list, True
-    ),
+    "foreign_key_list": Question(_typed("#id #seq table from to on_update on_delete match"), _foreign_key_list, True),
     "foreign_key_check": Question(_typed("table #rowid parent #fkid"), _foreign_key_check),
     "integrity_check": Question(_typed("integrity_check"), _integrity_check),
     "quick_check": Question(_typed("quick_check"), _integrity_check),
     "database_list": Question(_typed("#seq name file"), lambda txn, stages, _: [(0, "main", txn.database.dsn)]),
-    "collation_list": Question(
-        _typed("#seq name"), lambda txn, stages, _: enumerate(stages.functions.collations)
-    ),
+    "collation_list": Question(_typed("#seq name"), lambda txn, stages, _: enumerate(stages.functions.collations)),
     "encoding": _fixed("encoding", "UTF-8"),
     "journal_mode": _fixed("journal_mode", "delete"),
     "synchronous": _fixed("synchronous", 2),
@@ -241,9 +237,7 @@ QUESTIONS: dict[str, Question] = {
     "page_count": _fixed("page_count", 0),
     "freelist_count": _fixed("freelist_count", 0),
     "temp_store": _fixed("temp_store", 0),
-    "busy_timeout": Question(
-        (("timeout", INTEGER),), lambda txn, stages, _: [(int(txn.database.timeout * 1000),)]
-    ),
+    "busy_timeout": Question((("timeout", INTEGER),), lambda txn, stages, _: [(int(txn.database.timeout * 1000),)]),
     "schema_version": Question(
         (("schema_version", INTEGER),), lambda txn, stages, _: [(txn.schema.version & 0x7FFFFFFF,)]
     ),
@@ -271,6 +265,7 @@ def _stored_number(name: str) -> Setting:
     def write(txn: Transaction, value: Any) -> None:
         if not isinstance(value, int) or not -(2**31) <= value < 2**31:
             raise OperationalError(f"not a 32-bit integer: {value}")
+        assert txn.entry is not None
         txn.put(txn.entry["schema"], name, value)
 
     return Setting(read, write, persistent=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.binder.alter import Alteration, apply_alter, apply_comment
@@ -114,7 +115,7 @@ def fill_index(stages: Stages, txn: Transaction, table: Table, index: Index) -> 
     if not index.unique:
         tree.update(entries)
         return
-    for (key, _), (following, _) in zip(entries, entries[1:], strict=False):
+    for (key, _), (following, _) in pairwise(entries):
         if key == following:
             raise IntegrityError(f"UNIQUE constraint failed: {describe_index(table, index)}")
     tree.update(entries)

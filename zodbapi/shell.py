@@ -286,7 +286,7 @@ def words(shell: Shell) -> Iterable[str]:
     """Everything that completion offers."""
     schema = shell.connection.schema
     names = {column.name for table in schema.tables.values() for column in table.columns}
-    names |= {item.name for item in (*schema.tables.values(), *schema.views.values())}
+    names |= {table.name for table in schema.tables.values()} | {view.name for view in schema.views.values()}
     return [*sorted(names), *sorted(RESERVED), *shell.commands, ".quit"]
 
 

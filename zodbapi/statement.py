@@ -28,12 +28,13 @@ from zodbapi.errors import DataError, InterfaceError, ProgrammingError
 from zodbapi.optimizer import optimize
 from zodbapi.parser import Parsed, parse
 from zodbapi.plan.nodes import BoundIndex, Command, Delete, Insert, Node, Update, output_names, output_types
+from zodbapi.pragmas import table_functions
+from zodbapi.storage.stats import Stats
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Index, Schema, Table, Type
     from zodbapi.codegen import Program, WriterProgram
     from zodbapi.functions.registry import Functions
-    from zodbapi.storage.stats import Stats
     from zodbapi.storage.transaction import Transaction
 
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -192,9 +193,12 @@ def compile_parsed(parsed: Parsed, schema: Schema, compiler: Compiler, style: st
     plan = compiler.optimize(node, schema)
     program = compiler.generate(plan, schema)
     writes = isinstance(plan, Insert | Update | Delete)
-    description = _describe(output_names(plan), output_types(plan)) if not writes or plan.returning is not None else None
+    silent = isinstance(plan, Insert | Update | Delete) and plan.returning is None
+    description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes else READ
-    return Statement(parsed.sql, style, kind, plan, program, program.run, description, *layout, isinstance(plan, Insert))
+    return Statement(
+        parsed.sql, style, kind, plan, program, program.run, description, *layout, isinstance(plan, Insert)
+    )
 
 
 def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:
@@ -251,4 +255,21 @@ def writer(schema: Schema, functions: Functions, table_id: int) -> WriterProgram
         bound = bind_writer(schema, schema.table_by_id(table_id), functions)
         found = codegen.generate_writer(bound, partial(writer, schema, functions), functions.collations)
         _WRITERS.add(key, found)
+    return found
+
+
+_completed: dict[int, Functions] = {}
+
+
+def complete(functions: Functions) -> Functions:
+    """The functions with the table functions of the schema (sqlite_master, pragma_...); equal sets give the same object."""
+    if "sqlite_master" in functions.tables:
+        return functions
+    found = _completed.get(functions.version)
+    if found is None:
+
+        def stages_for(txn: Transaction) -> Compiler:
+            return Compiler(functions, Stats(txn))
+
+        found = _completed[functions.version] = functions.extended(*table_functions(stages_for))
     return found

@@ -15,8 +15,9 @@ Work = Callable[[], Any]
 
 SCHEMA = (
     "CREATE TABLE author (id INTEGER PRIMARY KEY, name VARCHAR(50) NOT NULL, country VARCHAR(2) NOT NULL)",
-    "CREATE TABLE book (id INTEGER PRIMARY KEY, title VARCHAR(100) NOT NULL, author_id INTEGER NOT NULL,"
-    " year INTEGER NOT NULL, price REAL)",
+    """CREATE TABLE book (
+        id INTEGER PRIMARY KEY, title VARCHAR(100) NOT NULL, author_id INTEGER NOT NULL, year INTEGER NOT NULL, price REAL
+    )""",
     "CREATE INDEX book_author ON book (author_id)",
     "CREATE INDEX book_year ON book (year)",
     "CREATE TABLE log (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, text VARCHAR NOT NULL)",

@@ -148,6 +148,8 @@ def bind_update(tree: exp.Expression, binding: Binding) -> Node:
     """UPDATE: the input finds the rows, joined with what FROM adds; assignments see both."""
     outer = _with_scope(tree, binding)
     table = find_target(tree.this, binding)
+    if not tree.expressions or tree.this.args.get("joins"):
+        raise OperationalError("incomplete UPDATE: it has no SET, or a join before it")
     scope, node = _target_scan(tree, outer, table)
     if tree.args.get("from_"):
         node = Join("inner", node, bind_from(tree, scope))
@@ -173,6 +175,8 @@ def _last_assignments(assignments: list[Assignment]) -> Iterator[tuple[int, Expr
 
 def bind_delete(tree: exp.Expression, binding: Binding) -> Node:
     """DELETE: the input finds the rows."""
+    if tree.args.get("using") or tree.args.get("tables"):
+        raise NotSupportedError("DELETE ... USING is not supported")
     outer = _with_scope(tree, binding)
     table = find_target(tree.this, binding)
     scope, node = _target_scan(tree, outer, table)
