@@ -153,7 +153,8 @@ def _bind_inputs(function: AggregateFunction, parts: CallParts, scope: Scope) ->
 
 def _owner(call: AggregateCall, scope: Scope) -> Scope:
     """The query level that an aggregate belongs to: the innermost whose columns its inputs use; without any, its
-    own.""" if scope.outer is None:
+    own."""
+    if scope.outer is None:
         return scope
     inputs: list[Expr | SortKey] = [*call.args, *call.order]
     if call.filter is not None:
