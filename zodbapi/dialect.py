@@ -17,19 +17,18 @@ from sqlglot.tokenizer_core import Token, TokenType
 # Names of calls that stand for operators; no user can write them.
 PLUS, ARROW, DOUBLE_ARROW = "+", "->", "->>"
 
-_KEYWORDS = """ALL AND ASC AS BETWEEN CASE COLLATE CROSS CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP DEFAULT DELETE
-DESC DISTINCT ELSE END ESCAPE EXCEPT EXISTS FALSE FILTER FOR FROM FULL GLOB GROUP_BY HAVING IN INDEXED_BY INNER INSERT
-INTERSECT INTO IS ISNULL JOIN LEFT LIKE LIMIT MATCH NATURAL NOT NOTNULL NULL OFFSET ON OR ORDER_BY OUTER OVER
-PARTITION_BY RANGE RECURSIVE REGEXP REPLACE RETURNING RIGHT ROW ROWS SELECT SET THEN TRUE UNION UPDATE USING VALUES
-WHEN WHERE WINDOW WITH""" _SYMBOLS = ("==", "||", ">=", "<=", "<>", "!=", "->", "->>")
+_KEYWORDS = """ALL AND ASC AS BETWEEN CASE COLLATE CROSS CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP DEFAULT DELETE DESC
+DISTINCT ELSE END ESCAPE EXCEPT EXISTS FALSE FILTER FOR FROM FULL GLOB GROUP_BY HAVING IN INDEXED_BY INNER
+INSERT INTERSECT INTO IS ISNULL JOIN LEFT LIKE LIMIT MATCH NATURAL NOT NOTNULL NULL OFFSET ON OR ORDER_BY OUTER
+OVER PARTITION_BY RANGE RECURSIVE REGEXP REPLACE RETURNING RIGHT ROW ROWS SELECT SET THEN TRUE UNION UPDATE
+USING VALUES WHEN WHERE WINDOW WITH"""
+_SYMBOLS = ("==", "||", ">=", "<=", "<>", "!=", "->", "->>")
 
 
 def _known_keywords() -> dict[str, TokenType]:
     known = SQLite.Tokenizer.KEYWORDS
     names = [word.replace("_BY", " BY") for word in _KEYWORDS.split()]
-    # CLIKE is LIKE that heeds case, ILIKE one that ignores it for all letters; sqlglot has no word for the first.
-    patterns = {"ILIKE": TokenType.ILIKE, "CLIKE": TokenType.SIMILAR_TO}
-    return {name: known[name] for name in (*names, *_SYMBOLS)} | patterns
+    return {name: known[name] for name in (*names, *_SYMBOLS)}
 
 
 class Tokenizer(SQLite.Tokenizer):
@@ -120,8 +119,6 @@ class Parser(SQLiteParser):
             for kind in (TokenType.BETWEEN, TokenType.IN, TokenType.IS, TokenType.LIKE, TokenType.GLOB, TokenType.MATCH)
         },
         TokenType.RLIKE: binary_range_parser(exp.RegexpLike),
-        TokenType.ILIKE: binary_range_parser(exp.ILike),
-        TokenType.SIMILAR_TO: binary_range_parser(exp.SimilarTo),
     }
     STATEMENT_PARSERS = {
         kind: SQLiteParser.STATEMENT_PARSERS[kind] for kind in (TokenType.INSERT, TokenType.UPDATE, TokenType.DELETE)
