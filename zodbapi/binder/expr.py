@@ -317,6 +317,10 @@ def _in(tree: exp.In, scope: Scope) -> Expr:
 # --- patterns, subqueries -----------------------------------------------------------------------------------------
 
 
+# SQLite's, which folds ASCII letters; one that folds all letters; one that folds none (CLIKE, see ``dialect``).
+_LIKES: dict[type, str] = {exp.Like: "like", exp.ILike: "ilike", exp.SimilarTo: "clike"}
+
+
 def _pattern(name: str) -> Rule:
     def rule(tree: exp.Binary, scope: Scope, *more: Expr) -> Expr:
         subject, pattern = bind_expr(tree.this, scope), bind_expr(tree.expression, scope)
@@ -328,10 +332,11 @@ def _pattern(name: str) -> Rule:
 
 def _escape(tree: exp.Escape, scope: Scope) -> Expr:
     inner = tree.this
-    if not isinstance(inner, exp.Like):
+    name = _LIKES.get(type(inner))
+    if name is None:
         raise OperationalError('near "ESCAPE": syntax error')
     pattern, subject = bind_expr(inner.expression, scope), bind_expr(inner.this, scope)
-    test = bind_named("like", (pattern, subject, bind_expr(tree.expression, scope)), scope)
+    test = bind_named(name, (pattern, subject, bind_expr(tree.expression, scope)), scope)
     return negate(test) if inner.args.get("negate") else test
 
 
@@ -371,7 +376,7 @@ _RULES: dict[type, Rule] = {
     exp.Is: _is,
     exp.Between: _between,
     exp.In: _in,
-    exp.Like: _pattern("like"),
+    **{form: _pattern(name) for form, name in _LIKES.items()},
     exp.Glob: _pattern("glob"),
     exp.RegexpLike: _pattern("regexp"),
     exp.Match: _pattern("match"),
