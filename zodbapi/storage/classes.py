@@ -1,0 +1,110 @@
+"""Which classes a record may name, so that opening a hostile file runs no code.
+
+In: the (module, name) pairs that pickles contain. Out: one of a fixed set of classes (BTrees, persistent mappings and
+the native values), or an inert stand-in for anything else, which keeps its state and is written back unchanged. Nothing
+is ever imported because a file says so.
+
+Two paths unpickle records: loading an object, which is given ``find_class`` as ``DB(class_factory=...)``, and the conflict
+resolution of storages in this process, which is given ``GuardedResolution``. Not covered: conflict resolution inside a
+ZEO server, whose operator trusts its own file, and whatever else of the root a user's own code opens with plain ZODB.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import types
+import uuid
+from typing import Any
+
+import BTrees
+import persistent.list
+import persistent.mapping
+import ZODB.blob
+import ZODB.broken
+from ZODB import ConflictResolution
+from ZODB.ConflictResolution import ConflictResolvingStorage
+
+_PLAIN = (
+    datetime.date,
+    datetime.time,
+    datetime.datetime,
+    datetime.timedelta,
+    datetime.timezone,
+    decimal.Decimal,
+    uuid.UUID,
+    ZODB.blob.Blob,
+    persistent.mapping.PersistentMapping,
+    persistent.list.PersistentList,
+)
+
+
+def _allowed() -> dict[tuple[str, str], type]:
+    found: dict[tuple[str, str], type] = {(cls.__module__, cls.__name__): cls for cls in _PLAIN}
+    for family in ("OO", "OI", "OL", "IO", "II", "LO", "LL", "OU", "UO", "OQ", "QO", "QQ"):
+        module = f"BTrees.{family}BTree"
+        source = getattr(BTrees, module.partition(".")[2], None) or __import__(module, fromlist=["x"])
+        for kind in ("BTree", "Bucket", "TreeSet", "Set"):
+            name = family + kind
+            for spelling in (name, name + "Py"):  # the pure Python classes pickle under the name without Py
+                found[module, spelling] = getattr(source, name)
+    for old, new in (("PersistentMapping", persistent.mapping.PersistentMapping),):
+        found["persistent.dict", "PersistentDict"] = new
+        found["PersistentMapping", old] = new
+    for builtin in (set, frozenset, bytearray, complex):
+        found["builtins", builtin.__name__] = builtin
+        found["__builtin__", builtin.__name__] = builtin
+    return found
+
+
+_CLASSES: dict[tuple[str, str], Any] = _allowed()
+_STRANGERS: dict[tuple[str, str], type] = {}
+
+
+def _stranger(module: str, name: str) -> Any:
+    """An inert class that stands for one that is not allowed."""
+    known = _STRANGERS.get((module, name))
+    if known is None:
+        known = type(name, (ZODB.broken.Broken,), {"__module__": module})
+        # References to persistent objects are written without the class when it has newargs. Written with it, pickle would
+        # import the module to see whether the class is really there.
+        names = {"__module__": module, "__getnewargs__": lambda self: ()}
+        known.__Broken_Persistent__ = type(name, (ZODB.broken.PersistentBroken, known), names)  # type: ignore[attr-defined]
+        if len(_STRANGERS) > 10_000:  # a file that names this many classes is hostile
+            _STRANGERS.clear()
+        _STRANGERS[module, name] = known
+    return known
+
+
+def _rebuild(module: str, name: str, *args: Any) -> Any:
+    """What stand-ins for plain objects were written back as; ZODB's own function of this name imports the module."""
+    cls = _stranger(module, name)
+    return cls.__new__(cls, *args)
+
+
+_CLASSES["ZODB.broken", "rebuild"] = _rebuild
+
+
+def find_class(_connection: object, module: str, name: str) -> Any:
+    """The class that a record names, for ``DB(class_factory=...)``."""
+    return _CLASSES.get((module, name)) or _stranger(module, name)
+
+
+def _resolution_class(module: str, name: str) -> Any:
+    found = _CLASSES.get((module, name))
+    return found if found is not None else ConflictResolution.BadClass(module, name)
+
+
+def _guarded(function: Any, names: dict[str, Any]) -> Any:
+    """The same function looking up its globals in ``names``: ZODB gives its resolution no parameter for the classes."""
+    return types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+
+
+_NAMES = {**vars(ConflictResolution), "find_global": _resolution_class, "_unresolvable": {}}
+_NAMES["state"] = _guarded(ConflictResolution.state, _NAMES)
+
+
+class GuardedResolution(ConflictResolvingStorage):  # type: ignore[misc]
+    """Conflict resolution for our own storages that unpickles the allowed classes only."""
+
+    tryToResolveConflict = _guarded(ConflictResolution.tryToResolveConflict, _NAMES)

@@ -1,0 +1,190 @@
+"""The schema as it is stored, and the trees of its tables and indexes.
+
+In: catalog objects. Out: the same objects in another process, and trees by table and index id.
+
+Everything of ours hangs below one entry of the root, and is made of stock BTrees and built-in types::
+
+    root["zodbapi"]  OOBTree
+        "format"     1
+        "schema"     OOBTree  "cookie" -> Schema.version         a schema is read again when this changes
+                              "next id" -> int                   ids of dropped tables and indexes never come back
+                              "table 7" -> {"name": ..., ...}    fields that have their default are left out
+                              "view totals" -> {...}
+        "rows"       LOBTree  table id -> LOBTree  rowid -> tuple
+        "indexes"    LOBTree  index id -> OOBTree  key -> rowid, or OOTreeSet of (key, rowid)
+        "sequences"  LOBTree  table id -> the highest rowid ever used (AUTOINCREMENT)
+
+Two transactions that change the schema both write the cookie, so the second one gets a conflict: DDL is serial.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import fields, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from BTrees.LOBTree import LOBTree
+from BTrees.OOBTree import OOBTree, OOTreeSet
+
+from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type, View
+
+if TYPE_CHECKING:
+    from zodbapi.storage.transaction import Transaction
+
+ENTRY = "zodbapi"
+FORMAT = 1
+
+_NESTED: dict[tuple[type, str], type] = {
+    (Table, "columns"): Column,
+    (Table, "indexes"): Index,
+    (Table, "foreign_keys"): ForeignKey,
+    (Table, "checks"): Check,
+    (Column, "type"): Type,
+    (Type, "kind"): Kind,
+    (Index, "columns"): IndexColumn,
+}
+
+
+def new_entry() -> Any:
+    """The entry of a database without tables."""
+    return OOBTree(
+        {
+            "format": FORMAT,
+            "schema": OOBTree({"cookie": Schema().version, "next id": 1}),
+            "rows": LOBTree(),
+            "indexes": LOBTree(),
+            "sequences": LOBTree(),
+        }
+    )
+
+
+# --- records ------------------------------------------------------------------------------------------------------
+
+
+def dump(item: Any) -> Any:
+    """A catalog object in built-in types."""
+    if isinstance(item, Enum):
+        return item.value
+    if isinstance(item, tuple):
+        return tuple(dump(part) for part in item)
+    if not hasattr(item, "__dataclass_fields__"):
+        return item
+    return {f.name: dump(value) for f in fields(item) if not _is_default(f, value := getattr(item, f.name))}
+
+
+def _is_default(field: Any, value: Any) -> bool:
+    return field.default is not NO_DEFAULT and value == field.default and type(value) is type(field.default)
+
+
+def load(cls: Any, record: Any) -> Any:
+    """The catalog object of class ``cls`` that ``dump`` made the record of."""
+    if issubclass(cls, Enum):
+        return cls(record)
+    values = {}
+    for name, value in record.items():
+        nested = _NESTED.get((cls, name))
+        if nested is None:
+            values[name] = value
+        elif isinstance(value, tuple):
+            values[name] = tuple(load(nested, part) for part in value)
+        else:
+            values[name] = load(nested, value)
+    return cls(**values)
+
+
+def load_schema(records: Any) -> Schema:
+    """The schema of the "schema" tree."""
+    tables, views = {}, {}
+    for name, record in records.items("table ", "table!"):  # "!" follows the space
+        table = load(Table, record)
+        assert name == f"table {table.id}"
+        tables[table.name.lower()] = table
+    for name, record in records.items("view ", "view!"):
+        views[name.removeprefix("view ")] = load(View, record)
+    return Schema(tables=tables, views=views)
+
+
+# --- changes ------------------------------------------------------------------------------------------------------
+
+
+def allot(txn: Transaction, count: int) -> range:
+    """Ids for that many new tables and indexes."""
+    records = txn.entry["schema"]
+    first = records["next id"]
+    txn.put(records, "next id", first + count)
+    return range(first, first + count)
+
+
+def number(txn: Transaction, table: Table) -> Table:
+    """The table with ids in the places where it and its indexes have 0."""
+    missing = (table.id == 0) + sum(index.id == 0 for index in table.indexes)
+    ids = iter(allot(txn, missing) if missing else ())
+    table_id = table.id or next(ids)
+    indexes = tuple(index if index.id else replace(index, id=next(ids)) for index in table.indexes)
+    return replace(table, id=table_id, indexes=indexes)
+
+
+def set_schema(txn: Transaction, schema: Schema) -> None:
+    """Make ``schema`` the transaction's: records, new trees, and the trees of what is gone. Undone with the statement.
+
+    New indexes start empty: whoever adds one to a table with rows fills it.
+    """
+    old, records = txn.schema, txn.entry["schema"]
+    old_records, new_records = _records(old), _records(schema)
+    for name in old_records.keys() - new_records.keys():
+        txn.drop(records, name)
+    for name, item in new_records.items():
+        if old_records.get(name) != item:
+            txn.put(records, name, dump(item))
+    txn.put(records, "cookie", schema.version)
+    _set_trees(txn, old, schema)
+    txn.schema_changed(schema)
+
+
+def _records(schema: Schema) -> dict[str, Table | View]:
+    return {
+        **{f"table {table.id}": table for table in schema.tables.values()},
+        **{f"view {name}": view for name, view in schema.views.items()},
+    }
+
+
+def _set_trees(txn: Transaction, old: Schema, new: Schema) -> None:
+    rows, indexes, sequences = txn.entry["rows"], txn.entry["indexes"], txn.entry["sequences"]
+    old_tables, new_tables = {t.id for t in old.tables.values()}, {t.id for t in new.tables.values()}
+    assert 0 not in new_tables, "tables get their ids from number()"
+    for table_id in old_tables - new_tables:
+        txn.drop(rows, table_id)
+        if table_id in sequences:
+            txn.drop(sequences, table_id)
+    for table_id in new_tables - old_tables:
+        txn.put(rows, table_id, LOBTree())
+    old_indexes = {i.id: i.unique for t in old.tables.values() for i in t.indexes}
+    new_indexes = {i.id: i.unique for t in new.tables.values() for i in t.indexes}
+    assert 0 not in new_indexes, "indexes get their ids from number()"
+    for index_id in old_indexes.keys() - new_indexes.keys():
+        txn.drop(indexes, index_id)
+    for index_id, unique in new_indexes.items():
+        if old_indexes.get(index_id) != unique:
+            txn.put(indexes, index_id, OOBTree() if unique else OOTreeSet())
+
+
+def restart_sequence(txn: Transaction, table: Table) -> None:
+    """Forget the rowids that were ever used."""
+    sequences = txn.entry["sequences"]
+    if table.id in sequences:
+        txn.drop(sequences, table.id)
+
+
+def clear_index(txn: Transaction, index: Index) -> None:
+    """Put an empty tree in the place of the index's, for REINDEX."""
+    txn.put(txn.entry["indexes"], index.id, OOBTree() if index.unique else OOTreeSet())
+    txn.schema_changed(txn.schema)
+
+
+def clear_rows(txn: Transaction, table: Table) -> None:
+    """Empty a table and its indexes in constant time."""
+    txn.put(txn.entry["rows"], table.id, LOBTree())
+    for index in table.indexes:
+        txn.put(txn.entry["indexes"], index.id, OOBTree() if index.unique else OOTreeSet())
+    txn.schema_changed(txn.schema)

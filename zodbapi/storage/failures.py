@@ -1,0 +1,62 @@
+"""The one place where exceptions of ZODB, ZEO and the operating system become PEP 249's.
+
+In: whatever a storage raises. Out: ``errors.*``, chained to the cause.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from transaction.interfaces import TransientError
+from ZEO.Exceptions import ClientDisconnected, ClientStorageError
+from ZODB import POSException
+
+from zodbapi import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def translate(error: BaseException) -> errors.Error | None:
+    """What to raise in the place of ``error``, or None when it is not the storage's."""
+    match error:
+        case errors.Error():
+            return None
+        case ClientDisconnected() | ClientStorageError():
+            return errors.OperationalError(f"server closed the connection: {error or 'not connected'}")
+        case POSException.ConflictError() | TransientError():
+            return errors.ConflictError(f"could not serialize access, retry the transaction: {error}")
+        case POSException.ReadOnlyError():
+            return errors.OperationalError("attempt to write a readonly database")
+        case POSException.POSKeyError():
+            return errors.OperationalError(f"database disk image is malformed: object {error} is missing")
+        case POSException.StateLoadError():
+            return errors.OperationalError(f"database disk image is malformed: {error.__cause__ or error}")
+        case POSException.POSError():
+            return errors.OperationalError(f"disk I/O error: {error}")
+        case OSError():
+            return errors.OperationalError(os_message(error))
+        case _:
+            return None
+
+
+def os_message(error: OSError) -> str:
+    """SQLite's words for an error of the operating system."""
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"database or disk is full: {error.strerror}"
+    return f"disk I/O error: {error}"
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise PEP 249's exceptions for those of the storage inside the block."""
+    try:
+        yield
+    except Exception as error:
+        replacement = translate(error)
+        if replacement is None:
+            raise
+        raise replacement from error

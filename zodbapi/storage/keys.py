@@ -1,0 +1,119 @@
+"""How the key of an index entry is made from the values of a row; the rule, and a slow implementation of it.
+
+Codegen writes the same rule out as Python expressions; ``check`` compares both. One key part is encoded as
+
+=====================================  ======================================================
+part                                   encoded
+=====================================  ======================================================
+column NOT NULL, of one Python class   the value (text: what its collation's key function gives)
+the same, but it may be NULL           ``()`` for NULL, otherwise ``(value,)``
+kind ANY or NUMERIC, or an expression  ``sort_key(value)``: a tuple, NULL included, never wrapped
+=====================================  ======================================================
+
+DECIMAL parts are normalised, so that equal values have equal keys. The key of an index with one part is that part as it
+is; with several parts it is the tuple of them. Every part of one index position thus has one class, and keys can be
+compared with Python's operators, which BTrees need.
+
+Entries::
+
+    unique      OOBTree     key -> rowid
+    not unique  OOTreeSet   (key, rowid)
+
+A unique index lets several rows with a NULL part live together (unless NULLS NOT DISTINCT). The key of such a row is made
+longer by its rowid, ``key + (rowid,)``: it sorts right after the place where the shorter key would be and never equals a
+full key. For that the key has to be a tuple of parts, so a unique index of one part that may be NULL, with nulls
+distinct, keeps ``(part,)`` where another index of one part keeps ``part``: ``((7,),)`` for 7, ``((), rowid)`` for NULL.
+(``((), rowid)`` beside a bare ``(7,)`` would compare ``()`` with 7, which raises.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from zodbapi.catalog import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from zodbapi.catalog import Index, Table
+
+MIXED = frozenset({Kind.ANY, Kind.NUMERIC})  # kinds whose values are of several classes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How one part of a key is encoded."""
+
+    nullable: bool
+    encode: Callable[[Any], Any]  # of a value that is not NULL, or of any value when ``total``
+    total: bool = False  # ``encode`` takes NULL too, and its result is not wrapped
+
+    def key(self, value: Any) -> Any:
+        """The encoded part."""
+        if self.total:
+            return self.encode(value)
+        if not self.nullable:
+            return self.encode(value)
+        return () if value is None else (self.encode(value),)
+
+
+def same(value: Any) -> Any:
+    """The encoding of most values: themselves."""
+    return value
+
+
+def normal(value: Decimal) -> Decimal:
+    """A decimal in the one form that all decimals equal to it share."""
+    return value.normalize() if value else Decimal(0)
+
+
+def part(kind: Kind, not_null: bool, collate: Callable[[str], Any] | None, sort_key: Callable[[Any], Any]) -> Part:
+    """The encoding of a column of that kind; ``collate`` None leaves text as it is."""
+    match kind:
+        case Kind.ANY | Kind.NUMERIC:
+            return Part(True, sort_key, total=True)
+        case Kind.TEXT | Kind.JSON:
+            return Part(not not_null, collate or same)
+        case Kind.DECIMAL:
+            return Part(not not_null, normal)
+        case _:
+            return Part(not not_null, same)
+
+
+def is_wrapped(parts: Sequence[Part], unique: bool, nulls_distinct: bool) -> bool:
+    """Whether the index's keys are tuples of parts; otherwise each is the one part itself."""
+    return len(parts) > 1 or (unique and nulls_distinct and parts[0].nullable)
+
+
+def key(parts: Sequence[Part], values: Sequence[Any]) -> Any:
+    """The key of those values in an index that is not unique."""
+    if len(parts) == 1:
+        return parts[0].key(values[0])
+    return tuple(p.key(value) for p, value in zip(parts, values, strict=True))
+
+
+def unique_key(parts: Sequence[Part], values: Sequence[Any], rowid: int, nulls_distinct: bool) -> Any:
+    """The key under which a unique index keeps the row."""
+    if not is_wrapped(parts, unique=True, nulls_distinct=nulls_distinct):
+        return parts[0].key(values[0])
+    found = tuple(p.key(value) for p, value in zip(parts, values, strict=True))
+    if nulls_distinct and any(value is None for value in values):
+        return (*found, rowid)
+    return found
+
+
+def column_parts(
+    table: Table, index: Index, collations: dict[str, Callable[[str], Any]], sort_key: Callable[[Any], Any]
+) -> tuple[Part, ...]:
+    """The encodings of an index's parts."""
+    found = []
+    for column in index.columns:
+        if column.position is None:
+            found.append(Part(True, sort_key, total=True))
+        else:
+            declared = table.columns[column.position]
+            not_null = declared.not_null or column.position == table.rowid_column
+            found.append(part(declared.type.kind, not_null, collations.get(column.collation), sort_key))
+    return tuple(found)

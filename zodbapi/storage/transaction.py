@@ -1,0 +1,454 @@
+"""One transaction at a time of one connection: snapshot, undo log, savepoints, deferred checks, commit.
+
+In: calls of the driver (begin, commit, savepoint) and of generated code (rows, index, undo). Out: BTrees of one snapshot.
+
+A transaction that only reads never touches the ``transaction`` package. Between transactions the ZODB connection keeps its
+snapshot, and ``begin`` goes on with it when nothing was committed since; this is what makes a point SELECT cost
+microseconds. The manager's transaction begins at the first write, together with the write lock::
+
+    begin ---------- start_writing ------------------- commit
+      |  snapshot       |  write lock (local databases)   |  deferred checks, two phases, locks released
+      |                 |  newer snapshot if nothing was read so far
+      `-- reads          `-- writes: each appends (tree, key, old) to the undo log
+
+The undo log gives statement atomicity and savepoints: going back to a mark replays it backwards. A ZODB savepoint would
+cost in proportion to the dirty objects instead of to the rows to undo.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from BTrees.OOBTree import OOTreeSet
+from ZODB.utils import z64
+
+from zodbapi import errors
+from zodbapi.catalog import Schema
+from zodbapi.storage import ddl
+from zodbapi.storage.failures import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from zodbapi.storage.database import Database
+
+MAX_ROWID: Final = 2**63 - 1
+
+
+class _Mark:
+    """A value in the undo log that no column can hold."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+MISSING: Final = _Mark("MISSING")  # the key was not there: undoing removes it
+PRESENT: Final = _Mark("PRESENT")  # the entry of a set was there: undoing adds it
+_SCHEMA: Final = _Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
+
+
+class _Trees(dict[int, Any]):
+    """Id -> tree, filled from the database as ids are asked for."""
+
+    __slots__ = ("_entry", "_name")
+
+    def __init__(self, entry: Any, name: str) -> None:
+        super().__init__()
+        self._entry = entry
+        self._name = name
+
+    def __missing__(self, key: int) -> Any:
+        tree = self[key] = self._entry[self._name][key]
+        return tree
+
+
+class Transaction:
+    """The transactions of one driver connection, one after the other."""
+
+    def __init__(self, database: Database, manager: Any = None) -> None:
+        self.database = database
+        self.active = False
+        self.writing = False
+        self.has_read = False
+        self.schema = Schema()
+        self.undo: list[tuple[Any, Any, Any]] = []
+        self.pending: dict[Callable[[Transaction, Any], None], set[Any]] = {}
+        self.immediate: dict[Callable[[Transaction, Any], None], set[Any]] = {}
+        self.last_rowid = 0
+        self.changes = 0
+        self.total_changes = 0
+        self.foreign_keys_enabled = True
+        self.defer_foreign_keys = False
+        self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
+        self._savepoints: list[tuple[str, int]] = []
+        self._given_manager = manager
+        self._connection: Any = None
+        self._attach()
+
+    # --- begin and end ----------------------------------------------------------------------------------------------
+
+    def begin(self, write: bool = False, mode: str = "") -> None:
+        """Start a transaction on the newest snapshot; ``write``, or a mode other than deferred, takes the write lock."""
+        if self.active:
+            raise errors.OperationalError("cannot start a transaction within a transaction")
+        if self._epoch != self.database.epoch:
+            self._attach()
+        self.active = True  # before the snapshot is judged: the memory storage keeps what active transactions may read
+        outside = self._outside
+        if (outside is not None and outside()) or self._mvcc._ltid is not self._seen:
+            self._or_end(self._refresh)
+        if write or mode in ("immediate", "exclusive"):
+            self._or_end(self.start_writing)
+
+    def start_writing(self) -> bool:
+        """Get ready to write: the lock of a local database and, when nothing was read yet, the newest snapshot.
+
+        True when the snapshot moved, so that ``schema`` may be another than before. Once per transaction; later calls do
+        nothing. Raises "database is locked" when the lock is not free within the timeout.
+        """
+        if self.writing:
+            return False
+        self._check_alive()
+        self.database.lock_for_writing(self)
+        try:
+            with translated():
+                moved = not self.has_read and self._is_stale()
+                if moved:
+                    self._refresh()
+                self._manager.begin()
+                self.writing = True
+                if self.entry is None:
+                    self._create_entry()
+        except BaseException:
+            self._stop_writing()
+            raise
+        return moved
+
+    def commit(self) -> None:
+        """Run the deferred checks and commit. A failing check leaves the transaction open, anything else ends it."""
+        if not self.active:
+            return
+        self._check_alive()
+        if self.pending:
+            self._run(self.pending)
+        if not self.writing:
+            self._end()
+            return
+        try:
+            with translated():
+                self._manager.commit()
+        except BaseException:
+            self.rollback()
+            raise
+        self._finished()
+
+    def rollback(self) -> None:
+        """End the transaction and forget its changes; nothing happens when there is none."""
+        if self.writing:
+            try:
+                if self._epoch == self.database.epoch:
+                    self._manager.abort()
+            finally:
+                self._rolled_back()
+        else:
+            self._end()
+
+    def close(self) -> None:
+        """Roll back and give the ZODB connection back."""
+        self.rollback()
+        connection, self._connection = self._connection, None
+        if connection is not None and self._epoch == self.database.epoch:
+            connection.close()
+
+    def _finished(self) -> None:
+        self._stop_writing()
+        self._end()
+
+    def _rolled_back(self) -> None:
+        self._stop_writing()
+        self._end()
+        self._seen = None  # read root, schema and trees again: some may have been made by this transaction
+        self.entry = None
+
+    def _stop_writing(self) -> None:
+        self.writing = False
+        self.database.unlock(self)
+
+    def _end(self) -> None:
+        self.active = False
+        self.has_read = False
+        if self.undo:
+            self.undo.clear()
+        if self._savepoints:
+            self._savepoints.clear()
+        if self.pending:
+            self.pending.clear()
+        if self.immediate:
+            self.immediate.clear()
+        self.defer_foreign_keys = False
+        self.begun_by_savepoint = False
+        self._shrink()
+
+    def _or_end(self, step: Callable[[], Any]) -> None:
+        try:
+            step()
+        except BaseException:
+            self.rollback()
+            raise
+
+    def _check_alive(self) -> None:
+        if self._epoch != self.database.epoch:
+            self._end()
+            raise errors.OperationalError("the transaction was lost: the process was forked or the database reopened")
+        if not self.active:
+            raise errors.OperationalError("no transaction is active")
+
+    # --- snapshot -----------------------------------------------------------------------------------------------------
+
+    def _attach(self) -> None:
+        """Get a ZODB connection of the database as it is now; the one before belonged to another process."""
+        was_active = self.active
+        self._end_quietly()
+        with translated():
+            self._connection, self._manager, self._outside = self.database.attach(self, self._given_manager)
+        self._epoch = self.database.epoch
+        self._mvcc = self._connection._normal_storage
+        self._shrink = self._connection._cache.incrgc
+        self._seen: Any = None
+        self.entry: Any = None
+        self.forget_trees()
+        if was_active:
+            raise errors.OperationalError("the transaction was lost: the process was forked or the database reopened")
+
+    def _end_quietly(self) -> None:
+        self.active = self.writing = self.has_read = False
+        self._savepoints = []
+        for container in (self.undo, self.pending, self.immediate):
+            container.clear()
+
+    def _is_stale(self) -> bool:
+        return (self._outside is not None and self._outside()) or self._mvcc._ltid is not self._seen
+
+    def _refresh(self) -> None:
+        """Move to the newest snapshot."""
+        with translated():
+            self._mvcc.sync(True)
+            seen = self._mvcc._ltid
+            self._connection.newTransaction(None, False)
+            self._read_schema()
+            self._seen = seen
+
+    def _read_schema(self) -> None:
+        if self.entry is None:
+            self.entry = self._connection.get(z64).get(ddl.ENTRY)
+            self.forget_trees()
+            if self.entry is None:
+                self.schema = Schema()
+                return
+            self.database.check_format(self.entry)
+            self._cookie = None
+        records = self.entry["schema"]
+        cookie = records["cookie"]
+        if cookie != self._cookie:  # changed by another connection, or by this one and then rolled back
+            self.schema = self.database.known_schema(cookie, records)
+            self._cookie = cookie
+            self.forget_trees()
+
+    def _create_entry(self) -> None:
+        self.entry = ddl.new_entry()
+        self._connection.get(z64)[ddl.ENTRY] = self.entry
+        self._connection.add(self.entry)
+        self._cookie = self.schema.version
+        self.forget_trees()
+
+    # --- trees --------------------------------------------------------------------------------------------------------
+
+    def rows(self, table_id: int) -> Any:
+        """The rowid -> row tree of a table."""
+        self.has_read = True
+        return self._rows[table_id]
+
+    def index(self, index_id: int) -> Any:
+        """The tree of an index: key -> rowid, or a set of (key, rowid)."""
+        self.has_read = True
+        return self._indexes[index_id]
+
+    def forget_trees(self) -> None:
+        """Look trees up again: one was put in the place of another."""
+        self._rows = _Trees(self.entry, "rows")
+        self._indexes = _Trees(self.entry, "indexes")
+
+    def next_rowid(self, table_id: int, autoincrement: bool) -> int:
+        """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
+        rows = self._rows[table_id]
+        top = rows.maxKey() if rows else 0
+        if autoincrement:
+            top = max(top, self.entry["sequences"].get(table_id, 0))
+            if top >= MAX_ROWID:
+                raise errors.OperationalError("database or disk is full")
+            self.put(self.entry["sequences"], table_id, top + 1)
+            return int(top + 1)
+        if top < MAX_ROWID:
+            return int(top + 1)
+        for _ in range(100):  # as SQLite does once the largest rowid is taken
+            candidate = random.randrange(1, 2**62)
+            if candidate not in rows:
+                return candidate
+        raise errors.OperationalError("database or disk is full")
+
+    def saw_rowid(self, table_id: int, rowid: int) -> None:
+        """Note a rowid that the user gave, so that AUTOINCREMENT goes on after it."""
+        sequences = self.entry["sequences"]
+        if rowid > sequences.get(table_id, 0):
+            self.put(sequences, table_id, rowid)
+
+    def count_changes(self, rows: int) -> None:
+        """Note how many rows a statement inserted, updated or deleted."""
+        self.changes = rows
+        self.total_changes += rows
+
+    def put(self, tree: Any, key: Any, value: Any) -> None:
+        """Set a key of a mapping, so that it can be undone."""
+        self.undo.append((tree, key, tree.get(key, MISSING)))
+        tree[key] = value
+
+    def drop(self, tree: Any, key: Any) -> None:
+        """Remove a key of a mapping, so that it can be undone."""
+        self.undo.append((tree, key, tree[key]))
+        del tree[key]
+
+    def schema_changed(self, schema: Schema) -> None:
+        """Go on with another schema, or other trees under the same, so that it can be undone; called by ``ddl``."""
+        self.undo.append((_SCHEMA, self._cookie, self.schema))
+        self.schema = schema
+        self._cookie = schema.version
+        self.forget_trees()
+
+    def read_current(self, tree: Any, key: Any) -> None:
+        """Make the commit fail with a conflict if another one changes the leaf that holds (or would hold) ``key``."""
+        leaf = find_leaf(tree, key)
+        if leaf._p_jar is not None:
+            leaf._p_activate()
+            leaf._p_jar.readCurrent(leaf)
+
+    # --- statements and savepoints --------------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """A point to go back to with ``undo_to``."""
+        return len(self.undo)
+
+    def undo_to(self, mark: int) -> None:
+        """Take back every change since ``mark()`` returned that mark."""
+        undo = self.undo
+        schema_moved = False
+        while len(undo) > mark:
+            tree, key, old = undo.pop()
+            if tree is _SCHEMA:
+                self._cookie, self.schema = key, old
+                schema_moved = True
+            elif old is MISSING:
+                if isinstance(tree, OOTreeSet):
+                    tree.remove(key)
+                else:
+                    del tree[key]
+            elif old is PRESENT:
+                tree.add(key)
+            else:
+                tree[key] = old
+        if schema_moved:
+            self.forget_trees()
+
+    @contextmanager
+    def statement(self) -> Iterator[None]:
+        """Run one writing statement: all of it happens, or nothing."""
+        self.start_writing()
+        mark, last_rowid = len(self.undo), self.last_rowid
+        try:
+            yield
+            if self.immediate:
+                self.run_immediate()
+        except BaseException:
+            if self.active:
+                self.immediate.clear()
+                self.undo_to(mark)
+                self.last_rowid = last_rowid
+            raise
+
+    def run_pending(self) -> None:
+        """Run the deferred checks now, once and for all."""
+        self._run(self.pending)
+
+    def check_pending(self) -> None:
+        """Run the deferred checks now; they run again at the commit, for what happens until then."""
+        for check, found in list(self.pending.items()):
+            for key in list(found):
+                check(self, key)
+
+    def run_immediate(self) -> None:
+        """Run the checks that were put off to the end of the statement."""
+        try:
+            self._run(self.immediate)
+        finally:
+            self.immediate.clear()
+
+    def run_pending(self) -> None:
+        """Run the checks that were put off to the commit now."""
+        if self.pending:
+            self._run(self.pending)
+
+    def _run(self, checks: dict[Callable[[Transaction, Any], None], set[Any]]) -> None:
+        for check, found in list(checks.items()):
+            for key in list(found):
+                check(self, key)
+        checks.clear()
+
+    def savepoint(self, name: str) -> None:
+        """Set a savepoint; several may have one name, the newest counts."""
+        self._savepoints.append((name.lower(), len(self.undo)))
+
+    def release(self, name: str) -> None:
+        """Forget a savepoint and those after it; their changes stay."""
+        del self._savepoints[self._find_savepoint(name) :]
+
+    def rollback_to(self, name: str) -> None:
+        """Take back what happened since the savepoint, which stays."""
+        place = self._find_savepoint(name)
+        del self._savepoints[place + 1 :]
+        self.undo_to(self._savepoints[place][1])
+
+    @property
+    def savepoints(self) -> tuple[str, ...]:
+        """The names of the open savepoints, oldest first."""
+        return tuple(name for name, _ in self._savepoints)
+
+    def _find_savepoint(self, name: str) -> int:
+        folded = name.lower()
+        for place in range(len(self._savepoints) - 1, -1, -1):
+            if self._savepoints[place][0] == folded:
+                return place
+        raise errors.OperationalError(f"no such savepoint: {name}")
+
+
+def find_leaf(tree: Any, key: Any) -> Any:
+    """The persistent object whose state holds the place of ``key``: a bucket, or the tree itself while it is small."""
+    while hasattr(tree, "_firstbucket"):
+        state = tree.__getstate__()
+        if state is None or len(state) == 1:
+            return tree
+        children = state[0]
+        low, high = 0, len(children) // 2  # children: child0, key1, child1, key2, ...
+        while high - low > 0:
+            middle = (low + high + 1) // 2
+            if children[2 * middle - 1] <= key:
+                low = middle
+            else:
+                high = middle - 1
+        tree = children[2 * low]
+    return tree
