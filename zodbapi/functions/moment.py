@@ -1,8 +1,8 @@
 """Moments: SQLite's reading of time values and modifiers.
 
 In: a time value (text, Julian day number, native date or timestamp) and modifiers. Out: a ``Moment``, or None where SQLite
-gives NULL. The arithmetic is that of SQLite's date.c: whole milliseconds since noon of 24 November 4714 BC (Greenwich, Gregorian),
-so that years from -4713 to 9999 work.
+gives NULL. The arithmetic is that of SQLite's date.c: whole milliseconds since noon of 24 November 4714 BC (Gregorian), so
+that years from -4713 to 9999 work.
 """
 
 from __future__ import annotations
