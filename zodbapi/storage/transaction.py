@@ -398,11 +398,6 @@ class Transaction:
         finally:
             self.immediate.clear()
 
-    def run_pending(self) -> None:
-        """Run the checks that were put off to the commit now."""
-        if self.pending:
-            self._run(self.pending)
-
     def _run(self, checks: dict[Callable[[Transaction, Any], None], set[Any]]) -> None:
         for check, found in list(checks.items()):
             for key in list(found):
