@@ -51,7 +51,7 @@ from zodbapi.errors import (
     NotSupportedError,
     OperationalError,
     ProgrammingError,
-    Warning,  # noqa: A004 - the name is PEP 249's
+    Warning,
 )
 from zodbapi.row import Row
 from zodbapi.type_objects import (

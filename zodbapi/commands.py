@@ -24,6 +24,7 @@ from zodbapi.plan.nodes import (
     Node,
     Pragma,
     TransactionControl,
+    Truncate,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Stages(Protocol):
 
     def describe(self, sql: str, schema: Schema) -> Columns: ...
 
-    def optimize(self, node: Node) -> Node: ...
+    def optimize(self, node: Node, schema: Schema) -> Node: ...
 
     def generate(self, plan: Node, schema: Schema) -> Program: ...
 
@@ -85,6 +86,10 @@ def run(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, .
         case TransactionControl():
             control_transaction(command, txn)
             return None
+        case AlterTable() | Drop(what="table") | Truncate():
+            # Checks that wait for the commit know the tables as they are now.
+            txn.run_pending()
+            _change_table(command, stages, txn)
         case Explain():
             return list(_explain(command, stages, txn))
         case Pragma():
@@ -97,8 +102,6 @@ def run(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, .
             schema_commands.create_view(command, txn)
         case Drop():
             schema_commands.drop(command, stages, txn)
-        case AlterTable():
-            schema_commands.alter_table(command, stages, txn)
         case Comment():
             schema_commands.comment(command, txn)
         case Maintenance():
@@ -106,6 +109,16 @@ def run(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, .
         case _:
             raise AssertionError(command)
     return None
+
+
+def _change_table(command: AlterTable | Drop | Truncate, stages: Stages, txn: Transaction) -> None:
+    match command:
+        case AlterTable():
+            schema_commands.alter_table(command, stages, txn)
+        case Drop():
+            schema_commands.drop(command, stages, txn)
+        case Truncate():
+            schema_commands.truncate(command, txn)
 
 
 def control_transaction(command: TransactionControl, txn: Transaction) -> None:
@@ -135,13 +148,13 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
 
 
 def _explain(command: Explain, stages: Stages, txn: Transaction) -> Rows:
-    plan = stages.optimize(command.statement)
+    plan = stages.optimize(command.statement, txn.schema)
     if not command.query_plan:
         source = stages.generate(plan, txn.schema).source
         return list(enumerate(source.splitlines(), 1))
     rows: Rows = []
     parents = [0]  # the id of the last line at each depth
-    for number, line in enumerate(explain(plan).splitlines(), 1):
+    for number, line in enumerate(explain(plan), 1):
         text = line.lstrip()
         depth = (len(line) - len(text)) // 2
         del parents[depth + 1 :]

@@ -17,22 +17,27 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cmp_to_key
 from threading import get_ident
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from zodbapi import errors
+from zodbapi.catalog import Schema
 from zodbapi.copying import copy_database, dump
 from zodbapi.cursor import Cursor
-from zodbapi.functions import BUILTIN
-from zodbapi.functions.registry import AggregateFunction, Function, Functions
+from zodbapi.functions import BUILTIN, user
+from zodbapi.functions.registry import Functions
 from zodbapi.interrupt import interrupt_thread, progress
 from zodbapi.parser import parse
-from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
+from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, complete, prepare
+from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
+
+if TYPE_CHECKING:
+    from zodbapi.catalog import Schema
 
 ATTEMPTS = 12  # of a statement that is its own transaction, before ConflictError reaches the caller
 Rows = list[tuple[Any, ...]]
@@ -62,6 +67,7 @@ class Connection:
         paramstyle: str = "qmark",
         check_same_thread: bool = True,
         functions: Functions = BUILTIN,
+        transaction_manager: Any = None,
         **options: Any,
     ) -> None:
         if paramstyle not in ("qmark", "named", "format", "pyformat"):
@@ -71,14 +77,14 @@ class Connection:
         self.isolation_level = isolation_level
         self._autocommit = autocommit or isolation_level is None
         self._thread = get_ident() if check_same_thread else None
-        self._functions = functions
-        self._functions_version = functions.version
+        self._functions = complete(functions)
+        self._functions_version = self._functions.version
         self._trace: Callable[[str], Any] | None = None
         self._progress: tuple[Callable[[], Any], int] | None = None
         self._observed = False  # whether queries need more than to be run
         self._running = 0  # ident of the thread that is inside a program
         self._database = Database.open(dsn, **options)
-        self._txn: Any = self._database.begin_session()  # None once closed
+        self._txn: Any = self._database.begin_session(transaction_manager)  # None once closed
 
     # --- statements ---------------------------------------------------------------------------------------------
 
@@ -267,6 +273,12 @@ class Connection:
     # --- transactions -------------------------------------------------------------------------------------------
 
     @property
+    def root(self) -> Root:
+        """The tables as mappings of rowid to row, to look at; ``root.objects`` is ZODB's own root."""
+        self._check_usable()
+        return Root(self._txn)
+
+    @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self._txn is not None and self._txn.active
@@ -319,6 +331,27 @@ class Connection:
         self._check_usable()
         self._txn.rollback_to(name)
 
+    def check_deferred(self) -> None:
+        """Runs the checks that wait for the commit (deferred foreign keys and unique constraints) now."""
+        self._check_usable()
+        if self._txn.active:
+            self._txn.check_pending()
+
+    @property
+    def schema(self) -> Schema:
+        """All tables and views, as the open transaction sees them, or as they were last committed."""
+        self._check_usable()
+        txn = self._txn
+        begun = not txn.active
+        if begun:
+            txn.begin()
+        try:
+            schema: Schema = txn.schema
+            return schema
+        finally:
+            if begun:
+                txn.rollback()
+
     def __enter__(self) -> Self:
         return self
 
@@ -338,6 +371,35 @@ class Connection:
         if txn is not None:
             self._thread = 0  # equal to no thread: every later call arrives at _check_usable
             txn.close()
+            self._database.close()
+
+    @property
+    def schema(self) -> Schema:
+        """The tables and views, as the open transaction or the newest snapshot sees them."""
+        self._check_usable()
+        txn = self._txn
+        if not txn.active:
+            txn.begin()
+            txn.rollback()
+        return txn.schema  # type: ignore[no-any-return]
+
+    def is_usable(self) -> bool:
+        """Whether the database answers."""
+        txn = self._txn
+        if txn is None:
+            return False
+        if not txn.active:
+            try:
+                txn.begin()
+            except errors.Error:
+                return False
+            txn.rollback()
+        return True
+
+    def check_deferred(self) -> None:
+        """Runs the checks that wait for the commit now; raises IntegrityError for the first that fails."""
+        self._check_usable()
+        self._txn.run_pending()
 
     def _check_usable(self) -> None:
         if self._txn is None:
@@ -356,22 +418,15 @@ class Connection:
         """Makes a Python function callable from SQL with ``narg`` arguments (-1: any number); None removes it."""
         if func is None:
             self._extend(self._functions.without(name, narg))
-            return
-        call = guarded(func, "user-defined function raised exception")
-        low = max(narg, 0)
-        self._extend(
-            self._functions.extended(Function(name, call, low, narg, strict=False, deterministic=deterministic))
-        )
+        else:
+            self._extend(self._functions.extended(user.scalar(name, narg, func, deterministic)))
 
     def create_aggregate(self, name: str, narg: int, cls: Callable[[], Any] | None, /) -> None:
         """Makes a class with ``step`` and ``finalize`` an aggregate; None removes it."""
         if cls is None:
             self._extend(self._functions.without(name, narg))
-            return
-        low = max(narg, 0)
-        self._extend(
-            self._functions.extended(AggregateFunction(name, guarded_class(cls), low, narg, skip_nulls=False))
-        )
+        else:
+            self._extend(self._functions.extended(user.aggregate(name, narg, cls)))
 
     def create_window_function(self, name: str, narg: int, cls: Callable[[], Any] | None, /) -> None:
         """Makes a class with ``step``, ``inverse``, ``value`` and ``finalize`` an aggregate for moving frames, too."""

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from zodbapi.definition import define_comments, define_index, define_table, define_view, quote_name, quote_text
+from zodbapi.binder.rename import quote
+from zodbapi.binder.schema_sql import comment_statements, index_sql, table_sql, view_sql
 from zodbapi.storage import ddl
 
 if TYPE_CHECKING:
@@ -40,20 +41,20 @@ def dump(connection: Connection) -> Iterator[str]:
     with _snapshot(connection) as txn:
         tables = sorted(txn.schema.tables.values(), key=lambda table: table.id)
         for table in tables:
-            yield f"{define_table(table)};"
+            yield f"{table_sql(table)};"
             written = [i for i, column in enumerate(table.columns) if column.generated is None]
-            names = ", ".join(quote_name(table.columns[i].name) for i in written)
-            start = f"INSERT INTO {quote_name(table.name)} ({names}) VALUES ("
+            names = ", ".join(quote(table.columns[i].name) for i in written)
+            start = f"INSERT INTO {quote(table.name)} ({names}) VALUES ("
             for row in txn.rows(table.id).values():
                 yield f"{start}{', '.join(literal(row[i]) for i in written)});"
         for table in tables:
             for index in table.indexes:
                 if index.origin == "c":
-                    yield f"{define_index(table, index)};"
-            for comment in define_comments(table):
+                    yield f"{index_sql(table, index)};"
+            for comment in comment_statements(table):
                 yield f"{comment};"
         for view in txn.schema.views.values():
-            yield f"{define_view(view)};"
+            yield f"{view_sql(view)};"
     yield "COMMIT;"
 
 
@@ -80,6 +81,11 @@ def literal(value: Any) -> str:
             raise AssertionError(type(value))
 
 
+def quote_text(text: str) -> str:
+    """The text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _interval(value: datetime.timedelta) -> str:
     sign = "-" if value < datetime.timedelta() else ""
     value = abs(value)
@@ -97,7 +103,7 @@ def copy_database(source: Connection, target: Connection) -> None:
         try:
             ddl.set_schema(receiver, type(receiver.schema)())
             ddl.set_schema(receiver, giver.schema)
-            top = max((i.id for t in giver.schema.tables.values() for i in (t, *t.indexes)), default=0)
+            top = max((max(t.id, *(i.id for i in t.indexes), 0) for t in giver.schema.tables.values()), default=0)
             while ddl.allot(receiver, 1)[0] < top:
                 pass  # ids are never used again, here as in the source
             for table in giver.schema.tables.values():

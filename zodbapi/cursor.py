@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import length_hint
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from zodbapi.errors import ProgrammingError
 from zodbapi.statement import READ, STATEMENTS, Parameters, Statement
@@ -81,7 +81,7 @@ class Cursor:
             if statement.kind is not READ or connection._observed:
                 return self._finish(*connection._run(statement, params, begun))
             connection._running = ident
-            rows = statement.run(txn, params)
+            rows: Any = statement.run(txn, params)
             connection._running = 0
         except BaseException:
             connection._running = 0
@@ -193,7 +193,7 @@ class Cursor:
             raise ProgrammingError("Cannot operate on a closed cursor.")
         self.connection._check_usable()
 
-    def __enter__(self) -> Cursor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *failure: object) -> None:

@@ -6,37 +6,40 @@ Functions keep the names they are called by (``exp.Anonymous``), so that the bin
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlglot import exp
 from sqlglot.dialects.sqlite import SQLite
 from sqlglot.parser import binary_range_parser
 from sqlglot.parsers.sqlite import SQLiteParser
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 # Names of calls that stand for operators; no user can write them.
 PLUS, ARROW, DOUBLE_ARROW = "+", "->", "->>"
 
-_KEYWORDS = """ALL AND ASC AS BETWEEN CASE COLLATE CROSS CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP DEFAULT DELETE DESC DISTINCT
-ELSE END ESCAPE EXCEPT EXISTS FALSE FILTER FOR FROM FULL GLOB GROUP_BY HAVING IN INDEXED_BY INNER INSERT INTERSECT INTO IS
-ISNULL JOIN LEFT LIKE LIMIT MATCH NATURAL NOT NOTNULL NULL OFFSET ON OR ORDER_BY OUTER OVER PARTITION_BY RANGE RECURSIVE REGEXP
-REPLACE RETURNING RIGHT ROW ROWS SELECT SET THEN TRUE UNION UPDATE USING VALUES WHEN WHERE WINDOW WITH"""
+_KEYWORDS = """ALL AND ASC AS BETWEEN CASE COLLATE CROSS CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP DEFAULT DELETE DESC
+DISTINCT ELSE END ESCAPE EXCEPT EXISTS FALSE FILTER FOR FROM FULL GLOB GROUP_BY HAVING IN INDEXED_BY INNER
+INSERT INTERSECT INTO IS ISNULL JOIN LEFT LIKE LIMIT MATCH NATURAL NOT NOTNULL NULL OFFSET ON OR ORDER_BY OUTER
+OVER PARTITION_BY RANGE RECURSIVE REGEXP REPLACE RETURNING RIGHT ROW ROWS SELECT SET THEN TRUE UNION UPDATE
+USING VALUES WHEN WHERE WINDOW WITH"""
 _SYMBOLS = ("==", "||", ">=", "<=", "<>", "!=", "->", "->>")
 
 
 def _known_keywords() -> dict[str, TokenType]:
     known = SQLite.Tokenizer.KEYWORDS
     names = [word.replace("_BY", " BY") for word in _KEYWORDS.split()]
-    return {name: known[name] for name in (*names, *_SYMBOLS)}
+    # CLIKE is LIKE that heeds case, ILIKE one that ignores it for all letters; sqlglot has no word for the first.
+    patterns = {"ILIKE": TokenType.ILIKE, "CLIKE": TokenType.SIMILAR_TO}
+    return {name: known[name] for name in (*names, *_SYMBOLS)} | patterns
 
 
 class Tokenizer(SQLite.Tokenizer):
     """Only SQLite's own words are keywords, so that names of types and of other dialects' clauses stay plain names."""
 
     KEYWORDS = _known_keywords()
-    COMMANDS: set[TokenType] = set()
+    COMMANDS: ClassVar[set[TokenType]] = set()
     SINGLE_TOKENS = {**SQLite.Tokenizer.SINGLE_TOKENS, "$": TokenType.PARAMETER, "#": TokenType.UNKNOWN}
-    VAR_SINGLE_TOKENS: set[str] = set()
+    VAR_SINGLE_TOKENS: ClassVar[set[str]] = set()
 
 
 class Dialect(SQLite):
@@ -80,16 +83,12 @@ class Parser(SQLiteParser):
 
     __slots__ = ()
 
-    FUNCTIONS: dict[str, Any] = {}
+    FUNCTIONS: ClassVar[dict[str, Any]] = {}
     FUNCTION_PARSERS = {"CAST": _parse_cast}
     NO_PAREN_FUNCTION_PARSERS = {"CASE": SQLiteParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}
-    NO_PAREN_FUNCTIONS = {
-        TokenType.CURRENT_DATE: exp.CurrentDate,
-        TokenType.CURRENT_TIME: exp.CurrentTime,
-        TokenType.CURRENT_TIMESTAMP: exp.CurrentTimestamp,
-    }
+    NO_PAREN_FUNCTIONS: ClassVar[dict[TokenType, Any]] = {}
     SUBQUERY_PREDICATES = {TokenType.EXISTS: exp.Exists}
-    LAMBDAS: dict[TokenType, Any] = {}
+    LAMBDAS: ClassVar[dict[TokenType, Any]] = {}
     COLUMN_OPERATORS = {TokenType.DOT: None}
     CONCAT_OPERATORS = {
         TokenType.DPIPE: lambda self, left, right: self.expression(exp.DPipe(this=left, expression=right)),
@@ -111,6 +110,9 @@ class Parser(SQLiteParser):
         TokenType.NULL: lambda self, token: _primary(self, exp.Null(), token),
         TokenType.TRUE: lambda self, token: _primary(self, exp.Boolean(this=True), token),
         TokenType.FALSE: lambda self, token: _primary(self, exp.Boolean(this=False), token),
+        TokenType.CURRENT_DATE: lambda self, token: _primary(self, exp.CurrentDate(), token),
+        TokenType.CURRENT_TIME: lambda self, token: _primary(self, exp.CurrentTime(), token),
+        TokenType.CURRENT_TIMESTAMP: lambda self, token: _primary(self, exp.CurrentTimestamp(), token),
     }
     PLACEHOLDER_PARSERS = {TokenType.PLACEHOLDER: lambda self: exp.Placeholder(this=self._prev.text)}
     RANGE_PARSERS = {
@@ -119,6 +121,8 @@ class Parser(SQLiteParser):
             for kind in (TokenType.BETWEEN, TokenType.IN, TokenType.IS, TokenType.LIKE, TokenType.GLOB, TokenType.MATCH)
         },
         TokenType.RLIKE: binary_range_parser(exp.RegexpLike),
+        TokenType.ILIKE: binary_range_parser(exp.ILike),
+        TokenType.SIMILAR_TO: binary_range_parser(exp.SimilarTo),
     }
     STATEMENT_PARSERS = {
         kind: SQLiteParser.STATEMENT_PARSERS[kind] for kind in (TokenType.INSERT, TokenType.UPDATE, TokenType.DELETE)

@@ -1,10 +1,10 @@
 """Text to trees: SQLite's dialect of sqlglot, with its gaps closed.
 
-In: SQL text. Out: one ``Parsed`` a statement. What sqlglot does not read well (DDL, transactions, PRAGMA, EXPLAIN) is left to
-``parser_ddl``. Foreign exceptions stop here: a syntax error is an ``OperationalError`` in SQLite's words.
+In: SQL text. Out: one ``Parsed`` a statement. What sqlglot does not read well (DDL, transactions, PRAGMA, EXPLAIN) is
+left to ``parser_ddl``. Foreign exceptions stop here: a syntax error is an ``OperationalError`` in SQLite's words.
 
 Placeholders ``?``, ``?NNN``, ``:name``, ``@name``, ``$name``, and in the format styles ``%s`` and ``%(name)s``, become
-``exp.Placeholder`` nodes whose ``this`` is the parameter's index; ``Parsed.parameters`` says what the indexes are called.
+``exp.Placeholder`` nodes whose ``this`` is the parameter's index; ``Parsed.parameters`` says what they are called.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from zodbapi.dialect import DIALECT, Tokenizer, make_parser
 from zodbapi.errors import OperationalError, ProgrammingError
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "(", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 _MARKS = re.compile("[?:@$]")
 _FORMATS = re.compile(
-    r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/ | %% | %s | %\(([^)]*)\)s""",
+    r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/
+    | %% | %s | %\(([^)]*)\)s""",
     re.VERBOSE | re.DOTALL,
 )
+_CLOSED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _STATEMENTS = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete)
 _local = threading.local()
 
@@ -85,34 +88,49 @@ def tokenize(sql: str) -> list[Token]:
         raise OperationalError(f'unrecognized token: "{_unclosed(sql)}"') from None
 
 
-def item_text(sql: str, position: int) -> str:
-    """The text of the item of a comma-separated list that covers the character at ``position``."""
-    tokens = tokenize(sql)
-    here = next(i for i, token in enumerate(tokens) if token.end >= position)
-    first = _item_end(tokens, here, -1, TokenType.R_PAREN, TokenType.L_PAREN)
-    last = _item_end(tokens, here, 1, TokenType.L_PAREN, TokenType.R_PAREN)
+def item_text(sql: str, position: int, nested: int) -> str:
+    """The text of a select-list item.
+
+    ``position`` is where the first name or literal in it starts, and ``nested`` how many SELECTs lie between the item
+    and that. So before the position there are only words and brackets that open something.
+    """
+    tokens = _tokenize_again(sql)
+    first = next(i for i, token in enumerate(tokens) if token.end >= position)
+    while first:
+        kind = tokens[first - 1].token_type
+        if kind is TokenType.SELECT:
+            nested -= 1
+        if kind in _BEFORE_ITEM and nested <= 0 and (kind is not TokenType.SELECT or nested < 0):
+            break
+        first -= 1
+    last = _item_end(tokens, first)
     return sql[tokens[first].start : tokens[last].end + 1]
 
 
-_ITEM_ENDS = frozenset(
-    {TokenType.COMMA, TokenType.SELECT, TokenType.DISTINCT, TokenType.ALL, TokenType.FROM, TokenType.RETURNING}
-    | {TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING, TokenType.WINDOW, TokenType.ORDER_BY, TokenType.LIMIT}
-    | {TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT}
+_BEFORE_ITEM = frozenset({TokenType.COMMA, TokenType.SELECT, TokenType.DISTINCT, TokenType.ALL, TokenType.RETURNING})
+_AFTER_ITEM = frozenset(
+    {TokenType.COMMA, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING, TokenType.WINDOW}
+    | {TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT, TokenType.SEMICOLON}
 )
 
 
-def _item_end(tokens: list[Token], here: int, step: int, opening: TokenType, closing: TokenType) -> int:
-    depth, i = 0, here
-    while 0 <= i < len(tokens):
+@lru_cache(maxsize=8)
+def _tokenize_again(sql: str) -> list[Token]:
+    return tokenize(sql)
+
+
+def _item_end(tokens: list[Token], first: int) -> int:
+    depth = 0
+    for i in range(first, len(tokens)):
         kind = tokens[i].token_type
-        if kind is opening:
+        if kind is TokenType.L_PAREN:
             depth += 1
-        elif kind is closing and i != here:
+        elif kind is TokenType.R_PAREN:
             depth -= 1
-        if depth < 0 or (depth == 0 and kind in _ITEM_ENDS and i != here):
-            break
-        i += step
-    return i - step
+        distinct_from = kind is TokenType.FROM and tokens[i - 1].token_type is TokenType.DISTINCT
+        if depth < 0 or (depth == 0 and kind in _AFTER_ITEM and not distinct_from):
+            return i - 1
+    return len(tokens) - 1
 
 
 def _parse_statement(sql: str, tokens: list[Token]) -> Parsed:
@@ -140,7 +158,7 @@ def _parse_tokens(sql: str, tokens: list[Token]) -> exp.Expression:
         raise _syntax_error(sql, tokens[0])
     if alternative and isinstance(tree, exp.Update):
         tree.set("alternative", alternative)
-    return tree
+    return cast("exp.Expression", tree)
 
 
 def _syntax_error(sql: str, token: Token | None) -> OperationalError:
@@ -154,7 +172,7 @@ def _syntax_error(sql: str, token: Token | None) -> OperationalError:
 
 def _unclosed(sql: str) -> str:
     """What SQLite would name as the bad token: from the quote that is never closed."""
-    rest = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", lambda m: " " * len(m[0]), sql, flags=re.DOTALL)
+    rest = _CLOSED.sub(lambda match: " " * len(match[0]), sql)
     found = re.search(r"['\"`\[]|/\*", rest)
     return sql[found.start() :] if found else sql
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.parser_table import parse_column, parse_constraint, parse_table_body, parse_terms, parse_type
-from zodbapi.plan.nodes import Command, Comment, Drop, Maintenance, Pragma, TransactionControl
+from zodbapi.plan.nodes import Command, Comment, Drop, Maintenance, Pragma, TransactionControl, Truncate
 from zodbapi.syntax import (
     Action,
     AlterDefinition,
@@ -116,8 +116,19 @@ def _drop(cursor: WordCursor) -> Command:
     cursor.accept("CONCURRENTLY")
     exists = cursor.accept("IF", "EXISTS")
     name = qualified_name(cursor)
-    cursor.accept_any("CASCADE", "RESTRICT")
-    return Drop(what.lower(), name, exists)
+    cascade = cursor.accept_any("CASCADE", "RESTRICT") == "CASCADE"
+    return Drop(what.lower(), name, exists, cascade)
+
+
+def _truncate(cursor: WordCursor) -> Command:
+    cursor.accept("TABLE")
+    cursor.accept("ONLY")
+    tables = [qualified_name(cursor)]
+    while cursor.accept(","):
+        tables.append(qualified_name(cursor))
+    restart = cursor.accept("RESTART", "IDENTITY")
+    cursor.accept("CONTINUE", "IDENTITY")
+    return Truncate(tuple(tables), restart, cursor.accept_any("CASCADE", "RESTRICT") == "CASCADE")
 
 
 def _comment(cursor: WordCursor) -> Command:
@@ -217,6 +228,15 @@ def _alter_column(cursor: WordCursor) -> Action:
         return Action("set_default", column, text=cursor.text_until(",", ";"))
     if cursor.accept("DROP", "DEFAULT"):
         return Action("drop_default", column)
+    if cursor.accept("ADD", "GENERATED"):
+        if not cursor.accept("ALWAYS"):
+            cursor.expect("BY", "DEFAULT")
+        cursor.expect("AS", "IDENTITY")
+        return Action("set_identity", column)
+    if cursor.accept("RESTART"):
+        return Action("restart_identity", column)
+    if cursor.accept("DROP", "IDENTITY"):
+        return Action("drop_identity", column, if_exists=cursor.accept("IF", "EXISTS"))
     if cursor.accept("TYPE") or cursor.accept("SET", "DATA", "TYPE"):
         words = parse_type(cursor)
         collation = cursor.name() if cursor.accept("COLLATE") else ""
@@ -303,6 +323,7 @@ def _maintenance(action: str) -> Callable[[WordCursor], Command]:
 _STATEMENTS: dict[str, Callable[[WordCursor], Definition | Command]] = {
     "CREATE": _create,
     "DROP": _drop,
+    "TRUNCATE": _truncate,
     "ALTER": _alter,
     "COMMENT": _comment,
     "BEGIN": _begin,

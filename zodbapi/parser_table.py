@@ -24,17 +24,18 @@ def parse_table_body(cursor: WordCursor) -> tuple[tuple[ColumnDefinition, ...], 
     columns: list[ColumnDefinition] = []
     constraints: list[Constraint] = []
     cursor.expect("(")
+    comma = True
     while True:
         constraint = parse_constraint(cursor)
         if constraint is not None:
             constraints.append(constraint)
-        elif constraints or cursor.sees(")"):
-            cursor.fail()
-        else:
+        elif comma:
             columns.append(parse_column(cursor))
-        # SQLite lets the comma between table constraints go
-        if not cursor.accept(",") and (cursor.sees(")") or not constraints):
-            break
+        else:
+            cursor.fail()
+        comma = cursor.accept(",")
+        if not comma and (constraint is None or cursor.sees(")")):
+            break  # SQLite lets the comma between two table constraints go
     cursor.expect(")")
     return tuple(columns), tuple(constraints)
 

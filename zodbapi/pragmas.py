@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zodbapi.binder.rename import quote
+from zodbapi.binder.schema_sql import index_sql, table_sql, view_sql
 from zodbapi.catalog import INTEGER, TEXT, Column, ForeignKey, Index, Table, Type
-from zodbapi.definition import define_schema, quote_name
+from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.plan.nodes import Pragma
-from zodbapi.schema_commands import index_entries
+from zodbapi.storage.check import verify
+from zodbapi.storage.transaction import MISSING
 
 if TYPE_CHECKING:
     from zodbapi.commands import Columns, Stages
@@ -87,19 +90,17 @@ def _table_list(txn: Transaction, stages: Stages, name: Any) -> Answer:
 
 def sqlite_master(txn: Transaction) -> Answer:
     """SQLite's own table of the schema; indexes of constraints have no SQL."""
-    rows: list[tuple[Any, ...]] = []
-    for kind, name, table_name, sql in define_schema(txn.schema):
-        table = txn.schema.tables.get(name.lower()) if kind == "table" else None
-        rows.append((kind, name, table_name, table.id if table else 0, sql))
-        if table is not None:
-            made = [index for index in table.indexes if index.origin != "c"]
-            rows += [("index", index.name, table.name, index.id, None) for index in made]
-    return rows
+    for table in sorted(txn.schema.tables.values(), key=lambda table: table.id):
+        yield "table", table.name, table.name, table.id, table_sql(table)
+        for index in table.indexes:
+            yield "index", index.name, table.name, index.id, index_sql(table, index) if index.origin == "c" else None
+    for view in txn.schema.views.values():
+        yield "view", view.name, view.name, 0, view_sql(view)
 
 
 def sqlite_sequence(txn: Transaction) -> Answer:
     """The highest rowid that each AUTOINCREMENT table ever had."""
-    sequences = txn.entry["sequences"] if txn.entry is not None else {}
+    sequences: Any = txn.entry["sequences"] if txn.entry is not None else {}
     for table in txn.schema.tables.values():
         if table.autoincrement and table.id in sequences:
             yield table.name, sequences[table.id]
@@ -160,16 +161,16 @@ def _foreign_key_check(txn: Transaction, stages: Stages, name: Any) -> Answer:
 
 def orphans(txn: Transaction, table: Table, key: ForeignKey) -> str:
     """A query for the rowids of the rows whose parent is missing."""
-    names = [quote_name(table.columns[position].name) for position in key.columns]
+    names = [quote(table.columns[position].name) for position in key.columns]
     conditions = [f"c.{name} IS NOT NULL" for name in names]
     parent = txn.schema.table(key.parent)
     if parent is not None:
         targets = key.parent_columns or tuple(parent.columns[i].name for i in parent.primary_key)
         if len(targets) != len(names):
             raise OperationalError(f'foreign key mismatch - "{table.name}" referencing "{key.parent}"')
-        pairs = " AND ".join(f"p.{quote_name(to)} = c.{name}" for to, name in zip(targets, names, strict=True))
-        conditions.append(f"NOT EXISTS (SELECT 1 FROM {quote_name(parent.name)} AS p WHERE {pairs})")
-    return f"SELECT c.rowid FROM {quote_name(table.name)} AS c WHERE {' AND '.join(conditions)}"
+        pairs = " AND ".join(f"p.{quote(to)} = c.{name}" for to, name in zip(targets, names, strict=True))
+        conditions.append(f"NOT EXISTS (SELECT 1 FROM {quote(parent.name)} AS p WHERE {pairs})")
+    return f"SELECT c.rowid FROM {quote(table.name)} AS c WHERE {' AND '.join(conditions)}"
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -181,30 +182,23 @@ def _integrity_check(txn: Transaction, stages: Stages, name: Any) -> Answer:
 
 
 def find_problems(txn: Transaction, stages: Stages) -> Iterator[str]:
-    """Sentences about rows that break a constraint, and about indexes that disagree with their rows."""
+    """Sentences about damaged trees, rows that break a constraint, and indexes that disagree with their rows."""
+    yield from verify(txn, {i.id: _key_of(stages, txn, table, i) for table, i in txn.schema.indexes.values()})
     for table in txn.schema.tables.values():
-        required = [(i, column.name) for i, column in enumerate(table.columns) if column.not_null]
-        for rowid, row in txn.rows(table.id).items():
-            if len(row) != len(table.columns):
-                yield f"row {rowid} of {table.name} has {len(row)} columns instead of {len(table.columns)}"
-                continue
-            yield from (f"NULL value in {table.name}.{column}" for i, column in required if row[i] is None)
         for check in table.checks:
-            query = f"SELECT 1 FROM {quote_name(table.name)} WHERE NOT ({check.expression}) LIMIT 1"
+            query = f"SELECT 1 FROM {quote(table.name)} WHERE NOT ({check.expression}) LIMIT 1"
             if stages.query(query, txn.schema).run(txn, ()):
                 yield f"CHECK constraint failed in {table.name}"
-        for index in table.indexes:
-            yield from _index_problems(txn, stages, table, index)
 
 
-def _index_problems(txn: Transaction, stages: Stages, table: Table, index: Index) -> Iterator[str]:
-    tree = txn.index(index.id)
-    stored = set(tree.items() if index.unique else tree.keys())
-    expected = set(index_entries(stages, txn, table, index))
-    for _, rowid in expected - stored:
-        yield f"row {rowid} missing from index {index.name}"
-    for _, rowid in stored - expected:
-        yield f"index {index.name} has an entry of row {rowid} that should not be there"
+def _key_of(stages: Stages, txn: Transaction, table: Table, index: Index) -> Callable[[int, tuple[Any, ...]], Any]:
+    entry = stages.writer(txn.schema, table.id).entries[index.id]
+
+    def key_of(rowid: int, row: tuple[Any, ...]) -> Any:
+        key = entry(rowid, row)
+        return MISSING if key is NO_ENTRY else key
+
+    return key_of
 
 
 # --- the tables of this module --------------------------------------------------------------------------------------
@@ -227,16 +221,12 @@ QUESTIONS: dict[str, Question] = {
     "index_list": Question(_typed("#seq name #unique origin #partial"), _index_list, True),
     "index_info": Question(_typed("#seqno #cid name"), _index_info, True),
     "index_xinfo": Question(_typed("#seqno #cid name #desc coll #key"), _index_xinfo, True),
-    "foreign_key_list": Question(
-        _typed("#id #seq table from to on_update on_delete match"), _foreign_key_list, True
-    ),
+    "foreign_key_list": Question(_typed("#id #seq table from to on_update on_delete match"), _foreign_key_list, True),
     "foreign_key_check": Question(_typed("table #rowid parent #fkid"), _foreign_key_check),
     "integrity_check": Question(_typed("integrity_check"), _integrity_check),
     "quick_check": Question(_typed("quick_check"), _integrity_check),
     "database_list": Question(_typed("#seq name file"), lambda txn, stages, _: [(0, "main", txn.database.dsn)]),
-    "collation_list": Question(
-        _typed("#seq name"), lambda txn, stages, _: enumerate(stages.functions.collations)
-    ),
+    "collation_list": Question(_typed("#seq name"), lambda txn, stages, _: enumerate(stages.functions.collations)),
     "encoding": _fixed("encoding", "UTF-8"),
     "journal_mode": _fixed("journal_mode", "delete"),
     "synchronous": _fixed("synchronous", 2),
@@ -247,9 +237,7 @@ QUESTIONS: dict[str, Question] = {
     "page_count": _fixed("page_count", 0),
     "freelist_count": _fixed("freelist_count", 0),
     "temp_store": _fixed("temp_store", 0),
-    "busy_timeout": Question(
-        (("timeout", INTEGER),), lambda txn, stages, _: [(int(txn.database.timeout * 1000),)]
-    ),
+    "busy_timeout": Question((("timeout", INTEGER),), lambda txn, stages, _: [(int(txn.database.timeout * 1000),)]),
     "schema_version": Question(
         (("schema_version", INTEGER),), lambda txn, stages, _: [(txn.schema.version & 0x7FFFFFFF,)]
     ),
@@ -277,6 +265,7 @@ def _stored_number(name: str) -> Setting:
     def write(txn: Transaction, value: Any) -> None:
         if not isinstance(value, int) or not -(2**31) <= value < 2**31:
             raise OperationalError(f"not a 32-bit integer: {value}")
+        assert txn.entry is not None
         txn.put(txn.entry["schema"], name, value)
 
     return Setting(read, write, persistent=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from zodbapi.binder.alter import Alteration, apply_alter
+from zodbapi.binder.alter import Alteration, apply_alter, apply_comment
 from zodbapi.catalog import Index, Schema, Table
 from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import IntegrityError, OperationalError
-from zodbapi.plan.nodes import AlterTable, Comment, CreateIndex, CreateTable, CreateView, Drop
+from zodbapi.plan.nodes import AlterTable, Comment, CreateIndex, CreateTable, CreateView, Drop, Truncate
 from zodbapi.storage import ddl
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def create_table(command: CreateTable, stages: Stages, txn: Transaction, params:
         _check_new_name(txn.schema, "index", index.name)
     rows: Iterable[tuple[Any, ...]] = ()
     if command.query is not None:
-        rows = stages.generate(stages.optimize(command.query), txn.schema).run(txn, params) or ()
+        rows = stages.generate(stages.optimize(command.query, txn.schema), txn.schema).run(txn, params) or ()
     table = ddl.number(txn, command.table)
     ddl.set_schema(txn, txn.schema.with_table(table))
     if command.query is not None:
@@ -114,7 +115,7 @@ def fill_index(stages: Stages, txn: Transaction, table: Table, index: Index) -> 
     if not index.unique:
         tree.update(entries)
         return
-    for (key, _), (following, _) in zip(entries, entries[1:], strict=False):
+    for (key, _), (following, _) in pairwise(entries):
         if key == following:
             raise IntegrityError(f"UNIQUE constraint failed: {describe_index(table, index)}")
     tree.update(entries)
@@ -161,7 +162,9 @@ def drop(command: Drop, stages: Stages, txn: Transaction) -> None:
     elif command.what == "view":
         ddl.set_schema(txn, schema.without_view(folded))
     elif command.what == "table":
-        _drop_table(schema.tables[folded], stages, txn)
+        if command.cascade:
+            _drop_foreign_keys_to(folded, txn)
+        _drop_table(txn.schema.tables[folded], stages, txn)
     else:
         _drop_index(*schema.indexes[folded], txn)
 
@@ -179,6 +182,38 @@ def _drop_table(table: Table, stages: Stages, txn: Transaction) -> None:
                 check(txn, key)
         txn.run_immediate()
     ddl.set_schema(txn, txn.schema.without_table(table.name))
+
+
+def _drop_foreign_keys_to(parent: str, txn: Transaction) -> None:
+    """Takes the foreign keys that refer to a table away from the others."""
+    schema = txn.schema
+    for child, _ in schema.children.get(parent, ()):
+        kept = tuple(key for key in child.foreign_keys if key.parent.lower() != parent)
+        schema = schema.with_table(replace(child, foreign_keys=kept))
+    ddl.set_schema(txn, schema)
+
+
+def truncate(command: Truncate, txn: Transaction) -> None:
+    """TRUNCATE: new trees in the place of those that are not empty."""
+    tables = {table.id: table for table in (_find_table(txn.schema, name) for name in command.tables)}
+    queue = list(tables.values())
+    while queue:
+        parent = queue.pop()
+        for child, _ in txn.schema.children.get(parent.name.lower(), ()):
+            if child.id in tables:
+                continue
+            if command.cascade:
+                tables[child.id] = child
+                queue.append(child)
+            elif txn.foreign_keys_enabled and txn.rows(child.id) and txn.rows(parent.id):
+                raise IntegrityError(
+                    f"cannot truncate {parent.name}: a foreign key of {child.name}, which has rows, refers to it"
+                )
+    for table in tables.values():
+        if txn.rows(table.id):
+            ddl.clear_rows(txn, table)
+        if command.restart:
+            ddl.restart_sequence(txn, table)
 
 
 def _drop_index(table: Table, index: Index, txn: Transaction) -> None:
@@ -207,6 +242,8 @@ def _apply(alteration: Alteration, stages: Stages, txn: Transaction) -> None:
             raise IntegrityError(message)
     rows = stages.query(alteration.rows, old).run(txn, ()) if alteration.rows is not None else None
     ddl.set_schema(txn, _numbered(txn, alteration))
+    if alteration.restart:
+        ddl.restart_sequence(txn, _find_table(txn.schema, alteration.table))
     if rows is not None:
         _rewrite(_find_table(txn.schema, alteration.table), rows, stages, txn)
         return
@@ -244,23 +281,4 @@ def _rewrite(table: Table, rows: Iterable[tuple[Any, ...]], stages: Stages, txn:
 
 def comment(command: Comment, txn: Transaction) -> None:
     """COMMENT ON TABLE, COLUMN or INDEX."""
-    schema = txn.schema
-    if command.what == "index":
-        found = schema.indexes.get(command.table.lower())
-        if found is None:
-            raise OperationalError(f"no such index: {command.table}")
-        table, index = found
-        indexes = tuple(replace(i, comment=command.text) if i.id == index.id else i for i in table.indexes)
-        table = replace(table, indexes=indexes)
-    else:
-        table = _find_table(schema, command.table)
-        if command.what == "table":
-            table = replace(table, comment=command.text)
-        else:
-            position = table.positions.get(command.column.lower())
-            if position is None:
-                raise OperationalError(f"no such column: {command.table}.{command.column}")
-            columns = list(table.columns)
-            columns[position] = replace(columns[position], comment=command.text)
-            table = replace(table, columns=tuple(columns))
-    ddl.set_schema(txn, schema.with_table(table))
+    ddl.set_schema(txn, apply_comment(txn.schema, command))

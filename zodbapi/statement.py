@@ -22,17 +22,19 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from zodbapi import codegen, commands, values
-from zodbapi.binder import bind, bind_writer
+from zodbapi.binder import bind
+from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, InterfaceError, ProgrammingError
 from zodbapi.optimizer import optimize
 from zodbapi.parser import Parsed, parse
-from zodbapi.plan.nodes import Command, Delete, Insert, Node, Update, output_names, output_types
+from zodbapi.plan.nodes import BoundIndex, Command, Delete, Insert, Node, Update, output_names, output_types
+from zodbapi.pragmas import table_functions
+from zodbapi.storage.stats import Stats
 
 if TYPE_CHECKING:
-    from zodbapi.catalog import Schema, Type
+    from zodbapi.catalog import Index, Schema, Table, Type
     from zodbapi.codegen import Program, WriterProgram
     from zodbapi.functions.registry import Functions
-    from zodbapi.storage.stats import Stats
     from zodbapi.storage.transaction import Transaction
 
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -188,12 +190,15 @@ def compile_parsed(parsed: Parsed, schema: Schema, compiler: Compiler, style: st
         run = partial(commands.run, node, compiler)
         shown = commands.output_columns(node)
         return Statement(parsed.sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
-    plan = optimize(node, compiler.stats)
+    plan = compiler.optimize(node, schema)
     program = compiler.generate(plan, schema)
     writes = isinstance(plan, Insert | Update | Delete)
-    description = _describe(output_names(plan), output_types(plan)) if not writes or plan.returning is not None else None
+    silent = isinstance(plan, Insert | Update | Delete) and plan.returning is None
+    description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes else READ
-    return Statement(parsed.sql, style, kind, plan, program, program.run, description, *layout, isinstance(plan, Insert))
+    return Statement(
+        parsed.sql, style, kind, plan, program, program.run, description, *layout, isinstance(plan, Insert)
+    )
 
 
 def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:
@@ -211,9 +216,13 @@ class Compiler:
     functions: Functions
     stats: Stats
 
-    def optimize(self, node: Node) -> Node:
+    def optimize(self, node: Node, schema: Schema) -> Node:
         """The plan after all rules."""
-        return optimize(node, self.stats)
+
+        def bind(table: Table, index: Index) -> BoundIndex:
+            return bind_index(table, index, row_scope(schema, table, self.functions))
+
+        return optimize(node, self.stats, bind_index=bind)
 
     def generate(self, plan: Node, schema: Schema) -> Program:
         """The program of an optimised plan."""
@@ -221,7 +230,7 @@ class Compiler:
 
     def query(self, sql: str, schema: Schema) -> Program:
         """The program of a query without parameters, given as text."""
-        return self.generate(self.optimize(self._bind(sql, schema)), schema)
+        return self.generate(self.optimize(self._bind(sql, schema), schema), schema)
 
     def describe(self, sql: str, schema: Schema) -> tuple[tuple[str, ...], tuple[Type, ...]]:
         """The names and types of the columns of a query, given as text."""
@@ -246,4 +255,21 @@ def writer(schema: Schema, functions: Functions, table_id: int) -> WriterProgram
         bound = bind_writer(schema, schema.table_by_id(table_id), functions)
         found = codegen.generate_writer(bound, partial(writer, schema, functions), functions.collations)
         _WRITERS.add(key, found)
+    return found
+
+
+_completed: dict[int, Functions] = {}
+
+
+def complete(functions: Functions) -> Functions:
+    """The functions with the table functions of the schema (sqlite_master, pragma_...); equal sets give the same object."""
+    if "sqlite_master" in functions.tables:
+        return functions
+    found = _completed.get(functions.version)
+    if found is None:
+
+        def stages_for(txn: Transaction) -> Compiler:
+            return Compiler(functions, Stats(txn))
+
+        found = _completed[functions.version] = functions.extended(*table_functions(stages_for))
     return found

@@ -42,16 +42,16 @@ Timestamp = datetime.datetime
 Binary = bytes
 
 
-def DateFromTicks(ticks: float) -> datetime.date:  # noqa: N802 - the name is PEP 249's
+def DateFromTicks(ticks: float) -> datetime.date:
     """The local date at ``ticks`` seconds since the epoch."""
     return datetime.datetime.fromtimestamp(ticks).date()
 
 
-def TimeFromTicks(ticks: float) -> datetime.time:  # noqa: N802
+def TimeFromTicks(ticks: float) -> datetime.time:
     """The local time of day at ``ticks`` seconds since the epoch."""
     return datetime.datetime.fromtimestamp(ticks).time()
 
 
-def TimestampFromTicks(ticks: float) -> datetime.datetime:  # noqa: N802
+def TimestampFromTicks(ticks: float) -> datetime.datetime:
     """The local date and time at ``ticks`` seconds since the epoch."""
     return datetime.datetime.fromtimestamp(ticks)

@@ -22,13 +22,14 @@ Names in the SQL text of CHECK, DEFAULT, generated columns, indexes and views fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from zodbapi.binder.rename import mentions_column, quote, rename_column_in, rename_table_in, rename_view_column
+from zodbapi.binder.rewrite import key_violation, null_violation, rowid_name, rows_query, stored_values
 from zodbapi.binder.table import AUTOINDEX, name_indexes, rowid_position
-from zodbapi.catalog import Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type
+from zodbapi.catalog import ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type
 from zodbapi.errors import OperationalError
 from zodbapi.plan.nodes import AlterStep, Comment
 
@@ -43,6 +44,7 @@ class Alteration:
     rows: str | None = None  # query for the new rows: rowid first, then one value a column of the new table
     drop: tuple[int, ...] = ()  # ids of indexes that are gone
     build: tuple[str, ...] = ()  # names of indexes to fill from the stored rows
+    restart: bool = False  # AUTOINCREMENT goes on after the largest rowid that is there
 
 
 def apply_alter(schema: Schema, table: str, step: AlterStep) -> Alteration:
@@ -134,9 +136,9 @@ def _with_constraint_name(schema: Schema, table: Table, old: str, new: str) -> T
     return replace(
         table,
         foreign_keys=tuple(
-            replace(key, name=new) if folded in foreign_key_names(table, key) else key for key in table.foreign_keys
+            replace(key, name=new) if table.name_of(key).lower() == folded else key for key in table.foreign_keys
         ),
-        checks=tuple(replace(c, name=new) if c.name.lower() == folded else c for c in table.checks),
+        checks=tuple(replace(c, name=new) if table.name_of(c).lower() == folded else c for c in table.checks),
     )
 
 
@@ -159,13 +161,13 @@ def _add_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     added = _definition(step)
     widened = replace(table, columns=(*table.columns, *added.columns))
     new, _ = _with_constraints(schema, widened, added)
-    values = [*_stored_values(table)]
+    values = [*stored_values(table)]
     for position, column in enumerate(new.columns[len(table.columns) :], len(table.columns)):
         if position == new.rowid_column and column.default is None:
-            values.append(_rowid_name(table))
+            values.append(rowid_name(table))
         else:
             values.append("NULL" if column.generated is not None or column.default is None else f"({column.default})")
-    return Alteration(schema.with_table(new), table.name, rows=_rows_query(table, _rowid_name(table), values))
+    return Alteration(schema.with_table(new), table.name, rows=rows_query(table, rowid_name(table), values))
 
 
 def _drop_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
@@ -189,11 +191,9 @@ def _drop_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     if dropped in table.primary_key:
         new = replace(new, primary_key=(), rowid_column=None, primary_key_name="", autoincrement=False)
     new = _without_position(new, dropped)
-    values = [value for position, value in enumerate(_stored_values(table)) if position != dropped]
+    values = [value for position, value in enumerate(stored_values(table)) if position != dropped]
     gone = tuple(index.id for index in table.indexes if index not in keep)
-    return Alteration(
-        schema.with_table(new), table.name, rows=_rows_query(table, _rowid_name(table), values), drop=gone
-    )
+    return Alteration(schema.with_table(new), table.name, rows=rows_query(table, rowid_name(table), values), drop=gone)
 
 
 def _without_references(schema: Schema, table: Table, column: str, cascade: bool) -> Schema:
@@ -236,13 +236,13 @@ def _set_type(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     if step.using is None and _same_values(column.type, step.type):
         return Alteration(schema.with_table(new), table.name)
     new, drop = _with_key(schema, new, table.primary_key, table.primary_key_name)
-    values = list(_stored_values(table))
+    values = list(stored_values(table))
     if step.using is not None:
         values[position] = f"({step.using})"
     elif column.generated is None and column.type.kind in _CAST_AWAY.get(step.type.kind, ()):
         values[position] = f"CAST({quote(column.name)} AS {step.type.kind.value})"
-    rowid = "NULL" if new.rowid_column == position else _rowid_name(table)
-    return Alteration(schema.with_table(new), table.name, rows=_rows_query(table, rowid, values), drop=drop)
+    rowid = "NULL" if new.rowid_column == position else rowid_name(table)
+    return Alteration(schema.with_table(new), table.name, rows=rows_query(table, rowid, values), drop=drop)
 
 
 # Changes of type that may lose a part of the value, and are meant to: (new kind: old kinds).
@@ -278,7 +278,7 @@ def _set_not_null(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     if position in table.primary_key:
         raise OperationalError(f'column "{column.name}" is in a primary key')
     new = _with_column(table, position, not_null=wanted)
-    violations = (_null_violation(table, column),) if wanted else ()
+    violations = (null_violation(table, column),) if wanted else ()
     return Alteration(schema.with_table(new), table.name, violations, build=_index_names(table, position))
 
 
@@ -304,14 +304,14 @@ def _set_collation(schema: Schema, table: Table, step: AlterStep) -> Alteration:
 def _add_constraint(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     added = _definition(step)
     new, drop = _with_constraints(schema, table, added)
-    violations = [_null_violation(table, table.columns[i]) for i in added.primary_key if not table.columns[i].not_null]
+    violations = [null_violation(table, table.columns[i]) for i in added.primary_key if not table.columns[i].not_null]
     for check in added.checks:
         query = f"SELECT 1 FROM {quote(table.name)} WHERE NOT ({check.expression}) LIMIT 1"
         violations.append((query, f"CHECK constraint failed: {check.name or check.expression}"))
-    violations += [_key_violation(schema, table, key) for key in added.foreign_keys]
+    violations += [key_violation(schema, table, key) for key in added.foreign_keys]
     schema = schema.with_table(new)
     if new.rowid_column != table.rowid_column:
-        rows = _rows_query(table, "NULL", _stored_values(table))
+        rows = rows_query(table, "NULL", stored_values(table))
         return Alteration(schema, table.name, tuple(violations), rows, drop)
     encoded = {name for i in added.primary_key for name in _index_names(table, i)}
     fresh = [index.name for index in new.indexes if index.id == 0]
@@ -371,8 +371,8 @@ def _drop_constraint(schema: Schema, table: Table, step: AlterStep) -> Alteratio
     new = replace(
         table,
         indexes=tuple(index for index in table.indexes if index not in gone),
-        foreign_keys=tuple(key for key in table.foreign_keys if folded not in foreign_key_names(table, key)),
-        checks=tuple(check for check in table.checks if check.name.lower() != folded),
+        foreign_keys=tuple(key for key in table.foreign_keys if table.name_of(key).lower() != folded),
+        checks=tuple(check for check in table.checks if table.name_of(check).lower() != folded),
     )
     if is_key:
         new = replace(new, primary_key=(), rowid_column=None, primary_key_name="", autoincrement=False)
@@ -387,56 +387,12 @@ def primary_key_names(table: Table) -> frozenset[str]:
     return frozenset(name.lower() for name in (*names, table.primary_key_name or f"{table.name}_pkey"))
 
 
-def foreign_key_names(table: Table, key: ForeignKey) -> frozenset[str]:
-    """The folded names by which ALTER TABLE knows a foreign key: its own, or PostgreSQL's ``t_column_fkey``."""
-    columns = "_".join(table.columns[i].name for i in key.columns)
-    return frozenset({(key.name or f"{table.name}_{columns}_fkey").lower()})
-
-
 def _check_constraint_exists(table: Table, name: str) -> None:
     folded = name.lower()
     known = {index.name.lower() for index in table.indexes if index.origin != "c"}
-    known |= {check.name.lower() for check in table.checks if check.name} | primary_key_names(table)
-    known.update(*(foreign_key_names(table, key) for key in table.foreign_keys))
+    known |= {table.name_of(item).lower() for item in (*table.checks, *table.foreign_keys)} | primary_key_names(table)
     if folded not in known:
         raise OperationalError(f"no such constraint: {name}")
-
-
-# --- the queries that storage runs ----------------------------------------------------------------------------------
-
-
-def _stored_values(table: Table) -> tuple[str, ...]:
-    return tuple("NULL" if column.generated is not None else quote(column.name) for column in table.columns)
-
-
-def _rowid_name(table: Table) -> str:
-    for name in ("rowid", "_rowid_", "oid"):
-        if name not in table.positions:
-            return name
-    raise OperationalError(f"table {table.name} hides its rowid behind columns of all its names")
-
-
-def _rows_query(table: Table, rowid: str, values: Sequence[str]) -> str:
-    return f"SELECT {', '.join([rowid, *values])} FROM {quote(table.name)}"
-
-
-def _null_violation(table: Table, column: Column) -> tuple[str, str]:
-    query = f"SELECT 1 FROM {quote(table.name)} WHERE {quote(column.name)} IS NULL LIMIT 1"
-    return query, f"NOT NULL constraint failed: {table.name}.{column.name}"
-
-
-def _key_violation(schema: Schema, table: Table, key: ForeignKey) -> tuple[str, str]:
-    """The query that finds a row without a parent."""
-    names = [quote(table.columns[i].name) for i in key.columns]
-    where = " AND ".join(f"c.{name} IS NOT NULL" for name in names)
-    parent = schema.table(key.parent)
-    if parent is not None:
-        parents = key.parent_columns or tuple(parent.columns[i].name for i in parent.primary_key)
-        if len(parents) != len(names):
-            raise OperationalError(f'foreign key mismatch - "{table.name}" referencing "{key.parent}"')
-        same = " AND ".join(f"p.{quote(p)} = c.{name}" for p, name in zip(parents, names, strict=True))
-        where += f" AND NOT EXISTS (SELECT 1 FROM {quote(key.parent)} AS p WHERE {same})"
-    return f"SELECT 1 FROM {quote(table.name)} AS c WHERE {where} LIMIT 1", "FOREIGN KEY constraint failed"
 
 
 # --- parts of a table -----------------------------------------------------------------------------------------------
@@ -491,6 +447,18 @@ def _index_names(table: Table, position: int) -> tuple[str, ...]:
     return tuple(index.name for index in table.indexes if _index_uses(table, index, position))
 
 
+def _set_identity(schema: Schema, table: Table, step: AlterStep) -> Alteration:
+    """AUTOINCREMENT on or off. Only the INTEGER PRIMARY KEY counts up; for any other column there is nothing to change."""
+    if table.rowid_column != _position(table, step.column):
+        return Alteration(schema, table.name)
+    return Alteration(schema.with_table(replace(table, autoincrement=step.action == "set_identity")), table.name)
+
+
+def _restart_identity(schema: Schema, table: Table, step: AlterStep) -> Alteration:
+    _position(table, step.column)
+    return Alteration(schema, table.name, restart=True)
+
+
 _ACTIONS: dict[str, Callable[[Schema, Table, AlterStep], Alteration]] = {
     "rename_table": _rename_table,
     "rename_column": _rename_column,
@@ -506,4 +474,7 @@ _ACTIONS: dict[str, Callable[[Schema, Table, AlterStep], Alteration]] = {
     "set_collation": _set_collation,
     "add_constraint": _add_constraint,
     "drop_constraint": _drop_constraint,
+    "set_identity": _set_identity,
+    "drop_identity": _set_identity,
+    "restart_identity": _restart_identity,
 }

@@ -46,9 +46,9 @@ def _bind_clause(tree: exp.Expression, table: Table, outer: Scope, alias: str) -
         return ConflictClause("ignore", indexes)
     binding = outer.binding
     # an unqualified name means the existing row, so the other one is a scope further out
-    proposed = Scope(binding, outer)
+    proposed = outer.inner()
     excluded = proposed.add_table(table, "excluded", binding.new_source()).source
-    scope = Scope(binding, proposed)
+    scope = proposed.inner()
     existing = scope.add_table(table, alias, binding.new_source()).source
     assignments = [(a.position, a.value) for a in bind_assignments(tree.expressions, table, scope)]
     where = tree.args.get("where")

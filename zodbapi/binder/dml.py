@@ -100,7 +100,7 @@ def _bind_source(
             raise OperationalError("all VALUES must have the same number of terms")
         _check_count(table, len(positions), len(rows[0]), explicit)
         return _bind_values(rows, table, positions, outer)
-    node = bind_query(query, outer.binding, outer)
+    node = bind_query(query, outer.binding, outer, outer.ctes)
     fields = query_fields(node, outer.binding)
     _check_count(table, len(positions), len(fields), explicit)
     source = output_source(node)
@@ -148,6 +148,8 @@ def bind_update(tree: exp.Expression, binding: Binding) -> Node:
     """UPDATE: the input finds the rows, joined with what FROM adds; assignments see both."""
     outer = _with_scope(tree, binding)
     table = find_target(tree.this, binding)
+    if not tree.expressions or tree.this.args.get("joins"):
+        raise OperationalError("incomplete UPDATE: it has no SET, or a join before it")
     scope, node = _target_scan(tree, outer, table)
     if tree.args.get("from_"):
         node = Join("inner", node, bind_from(tree, scope))
@@ -173,6 +175,8 @@ def _last_assignments(assignments: list[Assignment]) -> Iterator[tuple[int, Expr
 
 def bind_delete(tree: exp.Expression, binding: Binding) -> Node:
     """DELETE: the input finds the rows."""
+    if tree.args.get("using") or tree.args.get("tables"):
+        raise NotSupportedError("DELETE ... USING is not supported")
     outer = _with_scope(tree, binding)
     table = find_target(tree.this, binding)
     scope, node = _target_scan(tree, outer, table)
@@ -182,7 +186,7 @@ def bind_delete(tree: exp.Expression, binding: Binding) -> Node:
 
 
 def _target_scan(tree: exp.Expression, outer: Scope, table: Table) -> tuple[Scope, Node]:
-    scope = Scope(outer.binding, outer)
+    scope = outer.inner()
     relation = scope.add_table(table, tree.this.alias, outer.binding.new_source())
     return scope, Scan(relation.source, table)
 
@@ -229,6 +233,6 @@ def _bind_returning(
     returning = tree.args.get("returning")
     if returning is None:
         return None, ()
-    scope = Scope(outer.binding, outer)
+    scope = outer.inner()
     scope.add_table(table, alias, source)
     return bind_projection(returning.expressions, scope)

@@ -108,7 +108,7 @@ def _bind_row(
 
 
 def _bind_part(query: exp.Expression, i: int, width: int, scope: Scope) -> Expr:
-    node = bind_query(query, scope.binding, scope)
+    node = bind_query(query, scope.binding, scope, scope.ctes)
     fields = query_fields(node, scope.binding)
     _check_width(width, len(fields))
     column = Column(output_source(node), i, fields[i].type, fields[i].nullable, fields[i].collation, fields[i].name)

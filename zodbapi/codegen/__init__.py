@@ -1,8 +1,8 @@
 """Plans -> Python programs.
 
 In: an optimised plan. Out: a ``Program``, whose ``run(txn, p)`` does the work, or a ``WriterProgram`` for a table.
-A program holds no persistent object: it looks its trees up in the transaction it is given, so one program serves all
-connections and threads.
+A program holds no persistent object: it looks its trees up in the transaction it is given, so one program serves
+all connections and threads.
 """
 
 from __future__ import annotations

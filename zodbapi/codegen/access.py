@@ -1,8 +1,8 @@
 """Access paths: scans, seeks and ranges over rows and indexes.
 
-The physical form of keys is described in ``storage.keys``; the code here writes it as Python expressions. A bound of a range
-over an index is a tuple too: the prefix itself sorts before every entry that starts with it, and the prefix followed by
-``ABOVE``, which is greater than anything, sorts after all of them::
+The physical form of keys is described in ``keys``. A bound of a range over an index is a tuple too: the prefix
+itself sorts before every entry that starts with it, and the prefix followed by ``ABOVE``, which is greater than
+anything, sorts after all of them::
 
     entries with a = 5:   (5,) <= (5, rowid) <= (5, ABOVE)
     entries with a > 5:   (5, ABOVE) <= ...
@@ -17,6 +17,7 @@ from zodbapi import values
 from zodbapi.catalog import Index, IndexColumn, Kind, Table, Type
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class
+from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.unit import StoredRow, tuple_code
 from zodbapi.plan.expr import Affine, Const, Expr
 from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
 
 Consume = Callable[[], None]
-_SORT_KEYED = (Kind.ANY, Kind.NUMERIC)
 
 
 def produce(unit: Unit, node: Node, consume: Consume) -> None:
@@ -78,7 +78,8 @@ def _rowid_range(unit: Unit, node: RowidRange, consume: Consume) -> None:
         if bound is None:
             bounds.append("None")
             continue
-        code = f"{unit.call(runtime.rowid_bound)}({unit.expr.value(bound.value)}, lower={lower}, inclusive={bound.inclusive})"
+        value = unit.expr.value(bound.value)
+        code = f"{unit.call(runtime.rowid_bound)}({value}, lower={lower}, inclusive={bound.inclusive})"
         if unit.expr.independent(bound.value):
             name = unit.hoist(code)
         else:
@@ -136,7 +137,7 @@ def _rowid_code(unit: Unit, expr: Expr) -> str:
     code = unit.expr.value(expr)
     if unit.expr.independent(expr):
         return unit.hoist(f"{unit.call(runtime.rowid_of)}({code})")
-    if expr.type.kind is Kind.INTEGER:  # type: ignore[attr-defined]
+    if expr.type.kind is Kind.INTEGER:
         return code
     return f"{unit.call(runtime.rowid_of)}({code})"
 
@@ -162,34 +163,6 @@ def _rowid_seek(unit: Unit, node: RowidSeek, consume: Consume) -> None:
 # --- keys -----------------------------------------------------------------------------------------------------------
 
 
-def part_type(table: Table, column: IndexColumn, expression: Expr | None = None) -> tuple[Type, bool]:
-    """Type and nullability of one part of an index key."""
-    if column.position is not None:
-        definition = table.columns[column.position]
-        return definition.type, not definition.not_null and column.position != table.rowid_column
-    return Type(Kind.ANY), True
-
-
-def encode(unit: Unit, code: str, type_: Type, nullable: bool, *, maybe_null: bool) -> str:
-    """Code of one encoded part from code of its value: see ``storage.keys``."""
-    if type_.kind in _SORT_KEYED:
-        return f"{unit.call(values.sort_key)}({code})"
-    if not nullable:
-        return code
-    if not maybe_null:
-        return f"({code},)"
-    first, again = unit.expr.hold(code)
-    return f"(() if {first} is None else ({again},))"
-
-
-def is_raw(table: Table, index: Index) -> bool:
-    """Whether the key of a unique index is its one part itself, and no tuple."""
-    if not index.unique or len(index.columns) > 1:
-        return False
-    type_, nullable = part_type(table, index.columns[0])
-    return not nullable and type_.kind not in _SORT_KEYED
-
-
 def _tree(unit: Unit, index: Index) -> str:
     return unit.hoist(f"txn.index({index.id})", "x")
 
@@ -201,7 +174,7 @@ def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_saf
     if null_safe:
         code = writer.folded(writer.value(expr), column.collation)
         return "", encode(unit, code, type_, nullable, maybe_null=True)
-    if type_.kind in _SORT_KEYED:
+    if type_.kind in MIXED:
         first, again = writer.hold(writer.value(expr)) if writer.nullable(expr) else ("", writer.value(expr))
         test = f"{first} is not None" if first else ""
         return test, f"{unit.call(values.sort_key)}({writer.folded(again, column.collation)})"
@@ -225,7 +198,7 @@ def _without_affinity_to(expr: Expr, type_: Type) -> Expr:
 
 
 def _needs_guard(expr: Expr, type_: Type) -> bool:
-    return isinstance(expr, Affine) or comparison_class(expr.type) != comparison_class(type_)  # type: ignore[attr-defined]
+    return isinstance(expr, Affine) or comparison_class(expr.type) != comparison_class(type_)
 
 
 def _parts(unit: Unit, node: IndexSeek | IndexRange, exprs: tuple[Expr, ...]) -> tuple[str, list[str]]:
@@ -356,7 +329,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
 def _after_null(unit: Unit, table: Table, column: IndexColumn, above: str) -> list[str]:
     """What follows the prefix in a bound that leaves out NULL and nothing else."""
     type_, nullable = part_type(table, column)
-    if type_.kind in _SORT_KEYED:
+    if type_.kind in MIXED:
         return [unit.constant(values.sort_key(None)), above]
     return ["()", above] if nullable else []
 

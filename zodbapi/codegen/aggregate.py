@@ -1,8 +1,8 @@
 """Grouping and aggregates.
 
-With keys, a dictionary maps the key to a list of slots; without, the slots are local variables. The common aggregates
-are written out in place, so that a group-by costs a dictionary lookup and an addition a row; the others, and
-those over values whose class is unknown, step an accumulator object of ``functions.aggregate``.
+With keys, a dictionary maps the key to a list of slots; without, the slots are local variables. The common
+aggregates are written out in place, so that a group-by costs a dictionary lookup and an addition a row; the others,
+and those over values whose class is unknown, step an accumulator object of ``functions.aggregate``.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class _Steps:
             return self._ordered(call)
         if not call.args:
             return self._count_rows(call) if name == "count" else self._object(call)
-        kind = call.args[0].type.kind  # type: ignore[attr-defined]
+        kind = call.args[0].type.kind
         if not call.function.inline:
             return self._object(call)
         if name == "count":
@@ -228,7 +228,7 @@ class _Steps:
     def _sum(self, call: AggregateCall) -> Step:
         self._slot_for_distinct(call)
         slot = self.slots.add("None")
-        plus = "+" if call.args[0].type.kind is Kind.BOOLEAN else ""  # type: ignore[attr-defined]
+        plus = "+" if call.args[0].type.kind is Kind.BOOLEAN else ""
 
         def add(code: str) -> None:
             self.unit.body.line(f"{slot} = {plus}{code} if {slot} is None else {slot} + {code}")
@@ -249,7 +249,7 @@ class _Steps:
         unit = self.unit
         slot = self.slots.add("None")
         less = call.function.name.lower() == "min"
-        typed = comparison_class(call.args[0].type) is not None  # type: ignore[attr-defined]
+        typed = comparison_class(call.args[0].type) is not None
 
         def update(code: str) -> None:
             new, old = unit.expr.folded(code, call.collation), unit.expr.folded(slot, call.collation)
@@ -269,7 +269,8 @@ class _Steps:
             unit.body.line(f"{name} = {code}")
             update(name)
 
-        distinctless = call if not call.distinct else _without_distinct(call)  # the extreme of a set is that of its rows
+        # The extreme of a set is that of its rows.
+        distinctless = replace(call, distinct=False)
         return Step(lambda: self._argument(distinctless, plain), slot)
 
     def _object(self, call: AggregateCall) -> Step:
@@ -279,12 +280,16 @@ class _Steps:
 
         def write() -> None:
             codes = [unit.expr.value(arg) for arg in call.args]
+
+            def step(code: str) -> None:
+                unit.body.line(f"{slot}.step({', '.join([code, *codes[1:]])})")
+
             if not codes:
                 unit.body.line(f"{slot}.step()")
             elif call.function.skip_nulls:
-                self._argument(call, lambda code: unit.body.line(f"{slot}.step({', '.join([code, *codes[1:]])})"))
+                self._argument(call, step)
             else:
-                self._distinct(call, codes[0], lambda code: unit.body.line(f"{slot}.step({', '.join([code, *codes[1:]])})"))
+                self._distinct(call, codes[0], step)
 
         return Step(write, f"{slot}.finalize()")
 
@@ -309,7 +314,3 @@ class _Steps:
         directions = unit.constant(tuple((k.descending, k.nulls_first) for k in call.order))
         factory = unit.call(call.function.call)
         return Step(write, f"{unit.call(runtime.ordered_aggregate)}({factory}, {slot}, {directions})")
-
-
-def _without_distinct(call: AggregateCall) -> AggregateCall:
-    return replace(call, distinct=False)

@@ -1,8 +1,8 @@
 """Calls of scalar functions -> Python.
 
-A strict function is called only when no argument is NULL, so the tests for NULL stand in the generated code, and only
-for arguments that can be NULL. Functions that choose among their arguments (coalesce, iif...) become Python's own choice.
-A pattern that does not depend on the row is compiled into a matcher once.
+A strict function is called only when no argument is NULL, so the tests for NULL stand in the generated code, and
+only for arguments that can be NULL. Functions that choose among their arguments (coalesce, iif...) become Python's
+own choice. A pattern that does not depend on the row is compiled into a matcher once.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
     arguments = ", ".join(writer.value(arg) for arg in (pattern, *escape))
     matcher = writer.unit.hoist(f"{writer.unit.call(factory)}({arguments})")
     code = writer.value(text)
-    if text.type.kind not in TEXTS:  # type: ignore[attr-defined]
+    if text.type.kind not in TEXTS:
         from zodbapi.values import to_text
 
         code = f"{writer.unit.call(to_text)}({code})"

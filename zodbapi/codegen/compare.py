@@ -1,15 +1,16 @@
 """Comparisons, BETWEEN and IN lists -> Python operators wherever the types allow it.
 
 A stored column holds values of one class, so ``r0[2] < q1`` is right as soon as ``q1`` compares with that class.
-The prologue sees to that: ``comparable`` converts a parameter as SQLite's affinity does, and what cannot be converted
-becomes ABOVE or BELOW (they compare as the order of classes says) or, for NULL, NEVER (every comparison is false).
-So no test for NULL or for the class of the parameter is left in the loop. Two values whose classes are only known at run
-time are compared by ``values.lt`` and its siblings, which know the order of all classes.
+The prologue sees to that: ``comparable`` converts a parameter as SQLite's affinity does, and what cannot be
+converted becomes ABOVE or BELOW (they compare as the order of classes says) or, for NULL, NEVER (every comparison
+is false). So no test for NULL or for the class of the parameter is left in the loop. Two values whose classes are
+only known at run time are compared by ``values.lt`` and its siblings, which know the order of all classes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
 from zodbapi.catalog import NUMBERS, TEXTS, Kind, Type
@@ -56,7 +57,8 @@ def as_value(writer: ExprWriter, expr: Compare) -> str:
     if expr.op in ("is", "is not"):
         return f"(1 if {is_true(writer, expr)} else 0)"
     if isinstance(expr.left, RowValue):
-        return f"{writer.unit.call(runtime.compare_rows)}({expr.op!r}, {writer.value(expr.left)}, {writer.value(expr.right)})"
+        rows = f"{writer.value(expr.left)}, {writer.value(expr.right)}"
+        return f"{writer.unit.call(runtime.compare_rows)}({expr.op!r}, {rows})"
     left, right = _sides(writer, expr, hoist=False)
     tests, codes = writer.not_null([(expr.left, left), (expr.right, right)])
     test = _operator(writer, expr.op, expr, codes[0], codes[1], sentinels=False)
@@ -86,7 +88,7 @@ def _test(writer: ExprWriter, op: str, expr: Compare) -> str:
 def _operator(writer: ExprWriter, op: str, expr: Compare, left: str, right: str, *, sentinels: bool) -> str:
     """The comparison itself, for two values that are not NULL."""
     left, right = writer.folded(left, expr.collation), writer.folded(right, expr.collation)
-    moments = {expr.left.type.kind, expr.right.type.kind} & _MOMENTS  # type: ignore[attr-defined]
+    moments = {expr.left.type.kind, expr.right.type.kind} & _MOMENTS
     if op in ("=", "!=") and len(moments) > 1:
         return f"{'not ' if op == '!=' else ''}{writer.unit.call(values.eq)}({left}, {right})"
     if op in ("=", "!=") or _same_class(expr) or sentinels:
@@ -95,8 +97,9 @@ def _operator(writer: ExprWriter, op: str, expr: Compare, left: str, right: str,
 
 
 def _same_class(expr: Compare) -> bool:
-    left, right = comparison_class(expr.left.type), comparison_class(expr.right.type)  # type: ignore[attr-defined]
-    return left is not None and left == right and not isinstance(expr.left, Affine) and not isinstance(expr.right, Affine)
+    left, right = comparison_class(expr.left.type), comparison_class(expr.right.type)
+    converted = isinstance(expr.left, Affine) or isinstance(expr.right, Affine)  # which may have failed
+    return left is not None and left == right and not converted
 
 
 def _is_hoisted(writer: ExprWriter, expr: Expr) -> bool:
@@ -114,7 +117,7 @@ def _side(writer: ExprWriter, side: Expr, other: Expr, expr: Compare, *, hoist: 
     """Code of one side. With ``hoist``, an independent one is made comparable with the other side in the prologue."""
     if not (hoist and _is_hoisted(writer, side)):
         return writer.value(side)
-    return comparable(writer, side, other.type, expr.op)  # type: ignore[attr-defined]
+    return comparable(writer, side, other.type, expr.op)
 
 
 def comparable(writer: ExprWriter, side: Expr, other: Type, op: str) -> str:
@@ -125,6 +128,7 @@ def comparable(writer: ExprWriter, side: Expr, other: Type, op: str) -> str:
     while isinstance(operand, Collate):
         operand = operand.operand
     target = side.type if isinstance(side, Affine) else other
+    function: Callable[[Any], Any]
     if comparison_class(other) is None:
         function = runtime.not_null if op in ("=", "!=") else runtime.ordered
         operand = side
@@ -175,7 +179,7 @@ def _between(writer: ExprWriter, expr: Between, lower: str, upper: str) -> tuple
 def _held_test(writer: ExprWriter, expr: Compare, held: str) -> str:
     """A comparison whose left side is already in a variable and not NULL."""
     hoisted = _is_hoisted(writer, expr.right)
-    right = comparable(writer, expr.right, expr.left.type, expr.op) if hoisted else writer.value(expr.right)  # type: ignore[attr-defined]
+    right = comparable(writer, expr.right, expr.left.type, expr.op) if hoisted else writer.value(expr.right)
     tests = []
     if writer.nullable(expr.right) and not hoisted:
         first, right = writer.hold(right)
@@ -207,4 +211,5 @@ def _in_set(writer: ExprWriter, expr: InList, *, negated: bool) -> str:
     if not negated:
         return f"{writer.folded(operand, expr.collation)} in {members}"  # NULL is never a member
     first, again = writer.hold(operand)
-    return f"(not {members}.has_null and {first} is not None and {writer.folded(again, expr.collation)} not in {members})"
+    missing = f"{writer.folded(again, expr.collation)} not in {members}"
+    return f"(not {members}.has_null and {first} is not None and {missing})"

@@ -64,6 +64,7 @@ _ARITHMETIC = {
     ">>": values.shift_right,
 }
 _UNARY = {"-": values.negate, "+": values.plus, "~": values.bit_not}
+_MIN, _MAX = -0x8000000000000000, 0x7FFFFFFFFFFFFFFF
 _MAX_DEPTH = 24  # expressions nested deeper continue in a function of their own: CPython's parser has limits
 
 
@@ -166,7 +167,7 @@ class ExprWriter:
             case Call():
                 return call_true(self, expr)
             case _:
-                return self.truth(self.value(expr), expr.type)  # type: ignore[attr-defined]
+                return self.truth(self.value(expr), expr.type)
 
     def is_false(self, expr: Expr) -> str:
         """Code that is true exactly when the value is false, and not NULL."""
@@ -201,9 +202,9 @@ class ExprWriter:
             case _:
                 code = self.value(expr)
                 if not self.nullable(expr):
-                    return f"not {self.truth(code, expr.type)}"  # type: ignore[attr-defined]
+                    return f"not {self.truth(code, expr.type)}"
                 first, again = self.hold(code)
-                return f"({first} is not None and not {self.truth(again, expr.type)})"  # type: ignore[attr-defined]
+                return f"({first} is not None and not {self.truth(again, expr.type)})"
 
     # --- pieces that the other modules of codegen use ---------------------------------------------------------------
 
@@ -213,7 +214,7 @@ class ExprWriter:
             case Const(value=value):
                 return value is None
             case _:
-                return bool(expr.nullable)  # type: ignore[attr-defined]
+                return bool(expr.nullable)
 
     def truth(self, code: str, type_: Type) -> str:
         """Code of the truth of a value: Python's own for numbers, SQLite's conversion for the rest."""
@@ -264,11 +265,12 @@ class ExprWriter:
     def _binary(self, expr: Binary) -> str:
         """Arithmetic. On two integers it is Python's operator with SQLite's overflow to a float."""
         left, right = self.value(expr.left), self.value(expr.right)
-        kinds = {expr.left.type.kind, expr.right.type.kind}  # type: ignore[attr-defined]
+        kinds = {expr.left.type.kind, expr.right.type.kind}
         if expr.op in "+-*" and kinds == {Kind.INTEGER} and not self.independent(expr):
             tests, (left, right) = self.not_null([(expr.left, left), (expr.right, right)])
             name = self.unit.fresh("t")
-            code = f"{name} if -0x8000000000000000 <= ({name} := {left} {expr.op} {right}) <= 0x7FFFFFFFFFFFFFFF else float({name})"
+            fits = f"{_MIN} <= ({name} := {left} {expr.op} {right}) <= {_MAX}"
+            code = f"{name} if {fits} else float({name})"
             return f"(None if {' or '.join(tests)} else {code})" if tests else f"({code})"
         if expr.op == "||" and kinds <= TEXTS and not self.independent(expr):
             tests, (left, right) = self.not_null([(expr.left, left), (expr.right, right)])

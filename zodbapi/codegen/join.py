@@ -1,8 +1,9 @@
 """Joins. A nested loop where the right side can be found from the left row, a hash table where it is an equality.
 
-An outer join must not write its consumer twice (once for a match, once for the row of NULLs): with ten of them in a row the
-program would double ten times. So the matches of one left row are collected first, and the loop runs over them or, if
-there are none, over the row of NULLs. When the right side is a lookup of at most one row even that list is not needed.
+An outer join must not write its consumer twice (once for a match, once for the row of NULLs): with ten of them in a
+row the program would double ten times. So the matches of one left row are collected first, and the loop runs over
+them or, if there are none, over the row of NULLs. When the right side is a lookup of at most one row even that list
+is not needed.
 """
 
 from __future__ import annotations
@@ -33,21 +34,46 @@ if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
 
 Consume = Callable[[], None]
+_MAX_NESTING = 12
 
 
 def produce(unit: Unit, node: Join, consume: Consume) -> None:
     """Writes a nested loop join."""
     match node.kind:
         case "inner" | "cross":
-            unit.query.produce(node.left, lambda: _inner(unit, node, consume))
+            _produce_left(unit, node.left, lambda: _inner(unit, node, consume))
         case "left":
-            unit.query.produce(node.left, lambda: _left(unit, node, consume))
+            _produce_left(unit, node.left, lambda: _left(unit, node, consume))
         case "semi" | "anti":
-            unit.query.produce(node.left, lambda: _semi(unit, node, consume))
+            _produce_left(unit, node.left, lambda: _semi(unit, node, consume))
         case "full":
             _full(unit, node.left, node.right, node.on, consume)
         case _:
             raise AssertionError(f"no code for a {node.kind} join")
+
+
+def _nesting(node: Node) -> int:
+    """How many loops stand around the code that consumes the node's rows."""
+    match node:
+        case Join(kind="inner" | "cross" | "left", left=left) | HashJoin(kind="inner" | "left", left=left):
+            return _nesting(left) + 1
+        case Filter(input=child) | Project(input=child):
+            return _nesting(child)
+        case _:
+            return 1
+
+
+def _produce_left(unit: Unit, left: Node, then: Consume) -> None:
+    """The outer loops of a join. CPython nests twenty blocks at most, so after some the rest reads a generator."""
+    if _nesting(left) % _MAX_NESTING:
+        unit.query.produce(left, then)
+        return
+    buffer = RowBuffer(unit, left)
+    with unit.query.function_for(left, "g") as name:
+        unit.query.produce(left, lambda: unit.body.line(f"yield {buffer.pack()}"))
+    with unit.body.block(f"for {buffer.unpack()} in {name}()"):
+        buffer.bind()
+        then()
 
 
 def _if(unit: Unit, test: Expr | None, then: Consume) -> None:
@@ -152,7 +178,7 @@ def produce_hash(unit: Unit, node: HashJoin, consume: Consume) -> None:
             case _:
                 _probe_semi(unit, node, table, nulls, buffer, consume)
 
-    unit.query.produce(node.left, probe)
+    _produce_left(unit, node.left, probe)
 
 
 def _with_keys(node: HashJoin) -> Expr:

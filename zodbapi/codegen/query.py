@@ -1,11 +1,11 @@
 """Relational nodes -> nested loops (produce/consume: Neumann, VLDB 2011).
 
-``produce(node, consume)`` writes the code that makes the node's rows, and calls ``consume`` at the place where one row is
-there, to write what happens with it. So a scan, its filters, joins and the projection become one loop nest, and rows
-are only buffered where they must be: sorts, groups, hash tables, DISTINCT and compounds.
+``produce(node, consume)`` writes the code that makes the node's rows, and calls ``consume`` at the place where one
+row is there, to write what happens with it. So a scan, its filters, joins and the projection become one loop nest,
+and rows are only buffered where they must be: sorts, groups, hash tables, DISTINCT and compounds.
 
-A subquery, a LIMIT below the root, a compound and a CTE become functions inside the program, which see the rows of the
-enclosing loops through their closure: that is all there is to correlation.
+A subquery, a LIMIT below the root, a compound and a CTE become functions inside the program, which see the rows of
+the enclosing loops through their closure: that is all there is to correlation.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Buffered rows: what a pipeline breaker keeps of the sources of its input, and how the code after it reads them.
 
-The row of each source that is used anywhere, and its rowid if that is used and not a column, are packed into a tuple and
-unpacked into variables of the same names on the other side.
+The row of each source that is used anywhere, and its rowid if that is used and not a column, are packed into a
+tuple and unpacked into variables of the same names on the other side.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class RowBuffer:
         return tuple_code(codes) if codes else "()"
 
     def unpack(self, skipped: int = 0) -> str:
-        """Target of a ``for`` over packed tuples, whose first ``skipped`` items do not matter. Call it after ``pack``."""
+        """Target of a ``for`` over packed tuples, without their first ``skipped`` items. Call it after ``pack``."""
         names = ["_"] * skipped
         for source in self.sources:
             names.append(f"r{source}")
@@ -106,7 +106,7 @@ def row_width(node: Node) -> int:
             return len(function.columns)
         case nodes.Compound(left=child) | nodes.Materialize(input=child) | nodes.Recursive(initial=child):
             return row_width(child)
-        case nodes.Filter(input=child) | nodes.Sort(input=child) | nodes.Limit(input=child) | nodes.Distinct(input=child):
+        case Filter(input=child) | Sort(input=child) | Limit(input=child) | Distinct(input=child):
             return row_width(child)
         case nodes.WorkingRow():
             return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cache
 from itertools import count
@@ -272,11 +272,11 @@ def once(function: Callable[[], Any]) -> Callable[[], Any]:
 
 def rowid_of(value: Any) -> int | None:
     """The value as a rowid to look up, or None when no rowid equals it."""
-    if type(value) is int:
-        return value if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF else None
-    if isinstance(value, (bool, float, Decimal)) and value == value and abs(value) < 0x8000000000000000:
-        return int(value) if int(value) == value else None
-    return None
+    if type(value) is not int:
+        if type(value) not in (bool, float, Decimal) or not abs(value) < 0x8000000000000000 or int(value) != value:
+            return None
+        value = int(value)
+    return value if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF else None
 
 
 def rowids_of(items: Iterable[Any], *, descending: bool = False) -> list[int]:

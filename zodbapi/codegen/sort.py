@@ -1,9 +1,10 @@
-"""Sorting: rows are buffered with ready-made keys and sorted by ``list.sort``, one pass for each run of equal direction.
+"""Sorting: rows are buffered with ready-made keys and sorted by ``list.sort``, one pass for each run of equal
+direction.
 
-A buffered row is a tuple: the keys first, then what the rest of the program needs of the sources. Python's sort is stable, so
-sorting by the last run of keys first and by the first run last gives the whole order, and descending is ``reverse``.
-Values of a column compare as they are. A column that may be NULL adds a flag before the value, because None compares with
-nothing; an expression whose class is only known at run time uses ``values.sort_key``.
+A buffered row is a tuple: the keys first, then what the rest of the program needs of the sources. Python's sort is
+stable, so sorting by the last run of keys first and by the first run last gives the whole order, and descending is
+``reverse``. Values of a column compare as they are. A column that may be NULL adds a flag before the value, because
+None compares with nothing; an expression whose class is only known at run time uses ``values.sort_key``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def key_code(unit: Unit, key: SortKey) -> str:
     """Code of a value that Python sorts as the key demands, NULL included, up to the direction."""
     writer = unit.expr
     code = writer.folded(writer.value(key.expr), key.collation)
-    typed = comparison_class(key.expr.type) is not None  # type: ignore[attr-defined]
+    typed = comparison_class(key.expr.type) is not None
     if not writer.nullable(key.expr):
         return code if typed else f"{unit.call(values.sort_key)}({code})"
     first, again = writer.hold(code)

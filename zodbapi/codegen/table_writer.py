@@ -1,13 +1,14 @@
-"""The functions that write one row of a table: make_row, insert, update, delete, and what finds conflicts and children.
+"""The functions that write one row of a table: make_row, insert, update, delete, and what finds conflicts and
+children.
 
-In: a ``TableWriter``, everything bound over source 0, the row. Out: a ``WriterProgram``. Statements that write, cascades of
-foreign keys, ALTER TABLE and the consistency check all go through these functions, so a constraint is enforced in one place.
-Every change of a tree is noted in ``txn.undo``, which is what makes a statement atomic.
+In: a ``TableWriter``, everything bound over source 0, the row. Out: a ``WriterProgram``. Statements that write,
+cascades of foreign keys, ALTER TABLE and the consistency check all go through these functions, so a constraint is
+enforced in one place. Every change of a tree is noted in ``txn.undo``, which is what makes a statement atomic.
 
-Foreign keys are checked through keys, not rows: ``pending[check]`` is a set of key values, and ``check(txn, key)`` fails when
-some child has that key and no parent does. A child that is inserted, a parent that is deleted, and either that is updated all
-add the key and leave the rest to the end of the statement or, when deferred, to the commit. What a later statement repairs
-is then simply found in order.
+Foreign keys are checked through keys, not rows: ``pending[check]`` is a set of key values, and ``check(txn, key)``
+fails when some child has that key and no parent does. A child that is inserted, a parent that is deleted, and
+either that is updated all add the key and leave the rest to the end of the statement or, when deferred, to the
+commit. What a later statement repairs is then simply found in order.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any
 
 from zodbapi import errors, values
 from zodbapi.catalog import Kind
-from zodbapi.codegen import access, runtime
+from zodbapi.codegen import runtime
 from zodbapi.codegen.expr import ExprWriter
+from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.unit import StoredRow, Unit, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
@@ -39,7 +41,7 @@ class WriterProgram:
     insert: Callable[[Any, int, tuple[Any, ...]], None]
     update: Callable[[Any, int, tuple[Any, ...], int, tuple[Any, ...]], None]  # rowid, row -> new rowid, new row
     delete: Callable[[Any, int, tuple[Any, ...]], None]
-    conflicts: Callable[[Any, int, tuple[Any, ...]], list[tuple[int, int]]]  # (index id or 0, rowid) that stand in the way
+    conflicts: Callable[[Any, int, tuple[Any, ...]], list[tuple[int, int]]]  # (index id or 0, rowid) in the way
     entries: Mapping[int, Callable[[int, tuple[Any, ...]], Any]]  # index id -> (rowid, row) -> its key, or NO_ENTRY
     defaults: Callable[[], tuple[Any, ...]]  # the value of DEFAULT of each column
     checks: tuple[Callable[[Any, Any], None], ...]  # one a foreign key: (txn, key value)
@@ -138,7 +140,11 @@ class _TableWriter:
         return WriterProgram(
             source,
             self.unit.namespace,
-            *(scope[name] for name in ("make_row", "insert", "update", "delete", "conflicts")),
+            scope["make_row"],
+            scope["insert"],
+            scope["update"],
+            scope["delete"],
+            scope["conflicts"],
             {b.index.id: scope[f"entry{b.index.id}"] for b in self.bound.indexes},
             scope["defaults"],
             tuple(scope[f"check{n}"] for n in range(len(self.bound.parents))),
@@ -207,7 +213,7 @@ class _TableWriter:
     # --- indexes ----------------------------------------------------------------------------------------------------
 
     def _entry_function(self, bound: BoundIndex) -> None:
-        """``entryN(rowid, row)``: the key of the row in index N, as ``storage.keys`` describes it."""
+        """``entryN(rowid, row)``: the key of the row in index N, as ``keys`` describes it."""
         unit, index = self.unit, bound.index
         with unit.function(f"def entry{index.id}(rowid, row)"):
             if bound.where is not None:
@@ -215,7 +221,7 @@ class _TableWriter:
                     self.body.line("return NO_ENTRY")
             codes, null_tests = [], []
             for column, expr in zip(index.columns, bound.keys, strict=True):
-                type_, nullable = access.part_type(self.table, column, expr)
+                type_, nullable = part_type(self.table, column)
                 code = unit.expr.folded(unit.expr.value(expr), column.collation)
                 if nullable and index.unique and index.nulls_distinct:
                     first, code = unit.expr.hold(code)
@@ -223,14 +229,14 @@ class _TableWriter:
                     if first != code:
                         self.body.line(f"{code} = {first.split(':=', 1)[1].strip()[:-1]}")
                         null_tests[-1] = f"{code} is None"
-                codes.append(access.encode(unit, code, type_, nullable, maybe_null=True))
+                codes.append(encode(unit, code, type_, nullable, maybe_null=True))
             if not index.unique:
                 self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
                 return
             if null_tests:
                 with self.body.block(f"if {' or '.join(null_tests)}"):
                     self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
-            self.body.line(f"return {codes[0] if access.is_raw(self.table, index) else tuple_code(codes)}")
+            self.body.line(f"return {codes[0] if is_raw(self.table, index) else tuple_code(codes)}")
 
     def _unique_name(self, bound: BoundIndex) -> str:
         if any(column.position is None for column in bound.index.columns):
@@ -399,17 +405,18 @@ class _TableWriter:
         assert parent is not None
         if foreign.parent_index is None:
             kind = parent.columns[parent.rowid_column].type.kind if parent.rowid_column is not None else Kind.INTEGER
-            return f"not {self.unit.call(_has_rowid)}(txn.rows({parent.id}), {self.unit.call(values.affine(kind))}(key))"
+            key = f"{self.unit.call(values.affine(kind))}(key)"
+            return f"not {self.unit.call(_has_rowid)}(txn.rows({parent.id}), {key})"
         codes = []
         single = len(foreign.key.columns) == 1
         order = {position: place for place, position in enumerate(foreign.parent_positions)}
         for column in foreign.parent_index.columns:
             assert column.position is not None
-            type_, nullable = access.part_type(parent, column)
+            type_, nullable = part_type(parent, column)
             code = "key" if single else f"key[{order[column.position]}]"
             code = self.unit.expr.folded(f"{self.unit.call(values.comparable(type_.kind))}({code})", column.collation)
-            codes.append(access.encode(self.unit, code, type_, nullable, maybe_null=False))
-        key = codes[0] if access.is_raw(parent, foreign.parent_index) else tuple_code(codes)
+            codes.append(encode(self.unit, code, type_, nullable, maybe_null=False))
+        key = codes[0] if is_raw(parent, foreign.parent_index) else tuple_code(codes)
         return f"{key} not in txn.index({foreign.parent_index.id})"
 
     def _has_child(self, foreign: BoundForeignKey) -> str:
@@ -426,7 +433,7 @@ class _TableWriter:
             parts = []
             for column in foreign.child_index.columns[: len(columns)]:
                 assert column.position is not None
-                type_, nullable = access.part_type(child, column)
+                type_, nullable = part_type(child, column)
                 parts.append((None if single else order[column.position], type_, nullable, column.collation))
             finder = seek_children(child, foreign.child_index, tuple(parts), self.unit.collations)
         return self.unit.namespace.callable(finder)
@@ -500,13 +507,13 @@ def seek_children(
     table: Any, index: Any, parts: tuple[Any, ...], collations: Mapping[str, Callable[[Any], Any]]
 ) -> Callable[[Any, Any, int], Found]:
     """A finder that reads the entries of an index of the child."""
-    raw = access.is_raw(table, index)
+    raw = is_raw(table, index)
 
     def encoded(value: Any, type_: Any, nullable: bool, collation: str) -> Any:
         value = values.comparable(type_.kind)(value)
         if collation.upper() != "BINARY":
             value = runtime.collation_key(collation, collations)(value)
-        if type_.kind in (Kind.ANY, Kind.NUMERIC):
+        if type_.kind in MIXED:
             return values.sort_key(value)
         return (value,) if nullable else value
 
@@ -514,10 +521,7 @@ def seek_children(
         prefix = tuple(encoded(key if place is None else key[place], *rest) for place, *rest in parts)
         tree, rows = txn.index(index.id), txn.rows(table.id)
         low, high = (prefix[0], prefix[0]) if raw else (prefix, (*prefix, values.ABOVE))
-        if index.unique:
-            rowids = tree.values(low, high)
-        else:
-            rowids = (entry[-1] for entry in tree.keys(low, high))
+        rowids = tree.values(low, high) if index.unique else (entry[-1] for entry in tree.keys(low, high))
         found = []
         for rowid in rowids:
             found.append((rowid, rows[rowid]))

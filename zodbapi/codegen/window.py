@@ -1,7 +1,7 @@
 """Window functions: the input is buffered, each window is computed over it partition by partition, and rows go on.
 
-The arithmetic of frames is in ``functions.window``; the code here hands it columns of ready values. Rows come out in the
-order of the first window, as they do in SQLite.
+The arithmetic of frames is in ``functions.window``; the code here hands it columns of ready values. Rows come out
+in the order of the first window, as they do in SQLite.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writing Python source: lines and indentation, generated names, constants, and the one place that calls ``exec``.
 
-In: lines from the other modules of codegen. Out: a compiled function whose source is known to ``linecache``, so that
-tracebacks, pdb and EXPLAIN show it. User text never enters the source: values go in through ``Namespace``.
+In: lines from the other modules of codegen. Out: a compiled function whose source is known to ``linecache``, so
+that tracebacks, pdb and EXPLAIN show it. User text never enters the source: values go in through ``Namespace``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _serial = count(1)
 
 
 class Namespace:
-    """The globals of a generated module: constants ``c0``, ``c1``... and callables ``f0``, ``f1``..., each bound once."""
+    """The globals of a generated module: constants ``c0``, ``c1``... and callables, each bound once."""
 
     def __init__(self) -> None:
         self.globals: dict[str, Any] = {}

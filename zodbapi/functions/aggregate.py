@@ -209,7 +209,7 @@ class Collected:
     def __init__(self) -> None:
         self.values: deque[Any] = deque()
 
-    def step(self, value: Any) -> None:
+    def step(self, value: Any, *_: Any) -> None:
         self.values.append(value)
 
     def inverse(self, *_: Any) -> None:
@@ -221,7 +221,7 @@ class GroupConcat(Collected):
 
     __slots__ = ()
 
-    def step(self, value: Any, separator: Any = ",") -> None:
+    def step(self, value: Any, separator: Any = ",", *_: Any) -> None:
         self.values.append(("" if separator is None else to_text(separator), to_text(value)))
 
     def finalize(self) -> str | None:
@@ -237,7 +237,7 @@ class Spread(Collected):
     __slots__ = ()
     sample = False
 
-    def step(self, value: Any) -> None:
+    def step(self, value: Any, *_: Any) -> None:
         self.values.append(float(to_number(value)))
 
     def variance(self) -> float | None:

@@ -244,28 +244,34 @@ def _editor(name: str, *, create: bool, overwrite: bool) -> Callable[..., str | 
 
 
 def _placed(document: Any, path: Path, new: Any, *, create: bool, overwrite: bool) -> Any:
-    """The document with ``new`` at the path, where the functions's rules allow; containers on the way are created."""
+    """The document with ``new`` at the path, where the function's rules allow; containers on the way are created."""
     if not path:
         return new if overwrite else document
-    *way, last = path
     here = document
-    for i, step in enumerate(way):
-        there = _child(here, step)
+    for depth, step in enumerate(path[:-1], 1):
+        there = find(here, (step,))
         if there is MISSING:
-            if not create or not _put(here, step, [] if type(path[i + 1]) is not str else {}):
-                return document
-            there = _child(here, step, created=True)
+            branch = _grown(path[depth:], new) if create else MISSING
+            if branch is not MISSING:
+                _put(here, step, branch)
+            return document
         here = there
-    exists = _child(here, last) is not MISSING
+    exists = find(here, path[-1:]) is not MISSING
     if overwrite if exists else create:
-        _put(here, last, new)
+        _put(here, path[-1], new)
     return document
 
 
-def _child(container: Any, step: Any, *, created: bool = False) -> Any:
-    if created and type(container) is list:
-        return container[-1]
-    return find(container, (step,))
+def _grown(path: Path, new: Any) -> Any:
+    """New containers with ``new`` at the path, MISSING if an array would have to start behind its first place."""
+    for step in reversed(path):
+        if type(step) is str:
+            new = {step: new}
+        elif position(step, 0) == 0:
+            new = [new]
+        else:
+            return MISSING
+    return new
 
 
 def _put(container: Any, step: Any, new: Any) -> bool:
@@ -353,7 +359,7 @@ class GroupArray(Collected):
 
     __slots__ = ()
 
-    def step(self, value: Any) -> None:
+    def step(self, value: Any, *_: Any) -> None:
         self.values.append(encode(value))
 
     def finalize(self) -> str:
@@ -365,8 +371,8 @@ class GroupObject(Collected):
 
     __slots__ = ()
 
-    def step(self, name: Any, value: Any = None) -> None:
-        self.values.append(f"{_encode_text(to_text(name))}:{encode(value)}")
+    def step(self, name: Any, *values: Any) -> None:
+        self.values.append(f"{_encode_text(to_text(name))}:{encode(*values)}")
 
     def finalize(self) -> str:
         return "{" + ",".join(self.values) + "}"

@@ -125,6 +125,20 @@ class Functions:
                     tables[name] = function
         return Functions(scalars, aggregates, tables, {**self.collations, **(collations or {})})
 
+    def without(self, name: str, arity: int) -> Functions:
+        """A new set that lacks the function of that name and arity."""
+
+        def kept(known: Mapping[str, tuple[Any, ...]]) -> Mapping[str, tuple[Any, ...]]:
+            left = tuple(f for f in known.get(name.lower(), ()) if f.max_args != arity)
+            return {**known, name.lower(): left} if name.lower() in known else known
+
+        return Functions(kept(self.scalars), kept(self.aggregates), self.tables, self.collations)
+
+    def without_collation(self, name: str) -> Functions:
+        """A new set that lacks the collation."""
+        left = {known: key for known, key in self.collations.items() if known != name.upper()}
+        return Functions(self.scalars, self.aggregates, self.tables, left)
+
     def scalar(self, name: str, arity: int) -> Function | None:
         """The scalar function of that name that takes that many arguments, or None."""
         found: Function | None = _fitting(self.scalars.get(name.lower(), ()), arity)

@@ -412,11 +412,21 @@ class CreateView(Command):
 
 @dataclass(frozen=True, slots=True)
 class Drop(Command):
-    """``what`` is table, index or view."""
+    """``what`` is table, index or view. ``cascade`` drops the foreign keys that refer to a table with it."""
 
     what: str
     name: str
     if_exists: bool
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate(Command):
+    """TRUNCATE: empties tables; ``cascade`` those that refer to them too, ``restart`` AUTOINCREMENT begins anew."""
+
+    tables: tuple[str, ...]
+    restart: bool
+    cascade: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,7 +444,8 @@ class AlterStep:
     rename_table(name), rename_column(column, name), add_column(definition: Table of one column, with its constraints),
     drop_column(column, cascade), set_type(column, type, using), set_default(column, default), drop_default(column),
     set_not_null(column), drop_not_null(column), set_collation(column, name),
-    add_constraint(definition: Table of no column), drop_constraint(name), rename_constraint(column: old name, name),
+    add_constraint(definition: Table of no column), drop_constraint(name),
+    set_identity(column), drop_identity(column), restart_identity(column), rename_constraint(column: old name, name),
     rename_index(column: old name, name). Positions in a definition are those in the changed table.
     """
 

@@ -8,16 +8,25 @@ In: a DSN. Out: ``Transaction`` objects, one a driver connection.
 a path                                    a FileStorage file that any number of processes open
 ``file:// zeo:// zconfig:// demo: neo:``  what zodburi makes of it
 ========================================  ==========================================================================
+
+Opening a file reads its index and fills caches, so a few databases that nobody uses any more stay open for the next one
+who asks (a web request with its own connection). After a fork the child opens everything anew when it is first used: an
+inherited FileStorage would lose commits and an inherited ClientStorage would hang. Databases in memory go on as copies.
 """
 
 from __future__ import annotations
 
+import atexit
+import itertools
 import os
 import threading
+import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import transaction
 import ZODB
+from ZODB.POSException import ConflictError
 from zodburi import NoResolverForScheme, resolve_uri
 
 from zodbapi import errors
@@ -25,6 +34,7 @@ from zodbapi.storage import ddl
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
+from zodbapi.storage.shared_file import SharedFileStorage
 from zodbapi.storage.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -33,10 +43,15 @@ if TYPE_CHECKING:
     from zodbapi.catalog import Schema
 
 SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
+FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable"})
+DB_OPTIONS = frozenset({"cache_size", "cache_size_bytes", "pool_size", "pool_timeout", "database_name", "databases"})
 KEPT_SCHEMAS = 64
+KEPT_IDLE = 4
 
-_open: dict[str, Database] = {}
+_open: dict[str, Database] = {}  # in use, and at the end of the dict's order up to KEPT_IDLE idle ones
 _registry_lock = threading.RLock()
+_every: weakref.WeakSet[Database] = weakref.WeakSet()
+_inherited: list[Any] = []  # what belongs to the parent process: never finalised, so that no socket or file is touched
 
 
 class _QuietManager(transaction.TransactionManager):  # type: ignore[misc]
@@ -48,96 +63,218 @@ class _QuietManager(transaction.TransactionManager):  # type: ignore[misc]
     def unregisterSynch(self, synch: Any) -> None:
         """Nothing was registered."""
 
+    def abort(self) -> None:
+        """Abort the transaction if there is one; ``DB.close`` asks for it whether or not."""
+        if self._txn is not None:
+            super().abort()
+
 
 class Database:
-    """One open database. Make it with ``Database.open``; each open wants one ``close``."""
+    """One open database. Make it with ``Database.open``; each open wants one ``close``.
 
-    def __init__(self, dsn: str, options: dict[str, Any]) -> None:
+    ``epoch`` counts how often the storage was opened: a ZODB connection of an earlier epoch is of no use.
+    """
+
+    def __init__(self, dsn: str, options: dict[str, Any], storage: Any = None) -> None:
         self.dsn = dsn
         self.options = options
         self.epoch = 0
-        self.timeout = float(options.pop("timeout", 30.0))
-        self._references = 0
+        self.timeout = float(options.get("timeout", 30.0))
+        self.users = 0
+        self.storage: Any = None
+        self._db: Any = None
         self._schemas: dict[int, Schema] = {}
+        self._lock = threading.RLock()
         self._write_lock: threading.Lock | None = None
         self._writer: Transaction | None = None
-        self._start(*_open_storage(dsn))
-
-    def _start(self, storage: Any, local: bool, settings: dict[str, Any]) -> None:
-        self.storage = storage
-        self.local = local
-        self._write_lock = threading.Lock() if local else None
-        settings = {"cache_size": 50_000, "pool_size": 100, **settings, **self.options}
-        try:
-            with translated():
-                self._db = ZODB.DB(storage, class_factory=find_class, large_record_size=1 << 30, **settings)
-        except BaseException:
-            storage.close()
-            raise
+        self._writer_thread = 0
+        self._start(storage)
+        _every.add(self)
 
     @classmethod
     def open(cls, dsn: str, **options: Any) -> Database:
         """The process's database for that DSN; the options of its first open count.
 
-        ``timeout`` is how long a writer waits for its turn, in seconds; the rest goes to ``ZODB.DB``.
+        ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir``, and
+        ``durable``: False leaves it to the operating system when a commit reaches the disk. The rest are ``ZODB.DB``'s.
         """
+        unknown = options.keys() - FILE_OPTIONS - DB_OPTIONS - {"timeout"}
+        if unknown:
+            raise errors.InterfaceError(f"unknown option: {', '.join(sorted(unknown))}")
         if dsn == ":memory:":
-            database = cls(dsn, options)
-            database._references = 1
-            return database
+            private = cls(dsn, options)
+            private.users = 1
+            return private
         key = _canonical(dsn)
         with _registry_lock:
             found = _open.get(key)
+            if found is not None and found.users == 0 and not found._is_reusable(options):
+                found._stop()
+                found = None
             if found is None:
                 found = _open[key] = cls(key, options)
-            found._references += 1
+            found.users += 1
             return found
 
     def close(self) -> None:
-        """Give up one open; the last one closes the storage."""
+        """Give up one open. After the last one the database is closed, now or when others take its place among the idle."""
         with _registry_lock:
-            self._references -= 1
-            if self._references > 0:
+            self.users -= 1
+            if self.users > 0:
                 return
-            if _open.get(self.dsn) is self:
-                del _open[self.dsn]
-        self.epoch += 1
-        with translated():
-            self._db.close()
+            if _open.get(self.dsn) is not self:
+                self._stop()
+                return
+            del _open[self.dsn]
+            if isinstance(self.storage, MemoryStorage):
+                self._stop()
+                return
+            _open[self.dsn] = self  # now the youngest of the idle
+            idle = [database for database in _open.values() if database.users == 0]
+            for database in idle[:-KEPT_IDLE]:
+                del _open[database.dsn]
+                database._stop()
 
     def begin_session(self, manager: Any = None) -> Transaction:
         """The transactions of a new driver connection; ``manager`` is a transaction manager to take part in."""
         return Transaction(self, manager)
 
-    # --- called by Transaction ------------------------------------------------------------------------------------------
+    def copy(self) -> Database:
+        """A private copy of a database in memory as it was last committed; close it like any other. Takes milliseconds.
+
+        For many copies under their own names, as test runners want them, use ``copy_as``.
+        """
+        private = Database(":memory:", self.options, self._memory().copy(":memory:"))
+        private.users = 1
+        return private
+
+    def copy_as(self, dsn: str) -> Database:
+        """A copy of a database in memory under another ``memory://NAME``, instead of what was there; close it some day."""
+        if not dsn.startswith("memory://"):
+            raise errors.NotSupportedError(f"a copy of a database in memory is in memory too, not {dsn}")
+        with _registry_lock:
+            copied = Database(dsn, self.options, self._memory().copy(dsn))
+            copied.users = 1
+            _open[dsn] = copied
+            return copied
+
+    def _memory(self) -> MemoryStorage:
+        if not isinstance(self.storage, MemoryStorage):
+            raise errors.NotSupportedError("only databases in memory can be copied; copy the file of this one")
+        return self.storage
+
+    def pack(self, days: float = 0.0) -> None:
+        """Remove old revisions, and objects that nothing refers to, from the storage."""
+        with translated():
+            self._db.pack(days=days)
+
+    @property
+    def size(self) -> int:
+        """Bytes that the storage takes."""
+        return int(self._db.getSize())
+
+    # --- opening and closing the storage ----------------------------------------------------------------------------------
+
+    def _start(self, storage: Any = None) -> None:
+        settings: dict[str, Any] = {}
+        with translated():
+            if storage is None:
+                storage, settings = _open_storage(self.dsn, self.options)
+            self.storage = storage
+            self._write_lock = None if self.dsn.startswith(("zeo:", "neo:", "neos:")) else threading.Lock()
+            self._writer = None
+            settings = {"cache_size": 50_000, "pool_size": 1000, **settings}
+            settings.update((name, value) for name, value in self.options.items() if name in DB_OPTIONS)
+            try:
+                self._db = _open_db(storage, settings)
+            except BaseException:
+                storage.close()
+                raise
+
+    def _stop(self) -> None:
+        self.epoch += 1
+        database, self._db = self._db, None
+        if database is not None:
+            with translated():
+                database.close()
+
+    def _is_reusable(self, options: dict[str, Any]) -> bool:
+        """Whether an idle database is still what its name stands for."""
+        if self._db is None or options != self.options:
+            return False
+        return not isinstance(self.storage, SharedFileStorage) or self.storage.is_in_place()
+
+    def _leave_to_parent(self) -> None:
+        """In a child process, right after the fork: only this thread exists, locks of others will never be released."""
+        self._lock = threading.RLock()
+        if self._writer_thread != threading.get_ident():
+            self._writer = None
+        if isinstance(self.storage, MemoryStorage):
+            self._write_lock = threading.Lock()
+            if self._writer is not None:
+                self._write_lock.acquire()
+            self.storage.renew_locks(self._db)
+            return
+        _inherited.append((self._db, self.storage))
+        abandon = getattr(self.storage, "abandon", None)
+        if abandon is not None:
+            abandon()
+        self._db = self.storage = self._writer = None
+        self.epoch += 1
+
+    # --- called by Transaction ----------------------------------------------------------------------------------------------
 
     def attach(self, txn: Transaction, manager: Any) -> tuple[Any, Any, Callable[[], bool] | None]:
-        """A ZODB connection, the manager it works under, and a test whether another process may have committed."""
-        manager = manager or _QuietManager(explicit=True)
-        return self._db.open(transaction_manager=manager), manager, getattr(self.storage, "is_behind", None)
+        """A ZODB connection, the manager it works under, and a test whether another process may have committed.
 
-    def detach(self, txn: Transaction, connection: Any) -> None:
-        """Take the ZODB connection of a transaction object back."""
-        connection.close()
+        That test is None where every commit goes through this process.
+        """
+        with self._lock:
+            if self._db is None:
+                if self.users == 0:
+                    raise errors.InterfaceError("the database is closed")
+                self._start()
+            manager = manager or _QuietManager(explicit=True)
+            connection = self._db.open(transaction_manager=manager)
+            return connection, manager, self._outside_test()
+
+    def _outside_test(self) -> Callable[[], bool] | None:
+        if isinstance(self.storage, MemoryStorage):
+            return None
+        if isinstance(self.storage, SharedFileStorage):
+            return self.storage.is_behind
+        return lambda: True
 
     def lock_for_writing(self, txn: Transaction) -> None:
-        """Wait until no other transaction of this process writes, if that is this database's policy."""
-        if self._write_lock is not None:
-            if not self._write_lock.acquire(timeout=self.timeout):
-                raise errors.OperationalError("database is locked")
-            self._writer = txn
+        """Wait until nobody else writes to a local database; others are optimistic, and conflicts end in a retry."""
+        if self._write_lock is None:
+            return
+        deadline = time.monotonic() + self.timeout
+        if not self._write_lock.acquire(timeout=self.timeout):
+            raise errors.OperationalError("database is locked")
+        try:
+            if isinstance(self.storage, SharedFileStorage):
+                self.storage.hold(max(0.0, deadline - time.monotonic()))
+        except BaseException:
+            self._write_lock.release()
+            raise
+        self._writer = txn
+        self._writer_thread = threading.get_ident()
 
     def unlock(self, txn: Transaction) -> None:
         """Let the next writer in, if ``txn`` is the one that writes."""
-        if self._writer is txn and self._write_lock is not None:
-            self._writer = None
-            self._write_lock.release()
+        if self._writer is not txn or self._write_lock is None:
+            return
+        self._writer = None
+        if isinstance(self.storage, SharedFileStorage):
+            self.storage.drop()
+        self._write_lock.release()
 
     def check_format(self, entry: Any) -> None:
         """Refuse what a newer version wrote."""
-        found = entry.get("format")
+        found = entry.get("format") if hasattr(entry, "get") else None
         if found != ddl.FORMAT:
-            raise errors.OperationalError(f"unsupported file format: {found!r}, this version reads {ddl.FORMAT}")
+            raise errors.OperationalError(f"unsupported file format {found!r}: this version reads {ddl.FORMAT}")
 
     def known_schema(self, cookie: int, records: Any) -> Schema:
         """The schema of that cookie, read from its records once a process."""
@@ -148,35 +285,64 @@ class Database:
             found = self._schemas[cookie] = ddl.load_schema(records)
         return found
 
-    def copy(self) -> Database:
-        """A private copy of an in-memory database, as it was last committed."""
-        if not isinstance(self.storage, MemoryStorage):
-            raise errors.NotSupportedError("only databases in memory can be copied")
-        raise NotImplementedError
-
 
 def _canonical(dsn: str) -> str:
-    if dsn.startswith("memory://") or dsn.startswith(SCHEMES):
+    if dsn.startswith(("memory://", *SCHEMES)):
         return dsn
     return os.path.realpath(dsn)
 
 
-def _open_storage(dsn: str) -> tuple[Any, bool, dict[str, Any]]:
-    """The storage of a DSN, whether only this machine uses it, and settings for ``ZODB.DB`` that the DSN names."""
+def _open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The storage of a DSN, and settings for ``ZODB.DB`` that the DSN names."""
     if dsn == ":memory:" or dsn.startswith("memory://"):
-        return MemoryStorage(dsn), True, {}
-    if dsn.startswith(SCHEMES):
-        return _open_uri(dsn)
-    from ZODB.FileStorage import FileStorage
-
-    return FileStorage(dsn), True, {}
-
-
-def _open_uri(dsn: str) -> tuple[Any, bool, dict[str, Any]]:
+        return MemoryStorage(dsn), {}
+    if not dsn.startswith(SCHEMES):
+        return _open_file(dsn, options), {}
     try:
         factory, settings = resolve_uri(dsn)
     except NoResolverForScheme as error:
-        raise errors.OperationalError(f"unable to open database file: nothing is installed for {dsn}") from error
-    settings.pop("cache_size", None)
-    with translated():
-        return factory(), not dsn.startswith(("zeo:", "neo:", "neos:")), settings
+        raise errors.OperationalError(f"unable to open database file: nothing is installed that opens {dsn}") from error
+    except (KeyError, ValueError, OSError) as error:
+        raise errors.OperationalError(f"unable to open database file: {dsn}: {error}") from error
+    return factory(), settings
+
+
+def _open_file(path: str, options: dict[str, Any]) -> SharedFileStorage:
+    directory = os.path.dirname(path)
+    if os.path.isdir(path):
+        raise errors.OperationalError(f"unable to open database file: {path} is a directory")
+    if not os.path.isdir(directory):
+        raise errors.OperationalError(f"unable to open database file: there is no directory {directory}")
+    settings = {name: value for name, value in options.items() if name in FILE_OPTIONS | {"timeout"}}
+    try:
+        return SharedFileStorage(path, **settings)
+    except OSError as error:
+        raise errors.OperationalError(f"unable to open database file: {error}") from error
+
+
+def _open_db(storage: Any, settings: dict[str, Any]) -> Any:
+    """``ZODB.DB`` on the storage; it makes the root object, which another process may be doing just now."""
+    for attempt in itertools.count(1):
+        try:
+            return ZODB.DB(storage, class_factory=find_class, large_record_size=1 << 62, **settings)
+        except ConflictError:
+            if attempt == 5:
+                raise
+    raise AssertionError
+
+
+def _after_fork() -> None:
+    global _registry_lock
+    _registry_lock = threading.RLock()
+    for database in list(_every):
+        database._leave_to_parent()
+
+
+def _close_all() -> None:
+    for database in list(_open.values()):
+        if database.users == 0:  # what is in use belongs to someone who may not be done
+            database._stop()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_close_all)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ZODB import POSException
+from ZODB import POSException, utils
 from ZODB.MappingStorage import MappingStorage
 
 from zodbapi.storage.classes import GuardedResolution
@@ -39,6 +39,16 @@ class MemoryStorage(GuardedResolution, MappingStorage):  # type: ignore[misc]
     def tpc_vote(self, transaction: Any) -> list[bytes]:
         super().tpc_vote(transaction)
         return self._resolved
+
+    def renew_locks(self, database: Any) -> None:
+        """After a fork: other threads, which may have held locks of the storage and of its ``ZODB.DB``, are gone."""
+        wrapper = database._mvcc_storage
+        for owner in (self, database):
+            owner._lock = utils.RLock()
+        for owner in (wrapper, *wrapper._instances):
+            owner._lock = utils.Lock()
+        if self._transaction is None:
+            self._commit_lock = utils.Lock()
 
     def copy(self, name: str) -> MemoryStorage:
         """Another storage with the same current objects; pickles are shared, so this takes about a microsecond an object."""

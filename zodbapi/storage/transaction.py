@@ -86,6 +86,7 @@ class Transaction:
         self.total_changes = 0
         self.foreign_keys_enabled = True
         self.defer_foreign_keys = False
+        self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
         self._savepoints: list[tuple[str, int]] = []
         self._given_manager = manager
         self._connection: Any = None
@@ -164,7 +165,7 @@ class Transaction:
         self.rollback()
         connection, self._connection = self._connection, None
         if connection is not None and self._epoch == self.database.epoch:
-            self.database.detach(self, connection)
+            connection.close()
 
     def _finished(self) -> None:
         self._stop_writing()
@@ -192,6 +193,7 @@ class Transaction:
         if self.immediate:
             self.immediate.clear()
         self.defer_foreign_keys = False
+        self.begun_by_savepoint = False
         self._shrink()
 
     def _or_end(self, step: Callable[[], Any]) -> None:
@@ -379,12 +381,27 @@ class Transaction:
                 self.last_rowid = last_rowid
             raise
 
+    def run_pending(self) -> None:
+        """Run the deferred checks now, once and for all."""
+        self._run(self.pending)
+
+    def check_pending(self) -> None:
+        """Run the deferred checks now; they run again at the commit, for what happens until then."""
+        for check, found in list(self.pending.items()):
+            for key in list(found):
+                check(self, key)
+
     def run_immediate(self) -> None:
         """Run the checks that were put off to the end of the statement."""
         try:
             self._run(self.immediate)
         finally:
             self.immediate.clear()
+
+    def run_pending(self) -> None:
+        """Run the checks that were put off to the commit now."""
+        if self.pending:
+            self._run(self.pending)
 
     def _run(self, checks: dict[Callable[[Transaction, Any], None], set[Any]]) -> None:
         for check, found in list(checks.items()):

@@ -1,0 +1,89 @@
+"""The lock file beside a database file: one process at a time writes.
+
+In: the path. Out: a lock that the threads of this process share, and object ids that no other process hands out.
+
+It is the file that ZODB's own FileStorage locks for as long as it is open, so the two exclude each other. Ours is held for
+a write transaction only, counted, so that a thread that packs and one that commits hold it together; what threads of one
+process must not do at once is the business of other locks. The kernel lets go of it when a process dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+
+from zodbapi import errors
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.000_05, 0.002
+
+
+class FileLock:
+    """An exclusive ``flock`` on ``path``, held while its count is above zero."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._count = 0
+        self._mutex = threading.Lock()
+        self._fd = self._open()
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+    def acquire(self, timeout: float) -> None:
+        """Hold the lock once more; raises "database is locked" when another process keeps it for too long."""
+        deadline = time.monotonic() + timeout
+        if not self._mutex.acquire(timeout=timeout):
+            raise errors.OperationalError("database is locked")
+        try:
+            if self._count == 0:
+                self._lock(deadline)
+            self._count += 1
+        finally:
+            self._mutex.release()
+
+    def _lock(self, deadline: float) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise errors.OperationalError("database is locked") from None
+                time.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
+                continue
+            if self._is_current():
+                return
+            os.close(self._fd)  # someone removed the lock file: go to the one that others lock now
+            self._fd = self._open()
+
+    def _is_current(self) -> bool:
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(self._fd)
+        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+
+    def release(self) -> None:
+        """Hold the lock once less."""
+        with self._mutex:
+            assert self._count > 0, "released more often than acquired"
+            self._count -= 1
+            if self._count == 0:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def reserve(self, count: int, above: int) -> int:
+        """The number before ``count`` numbers that are ours alone, all larger than ``above``; the lock must be held."""
+        word, _, number = os.pread(self._fd, 100, 0).decode("ascii", "replace").partition("oids ")
+        start = max(above, int(number) if number.strip().isdigit() else 0)
+        text = f" {os.getpid()}\noids {start + count}\n".encode()
+        os.pwrite(self._fd, text, 0)
+        os.ftruncate(self._fd, len(text))
+        return start
+
+    def close(self) -> None:
+        """Close without unlocking: after a fork the lock may be the parent's."""
+        os.close(self._fd)

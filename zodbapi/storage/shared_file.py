@@ -1,0 +1,665 @@
+"""A FileStorage whose file any number of processes have open at once, without a server.
+
+In: what ZODB stores. Out: a plain FileStorage file, which ZODB's own tools read, pack and copy.
+
+The file is a log: a commit appends one transaction record, and nothing before the end ever changes, but for one byte. That
+makes sharing it simple::
+
+    process A                      file                          process B
+    ---------                      ----                          ---------
+    lock, catch up                 |T1|T2|
+    vote: append, status "c"       |T1|T2|T3 c|                  a begin sees the "c" and stays at T2
+    finish: status " "             |T1|T2|T3  |                  the next begin reads T3's header, takes its
+    unlock, fsync                                                records into the index, invalidates their objects
+
+- The lock (``FileLock``) is held from the first write of a transaction to the end of its commit, so that only one process
+  appends. Readers take no lock.
+- ``_pos`` is the end of the last transaction that this process knows. ``is_behind`` is one ``lseek`` when nothing happened.
+- What lies behind ``_pos`` under the lock was left by a writer that died; it is cut off (a copy goes to ``.tr0``, as
+  FileStorage does it, unless it is just an unfinished transaction).
+- Reads use ``pread`` on an unbuffered file, so no buffer can be stale, and no thread waits for another.
+- Object ids come in blocks that are reserved in the lock file.
+- A pack writes a new file and moves it over the old one. Others notice by the mark that it appends to the old file, or by
+  the inode, and open the new one.
+- Commits are made durable after the lock is released: the next process appends while this one waits for the disk. Whoever
+  builds on a transaction that is not on disk yet has it written by its own fsync, which covers the whole file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final
+
+from persistent.TimeStamp import TimeStamp
+from ZODB._compat import Unpickler
+from ZODB.BaseStorage import BaseStorage
+from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.FileStorage import FilePool, RedundantPackWarning, TempFormatter
+from ZODB.FileStorage.format import CorruptedDataError, DATA_HDR, DATA_HDR_LEN, TRANS_HDR, TRANS_HDR_LEN, TxnHeader
+from ZODB.fsIndex import fsBucket, fsIndex
+from ZODB.POSException import POSKeyError, StorageTransactionError
+from ZODB.utils import p64, u64, z64
+
+from zodbapi import errors
+from zodbapi.storage.classes import GuardedResolution
+from zodbapi.storage.file_lock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAGIC: Final = b"FS30"
+logger = logging.getLogger("zodbapi.storage")
+
+_TRANSACTION = Struct(TRANS_HDR)
+_RECORD = Struct(DATA_HDR)
+_STATUS_AT = 16  # offset of the status byte in a transaction header
+_READ_AHEAD = 4096
+_WINDOW = 1 << 20
+_OIDS_AT_ONCE = 128
+_WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
+_PACKED: Final = b"\0" * _STATUS_AT + b"# packed"  # appended to a file that a pack replaced: no status looks like this
+
+
+class _Log:
+    """Reads transaction records of a file from a position to its end."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._size = size
+        self._start = 0
+        self._window = b""
+
+    def _at(self, pos: int, length: int) -> tuple[bytes, int]:
+        offset = pos - self._start
+        if offset < 0 or offset + length > len(self._window):
+            self._window = os.pread(self._fd, max(length, min(_WINDOW, self._size - pos)), pos)
+            self._start, offset = pos, 0
+            if len(self._window) < length:
+                raise EOFError
+        return self._window, offset
+
+    def transaction(self, pos: int) -> tuple[bytes, dict[bytes, int], int] | None:
+        """Transaction id, object id -> position, and the end of the transaction at ``pos``; None when it is unfinished.
+
+        Raises ``CorruptedDataError`` for what is not a transaction.
+        """
+        try:
+            buffer, offset = self._at(pos, TRANS_HDR_LEN)
+        except EOFError:
+            return None
+        tid, length, status, *lengths = _TRANSACTION.unpack_from(buffer, offset)
+        end = pos + length
+        if status == b"c":
+            return None
+        if status not in b" up" or length < TRANS_HDR_LEN + sum(lengths):
+            raise CorruptedDataError(pos=pos, buf=tid)
+        if end + 8 > self._size:
+            return None
+        records = {} if status == b"u" else self._records(pos, pos + TRANS_HDR_LEN + sum(lengths), end)
+        buffer, offset = self._at(end, 8)
+        if int.from_bytes(buffer[offset : offset + 8], "big") != length:
+            raise CorruptedDataError(pos=pos, buf=tid)
+        return tid, records, end + 8
+
+    def _records(self, start: int, pos: int, end: int) -> dict[bytes, int]:
+        found = {}
+        while pos < end:
+            buffer, offset = self._at(pos, DATA_HDR_LEN)
+            oid, _tid, _previous, transaction, version, length = _RECORD.unpack_from(buffer, offset)
+            following = pos + DATA_HDR_LEN + (length or 8)
+            if transaction != start or version or following > end:
+                raise CorruptedDataError(oid, pos=pos)
+            found[oid] = pos
+            pos = following
+        return found
+
+
+class _CommitLock:
+    """What ZODB calls the commit lock: one thread of one process commits, and knows all that is committed."""
+
+    def __init__(self, storage: SharedFileStorage) -> None:
+        self._storage = storage
+        self._thread = threading.Lock()
+
+    def acquire(self) -> bool:
+        self._thread.acquire()
+        try:
+            self._storage.hold()
+            try:
+                self._storage.cut_tail()
+            except BaseException:
+                self._storage.drop()
+                raise
+        except BaseException:
+            self._thread.release()
+            raise
+        return True
+
+    def release(self) -> None:
+        self._storage.drop()
+        self._thread.release()
+
+
+class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
+    """One process's view of a FileStorage file that others write to as well."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        read_only: bool = False,
+        blob_dir: str | None = None,
+        timeout: float = 30.0,
+        durable: bool = True,
+    ) -> None:
+        BaseStorage.__init__(self, path)
+        self._is_read_only = read_only or not _can_write(path)
+        self._file_name = path
+        self._timeout = timeout
+        self.durable = durable
+        self._quota = None
+        self._pack_gc, self.pack_keep_old = True, False
+        self._wrapper: Any = None
+        self._oid_lock = threading.Lock()
+        self._oids: Iterator[int] = iter(())
+        self._commit_lock = _CommitLock(self)
+        self._commit_lock_acquire, self._commit_lock_release = self._commit_lock.acquire, self._commit_lock.release
+        self._tfile = tempfile.SpooledTemporaryFile(max_size=1 << 25)  # noqa: SIM115 - lives as long as the storage
+        self._tfmt = TempFormatter(self._tfile)
+        self._files = FilePool(path)  # never used: here because the superclass has it
+        self._tindex: dict[bytes, int] = {}
+        self._nextpos = 0
+        self._saved_pos = 4
+        self._garbage = (-1, -1)  # where garbage begins and ends that was found behind the last transaction
+        _check_magic(path)
+        self._file_lock = None if self._is_read_only else FileLock(path + ".lock")
+        try:
+            if not os.path.exists(path) or not os.path.getsize(path):
+                self._create()
+            self._open_file()
+        except BaseException:
+            if self._file_lock is not None:
+                self._file_lock.close()
+            raise
+        self._set_up_blobs(blob_dir)
+
+    # --- the file -------------------------------------------------------------------------------------------------------
+
+    def _create(self) -> None:
+        if self._file_lock is None:
+            raise errors.OperationalError(
+                f"unable to open database file: {self._file_name} is empty and cannot be written"
+            )
+        self._file_lock.acquire(self._timeout)
+        try:
+            with open(self._file_name, "ab", buffering=0) as new:
+                if not os.fstat(new.fileno()).st_size:
+                    new.write(MAGIC)
+                    os.fsync(new.fileno())
+            _sync_directory(self._file_name)
+        finally:
+            self._file_lock.release()
+
+    def _open_file(self) -> None:
+        """Open the file that the name stands for now and read its index; nothing of the file changes."""
+        self._file = open(self._file_name, "rb" if self._is_read_only else "r+b", buffering=0)  # noqa: SIM115
+        reader = open(self._file_name, "rb", buffering=0)  # noqa: SIM115 - its position is nobody's, unlike _file's
+        found = os.fstat(reader.fileno())
+        self._identity = found.st_dev, found.st_ino
+        restored = self._restore_index()
+        index, pos, ltid = restored or (fsIndex(), 4, z64)
+        started, log = pos, _Log(reader.fileno(), found.st_size)
+        while (step := self._next_transaction(log, reader.fileno(), pos)) is not None:
+            ltid, records, pos = step
+            index.update(records)
+        self._set_view(reader, index)
+        self._pos, self._ltid, self._ts = pos, ltid, TimeStamp(ltid)
+        self._oid = index.maxKey() if len(index._data) else z64
+        if pos - started > _WORTH_SAVING:
+            self._save_index()
+
+    def _set_view(self, reader: Any, index: fsIndex) -> None:
+        """Let readers use this file with this index; both change at once for them."""
+        self._initIndex(index, self._tindex)
+        self._reader_fd = reader.fileno()
+        self._view = (index.get, self._reader_fd, reader)
+
+    def _next_transaction(self, log: _Log, fd: int, pos: int) -> tuple[bytes, dict[bytes, int], int] | None:
+        """The transaction at ``pos``, None at the end of what is committed; garbage counts as the end if nothing follows."""
+        try:
+            return log.transaction(pos)
+        except (CorruptedDataError, EOFError) as error:
+            if _ends_with_transaction(fd, pos):
+                raise errors.OperationalError(
+                    f"database disk image is malformed: {self._file_name} is damaged at byte {pos}; "
+                    f"ZODB's fsrecover saves what follows"
+                ) from error
+            logger.warning("%s: ignoring garbage from byte %s on", self._file_name, pos)
+            self._garbage = pos, os.lseek(fd, 0, os.SEEK_END)
+            return None
+
+    def is_behind(self) -> bool:
+        """Whether the file has a transaction that this process has not read yet."""
+        fd, pos = self._reader_fd, self._pos
+        size = os.lseek(fd, 0, os.SEEK_END)
+        if size == pos:
+            return False
+        if size <= pos + _STATUS_AT or os.pread(fd, 1, pos + _STATUS_AT) == b"c":
+            return False
+        return (pos, size) != self._garbage
+
+    def sync(self) -> None:
+        """Catch up with what other processes committed; ZODB calls it when a transaction begins."""
+        with self._lock:
+            if self._transaction is None and self.is_behind():
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self._was_replaced():
+            self._reopen()
+            return
+        fd = self._reader_fd
+        log, pos, ltid = _Log(fd, os.lseek(fd, 0, os.SEEK_END)), self._pos, self._ltid
+        while (step := self._next_transaction(log, fd, pos)) is not None:
+            ltid, records, pos = step
+            if self._wrapper is not None:
+                self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
+            self._index.update(records)
+            self._oid = max(self._oid, max(records, default=z64))
+        self._pos, self._ltid, self._ts = pos, ltid, TimeStamp(ltid)
+
+    def _was_replaced(self) -> bool:
+        for _ in range(100):
+            try:
+                found = os.stat(self._file_name)
+            except FileNotFoundError:  # ZODB's own pack renames twice
+                time.sleep(0.001)
+            else:
+                return (found.st_dev, found.st_ino) != self._identity
+        raise errors.OperationalError(f"unable to open database file: {self._file_name} was removed")
+
+    def is_in_place(self) -> bool:
+        """Whether the file that this process has open is still the one of that name."""
+        try:
+            return not self._was_replaced()
+        except errors.OperationalError:
+            return False
+
+    def _reopen(self) -> None:
+        self._file.close()
+        self._open_file()
+        self._oids = iter(())
+        if self._wrapper is not None:
+            self._wrapper.invalidateCache()
+            self._wrapper.invalidate(
+                bytes(bytearray(self._ltid)), ()
+            )  # a new object: tells sessions that something moved
+
+    def registerDB(self, wrapper: Any) -> None:
+        super().registerDB(wrapper)
+        self._wrapper = wrapper
+
+    def close(self) -> None:
+        if self._pos - self._saved_pos > _WORTH_SAVING:
+            self._save_index()
+        self._file.close()
+        self._view[2].close()
+        self._tfile.close()
+        if self._file_lock is not None:
+            self._file_lock.close()
+
+    def abandon(self) -> None:
+        """Let go of everything after a fork; nothing is written and nobody's lock is released."""
+        if self._file_lock is not None:
+            self._file_lock.close()
+
+    # --- locks ------------------------------------------------------------------------------------------------------------
+
+    def hold(self, timeout: float | None = None) -> None:
+        """Keep other processes from writing, and know what they wrote."""
+        if self._file_lock is None:
+            raise errors.OperationalError("attempt to write a readonly database")
+        self._file_lock.acquire(self._timeout if timeout is None else timeout)
+        try:
+            with self._lock:
+                if self._transaction is None and (self._was_replaced() or self.is_behind()):
+                    self._catch_up()
+        except BaseException:
+            self._file_lock.release()
+            raise
+
+    def drop(self) -> None:
+        """Let other processes write again."""
+        assert self._file_lock is not None
+        self._file_lock.release()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """``hold`` for a block."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.drop()
+
+    def cut_tail(self) -> None:
+        """Remove what a writer that died left behind; the lock is held."""
+        with self._lock:
+            fd = self._file.fileno()
+            size = os.lseek(self._reader_fd, 0, os.SEEK_END)
+            if size <= self._pos:
+                return
+            if os.pread(fd, 1, self._pos + _STATUS_AT) not in (b"c", b""):
+                _save_tail(fd, self._file_name, self._pos, size)
+            os.ftruncate(fd, self._pos)
+
+    def new_oid(self) -> bytes:
+        with self._oid_lock:
+            number = next(self._oids, None)
+            if number is None:
+                with self.held():
+                    assert self._file_lock is not None
+                    start = self._file_lock.reserve(_OIDS_AT_ONCE, u64(self._oid))
+                self._oids = iter(range(start + 1, start + _OIDS_AT_ONCE + 1))
+                number = next(self._oids)
+            return p64(number)
+
+    # --- reading ----------------------------------------------------------------------------------------------------------
+
+    def _record(self, oid: bytes, wanted: Callable[[bytes], bool]) -> tuple[bytes, bytes, bytes | None] | None:
+        """Data, transaction id and the next transaction id of the newest revision whose transaction id is ``wanted``."""
+        position, fd, _open_file = self._view
+        pos = position(oid)
+        if pos is None:
+            raise POSKeyError(oid)
+        following = None
+        while True:
+            buffer = os.pread(fd, _READ_AHEAD, pos)
+            if len(buffer) < DATA_HDR_LEN:
+                raise CorruptedDataError(oid, buffer, pos)
+            found, tid, previous, _transaction, _version, length = _RECORD.unpack_from(buffer)
+            if found != oid:
+                raise CorruptedDataError(oid, buffer[:DATA_HDR_LEN], pos)
+            if wanted(tid):
+                break
+            if not previous:
+                return None
+            following, pos = tid, previous
+        if not length:
+            return _follow(fd, oid, buffer), tid, following
+        end = DATA_HDR_LEN + length
+        if end > len(buffer):
+            buffer = os.pread(fd, end, pos)
+            if len(buffer) < end:
+                raise CorruptedDataError(oid, buffer[:DATA_HDR_LEN], pos)
+        return buffer[DATA_HDR_LEN:end], tid, following
+
+    def loadBefore(self, oid: bytes, tid: bytes) -> tuple[bytes, bytes, bytes | None] | None:
+        return self._record(oid, tid.__gt__)
+
+    def load(self, oid: bytes, version: str = "") -> tuple[bytes, bytes]:
+        found = self._record(oid, lambda _tid: True)
+        assert found is not None
+        return found[:2]
+
+    def loadSerial(self, oid: bytes, serial: bytes) -> bytes:
+        found = self._record(oid, serial.__ge__)
+        if found is None or found[1] != serial:
+            raise POSKeyError(oid)
+        return found[0]
+
+    # --- committing -------------------------------------------------------------------------------------------------------
+
+    def tpc_vote(self, transaction: Any) -> list[bytes]:
+        with self._lock:
+            if transaction is not self._transaction:
+                raise StorageTransactionError("tpc_vote called with wrong transaction")
+            data_length = self._tfile.tell()
+            self._tfile.seek(0)
+            user, description, extension = self._ude
+            length = self._thl + data_length
+            header = TxnHeader(self._tid, length, "c", len(user), len(description), len(extension))
+            header.user, header.descr, header.ext = user, description, extension
+            fd = self._file.fileno()
+            try:
+                end = _write(fd, header.asString(), self._pos)
+                while data_length > 0:
+                    data = self._tfile.read(min(data_length, 1 << 24))
+                    data_length -= len(data)
+                    end = _write(fd, data, end)
+                end = _write(fd, p64(length), end)
+            except BaseException:
+                os.ftruncate(fd, self._pos)
+                raise
+            self._nextpos = end
+            return self._resolved
+
+    def tpc_finish(self, transaction: Any, f: Callable[[bytes], None] | None = None) -> bytes:
+        with self._lock:
+            if transaction is not self._transaction:
+                raise StorageTransactionError("tpc_finish called with wrong transaction")
+            file, tid = self._file, self._tid
+            try:
+                if f is not None:
+                    f(tid)
+                _write(file.fileno(), self._tstatus.encode(), self._pos + _STATUS_AT)
+                self._index.update(self._tindex)
+                self._pos, self._ltid, self._nextpos = self._nextpos, tid, 0
+                self._blob_tpc_finish()
+                self._clear_temp()
+            finally:
+                self._ude = None
+                self._transaction = None
+                self._commit_lock.release()
+        if self.durable:
+            os.fsync(file.fileno())
+        return tid
+
+    def _abort(self) -> None:
+        if self._nextpos:
+            os.ftruncate(self._file.fileno(), self._pos)
+            self._nextpos = 0
+            self._blob_tpc_abort()
+
+    # --- the index file -----------------------------------------------------------------------------------------------------
+
+    def _restore_index(self) -> tuple[fsIndex, int, bytes] | None:
+        """Index, position and last transaction id of the index file, if it fits the file."""
+        try:
+            index, pos = load_index(self._file_name + ".index")
+            tid = self._check_sanity(index, pos)
+        except FileNotFoundError:
+            return None
+        except Exception:  # whatever is wrong with it, the index can be made again from the file
+            logger.warning("%s: ignoring its index file", self._file_name, exc_info=True)
+            return None
+        self._saved_pos = pos
+        return (index, pos, tid) if tid else None
+
+    def _save_index(self) -> None:
+        if self._is_read_only:
+            return
+        name = f"{self._file_name}.index"
+        mine = f"{name}.{os.getpid()}.tmp"
+        try:
+            with self._lock:
+                if self._was_replaced():
+                    return
+                self._index.save(self._pos, mine)
+                os.replace(mine, name)
+                self._saved_pos = self._pos
+        except (OSError, errors.OperationalError):
+            logger.warning("%s: could not save its index", self._file_name, exc_info=True)
+
+    # --- pack -------------------------------------------------------------------------------------------------------------
+
+    def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
+        """Write a new file without what is older than ``t`` and not current, or not reachable; others go on meanwhile."""
+        stop = TimeStamp(*time.gmtime(t)[:5] + (t % 60,)).raw()
+        self.sync()
+        if len(self._index._data) == 0:
+            return
+        with self._packing() as old:
+            try:
+                packed = self.packer(self, referencesf, stop, self._pack_gc if gc is None else gc)
+            except RedundantPackWarning as detail:
+                logger.info("%s", detail)
+                return
+            if packed is None:
+                return
+            try:  # the packer has taken the commit lock
+                pos, index = packed
+                self._replace_file(old, pos, index)
+            finally:
+                self._commit_lock.release()
+            if self.blob_dir:
+                self._remove_blob_files_tagged_for_removal_during_pack()
+        self._save_index()
+
+    @contextmanager
+    def _packing(self) -> Iterator[Any]:
+        """The file to pack, while nobody else packs it."""
+        with self._lock:
+            if self._pack_is_in_progress:
+                raise errors.OperationalError("database is locked: it is being packed")
+            self._pack_is_in_progress = True
+        old = self._file
+        try:
+            fcntl.flock(old.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield old
+        except BlockingIOError:
+            raise errors.OperationalError("database is locked: another process is packing it") from None
+        finally:
+            self._pack_is_in_progress = False
+            if not old.closed:
+                fcntl.flock(old.fileno(), fcntl.LOCK_UN)
+
+    def _replace_file(self, old: Any, pos: int, index: fsIndex) -> None:
+        name = self._file_name
+        with self._lock:
+            _remove(name + ".index")  # it would belong to another file
+            with open(name + ".pack", "rb") as new:
+                os.fsync(new.fileno())
+            if self.pack_keep_old:
+                _remove(name + ".old")
+                os.link(name, name + ".old")
+            os.replace(name + ".pack", name)
+            _sync_directory(name)
+            if not self.pack_keep_old:
+                _write(old.fileno(), _PACKED, self._pos)
+            self._file = open(name, "r+b", buffering=0)  # noqa: SIM115
+            reader = open(name, "rb", buffering=0)  # noqa: SIM115
+            found = os.fstat(reader.fileno())
+            self._identity = found.st_dev, found.st_ino
+            self._set_view(reader, index)
+            self._pos = pos
+            old.close()
+
+    def _set_up_blobs(self, blob_dir: str | None) -> None:
+        if blob_dir is None:
+            self.blob_dir = None
+            self._blob_init_no_blobs()
+        else:
+            self.blob_dir = os.path.abspath(blob_dir)
+            self._blob_init(self.blob_dir)
+
+
+def load_index(path: str) -> tuple[fsIndex, int]:
+    """The index and position of an index file. It is a pickle of numbers and bytes: anything else in it is refused."""
+
+    def refuse(module: str, name: str) -> None:
+        raise ValueError(f"an index file names no classes, this one names {module}.{name}")
+
+    with open(path, "rb") as file:
+        unpickler = Unpickler(file)
+        unpickler.find_global = refuse
+        pos = unpickler.load()
+        index = fsIndex()
+        while item := unpickler.load():
+            prefix, positions = item
+            index._data[bytes(prefix)] = fsBucket().fromString(bytes(positions))
+    if type(pos) is not int:
+        raise ValueError("an index file begins with a position")
+    return index, pos
+
+
+def _check_magic(path: str) -> None:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+    except FileNotFoundError:
+        return
+    if start and start != MAGIC:
+        raise errors.OperationalError(f"file is not a database: {path}")
+
+
+def _can_write(path: str) -> bool:
+    directory = os.path.dirname(path) or "."
+    return os.access(directory, os.W_OK) and (not os.path.exists(path) or os.access(path, os.W_OK))
+
+
+def _ends_with_transaction(fd: int, pos: int) -> bool:
+    """Whether the file, which is bad at ``pos``, has a good transaction at its end: then it is damaged in the middle."""
+    size = os.lseek(fd, 0, os.SEEK_END)
+    length = int.from_bytes(os.pread(fd, 8, size - 8), "big")
+    start = size - 8 - length
+    if length < TRANS_HDR_LEN or start <= pos:
+        return False
+    try:
+        return _Log(fd, size).transaction(start) is not None
+    except (CorruptedDataError, EOFError):
+        return False
+
+
+def _follow(fd: int, oid: bytes, buffer: bytes) -> bytes:
+    """The data of a record that only points to an older one, which undo writes."""
+    while True:
+        back = int.from_bytes(buffer[DATA_HDR_LEN : DATA_HDR_LEN + 8], "big")
+        if not back:
+            raise POSKeyError(oid)
+        buffer = os.pread(fd, DATA_HDR_LEN + 8, back)
+        length = _RECORD.unpack_from(buffer)[5]
+        if length:
+            return os.pread(fd, length, back + DATA_HDR_LEN)
+
+
+def _write(fd: int, data: bytes, pos: int) -> int:
+    """Write all of ``data`` at ``pos``; the position after it."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, pos)
+        view, pos = view[written:], pos + written
+    return pos
+
+
+def _save_tail(fd: int, name: str, pos: int, size: int) -> None:
+    number = 0
+    while os.path.exists(f"{name}.tr{number}"):
+        number += 1
+    logger.warning("%s: moving %s bytes that are no transaction to %s.tr%s", name, size - pos, name, number)
+    with open(f"{name}.tr{number}", "wb") as copy:
+        while pos < size and (data := os.pread(fd, 1 << 20, pos)):
+            copy.write(data)
+            pos += len(data)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.remove(path)
+    except FileNotFoundError:
+        pass
+
+
+def _sync_directory(path: str) -> None:
+    fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
