@@ -139,7 +139,8 @@ select abs(a) filter (where 1) from t
 select sum(a, c) from t
 select count(distinct a, c) from t
 -- windows
-select id, sum(c) filter (where a>1) over (partition by b order by c), row_number() over w from t window w as (order by a, id) order by id
+select id, sum(c) filter (where a>1) over (partition by b order by c) from t order by id
+select id, row_number() over w from t window w as (order by a, id) order by id
 select id, lag(a) over (order by id), lead(a, 2, -1) over (order by id), nth_value(a, 2) over (order by id) from t order by id
 select id, rank() over (order by a), dense_rank() over (order by a), ntile(3) over (order by id) from t order by id
 select id, sum(a) over (order by id rows between 1 preceding and 1 following) from t order by id
