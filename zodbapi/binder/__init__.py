@@ -13,13 +13,14 @@ from sqlglot import exp
 
 from zodbapi.binder.scope import Binding
 from zodbapi.binder.writer import bind_writer
-from zodbapi.errors import OperationalError
-from zodbapi.plan.nodes import Command, Node
+from zodbapi.errors import NotSupportedError, OperationalError
+from zodbapi.parser import Parsed, parse_one
+from zodbapi.plan.nodes import Command, Explain, Node
+from zodbapi.syntax import ExplainDefinition
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Schema
     from zodbapi.functions.registry import Functions
-    from zodbapi.parser import Parsed
     from zodbapi.syntax import Definition
 
 __all__ = ["Bound", "bind", "bind_writer"]
@@ -36,12 +37,21 @@ class Bound:
 
 def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
     """The plan of one statement."""
+    if isinstance(parsed.tree, ExplainDefinition):
+        return _bind_explain(parsed.tree, schema, functions)
     binding = Binding(schema, functions, parsed.sql)
     try:
         node = _bind_statement(parsed.tree, binding)
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
     return Bound(node, parsed.parameters, binding.for_update)
+
+
+def _bind_explain(tree: ExplainDefinition, schema: Schema, functions: Functions) -> Bound:
+    bound = bind(parse_one(tree.statement), schema, functions)
+    if isinstance(bound.node, Command):
+        raise NotSupportedError("only SELECT, INSERT, UPDATE and DELETE can be explained")
+    return Bound(Explain(bound.node, tree.query_plan), bound.parameters)
 
 
 def _bind_statement(tree: exp.Expression | Definition | Command, binding: Binding) -> Node | Command:
