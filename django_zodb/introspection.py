@@ -13,7 +13,7 @@ from django.db.backends.base.introspection import TableInfo as BaseTableInfo
 from django.db.models import Index as ModelIndex
 
 from django_zodb.functions import FUNCTIONS
-from zodbapi.binder import bind_writer
+from zodbapi.binder.writer import bind_writer
 from zodbapi.catalog import Kind
 from zodbapi.plan.expr import Column as ColumnUse
 from zodbapi.plan.walk import descend
