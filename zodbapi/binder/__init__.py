@@ -13,14 +13,14 @@ from sqlglot import exp
 
 from zodbapi.binder.scope import Binding
 from zodbapi.binder.writer import bind_writer
-from zodbapi.errors import NotSupportedError, OperationalError
-from zodbapi.parser import Parsed, parse_one
+from zodbapi.errors import OperationalError
 from zodbapi.plan.nodes import Command, Explain, Node
 from zodbapi.syntax import ExplainDefinition
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Schema
     from zodbapi.functions.registry import Functions
+    from zodbapi.parser import Parsed
     from zodbapi.syntax import Definition
 
 __all__ = ["Bound", "bind", "bind_writer"]
@@ -37,21 +37,12 @@ class Bound:
 
 def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
     """The plan of one statement."""
-    if isinstance(parsed.tree, ExplainDefinition):
-        return _bind_explain(parsed.tree, schema, functions)
     binding = Binding(schema, functions, parsed.sql)
     try:
         node = _bind_statement(parsed.tree, binding)
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
     return Bound(node, parsed.parameters, binding.for_update)
-
-
-def _bind_explain(tree: ExplainDefinition, schema: Schema, functions: Functions) -> Bound:
-    bound = bind(parse_one(tree.statement), schema, functions)
-    if isinstance(bound.node, Command):
-        raise NotSupportedError("only SELECT, INSERT, UPDATE and DELETE can be explained")
-    return Bound(Explain(bound.node, tree.query_plan), bound.parameters)
 
 
 def _bind_statement(tree: exp.Expression | Definition | Command, binding: Binding) -> Node | Command:
@@ -67,6 +58,10 @@ def _bind_statement(tree: exp.Expression | Definition | Command, binding: Bindin
             return bind_query(cast("exp.Expression", tree), binding)
         case exp.Expression():
             raise AssertionError(f"{type(tree).__name__} is no statement")
+        case ExplainDefinition():
+            from zodbapi.parser import parse_one
+
+            return Explain(cast("Node", _bind_statement(parse_one(tree.statement).tree, binding)), tree.query_plan)
         case _:
             from zodbapi.binder.ddl import bind_command
 
