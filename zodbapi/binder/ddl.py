@@ -84,6 +84,7 @@ def _bind_create_table_as(tree: TableDefinition, binding: Binding) -> Command:
     query = parse_one(tree.query).tree
     if not isinstance(query, exp.Expression):
         raise OperationalError(f"not a query: {tree.query}")
+    binding = replace(binding, sql=tree.query)
     node = bind_query(query, binding)
     columns: list[Column] = []
     used: set[str] = set()
