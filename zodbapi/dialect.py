@@ -78,7 +78,8 @@ def _parse_cast(self: Any) -> exp.Expression:
 
 def _parse_insert(self: Any) -> exp.Expression:
     """INSERT with any number of ON CONFLICT clauses: ``conflict`` is a list when there are several."""
-    made: exp.Expression = SQLiteParser.STATEMENT_PARSERS[TokenType.INSERT](self)
+    parse: Any = SQLiteParser.STATEMENT_PARSERS[TokenType.INSERT]
+    made: exp.Expression = parse(self)
     clauses = [made.args.get("conflict")]
     while clauses[-1] is not None:
         clauses.append(self._parse_on_conflict())
@@ -90,9 +91,10 @@ def _parse_insert(self: Any) -> exp.Expression:
 
 def _parse_limited(kind: TokenType) -> Any:
     """UPDATE or DELETE whose LIMIT may have an OFFSET."""
+    stock: Any = SQLiteParser.STATEMENT_PARSERS[kind]
 
     def parse(self: Any) -> exp.Expression:
-        made: exp.Expression = SQLiteParser.STATEMENT_PARSERS[kind](self)
+        made: exp.Expression = stock(self)
         if made.args.get("limit"):
             made.args["offset"] = self._parse_offset()
         return made
