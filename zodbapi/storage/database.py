@@ -25,7 +25,6 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import transaction
-import ZODB
 from ZODB.POSException import ConflictError
 from zodburi import NoResolverForScheme, resolve_uri
 
@@ -34,6 +33,7 @@ from zodbapi.storage import ddl
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
+from zodbapi.storage.records import DB
 from zodbapi.storage.shared_file import SharedFileStorage
 from zodbapi.storage.transaction import Transaction
 
@@ -324,7 +324,7 @@ def _open_db(storage: Any, settings: dict[str, Any]) -> Any:
     """``ZODB.DB`` on the storage; it makes the root object, which another process may be doing just now."""
     for attempt in itertools.count(1):
         try:
-            return ZODB.DB(storage, class_factory=find_class, large_record_size=1 << 62, **settings)
+            return DB(storage, class_factory=find_class, large_record_size=1 << 62, **settings)
         except ConflictError:
             if attempt == 5:
                 raise
