@@ -36,23 +36,27 @@ class Ordered:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.value == (other.value if isinstance(other, Ordered) else other))
+        return bool(self.value == _plain(other))
 
     def __hash__(self) -> int:
         return hash(self.value)
 
     # Python asks the right operand with the mirrored operator, after the stored value has declined.
     def __lt__(self, other: Any) -> bool:
-        return other is not None and values.lt(self.value, other)
+        return other is not None and values.lt(self.value, _plain(other))
 
     def __le__(self, other: Any) -> bool:
-        return other is not None and values.le(self.value, other)
+        return other is not None and values.le(self.value, _plain(other))
 
     def __gt__(self, other: Any) -> bool:
-        return other is not None and values.gt(self.value, other)
+        return other is not None and values.gt(self.value, _plain(other))
 
     def __ge__(self, other: Any) -> bool:
-        return other is not None and values.ge(self.value, other)
+        return other is not None and values.ge(self.value, _plain(other))
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Ordered) else value
 
 
 def ordered(value: Any) -> Any:
