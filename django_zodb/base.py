@@ -5,9 +5,11 @@ https://docs.djangoproject.com/en/stable/ref/databases/ describes what a project
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import debug_transaction
@@ -22,10 +24,11 @@ from django_zodb.functions import FUNCTIONS
 from django_zodb.introspection import DatabaseIntrospection
 from django_zodb.operations import DatabaseOperations
 from django_zodb.schema import DatabaseSchemaEditor
+from zodbapi.catalog import Kind
+from zodbapi.cursor import Cursor
 
 if TYPE_CHECKING:
     from zodbapi.connection import Connection
-    from zodbapi.cursor import Cursor
 
 register_expressions()
 
@@ -38,6 +41,28 @@ def _varchar(data: dict[str, Any]) -> str:
 def _decimal(data: dict[str, Any]) -> str:
     # A DecimalField without digits only types an expression, as in Cast(x, DecimalField()).
     return "decimal" if data["max_digits"] is None else "decimal({max_digits}, {decimal_places})".format(**data)
+
+
+class NaiveCursor(Cursor):
+    """Without USE_TZ moments are wall clocks, stored as if they were UTC's: this cursor gives them without a time zone."""
+
+    @property
+    def row_factory(self) -> Any:  # type: ignore[override]
+        return self.description and _without_time_zone(self.description)
+
+
+@lru_cache(maxsize=500)
+def _without_time_zone(description: Sequence[Sequence[Any]]) -> Any:
+    moments = [i for i, column in enumerate(description) if column[1] == Kind.TIMESTAMPTZ.value]
+
+    def make(cursor: Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = list(row)
+        for i in moments:
+            if values[i] is not None:
+                values[i] = values[i].replace(tzinfo=None)
+        return tuple(values)
+
+    return make if moments else None
 
 
 class DatabaseWrapper(BaseDatabaseWrapper):
@@ -130,10 +155,10 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         """The arguments of ``zodbapi.connect()``; OPTIONS go through."""
-        settings = self.settings_dict
-        if not settings["NAME"]:
+        options = self.settings_dict
+        if not options["NAME"]:
             raise ImproperlyConfigured("settings.DATABASES is improperly configured. Please supply the NAME value.")
-        if settings["USER"] or settings["PASSWORD"]:
+        if options["USER"] or options["PASSWORD"]:
             # Ignoring them would give the impression of a database that is protected.
             raise ImproperlyConfigured(
                 "settings.DATABASES is improperly configured. ZODB knows no USER and PASSWORD: protect a file by its "
@@ -146,7 +171,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
             "paramstyle": "format",
             # Django itself watches over threads, and lets tests share connections between them.
             "check_same_thread": False,
-            **settings["OPTIONS"],
+            **options["OPTIONS"],
         }
 
     @property
@@ -167,7 +192,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         """The driver's own cursor: it reads ``%s`` and ``%(name)s`` itself."""
-        return self.connection.cursor()
+        return self.connection.cursor() if settings.USE_TZ else self.connection.cursor(NaiveCursor)
 
     def get_database_version(self) -> tuple[int, ...]:
         """The version of the engine."""

@@ -13,7 +13,6 @@ from django.db import DataError
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models.constants import OnConflict
 from django.db.models.expressions import Col
-from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime, parse_duration, parse_time
 
 from django_zodb.functions import PARTS, UNITS
@@ -106,15 +105,10 @@ class DatabaseOperations(BaseDatabaseOperations):
         """A column needs none: its values are of the field's class. A computed value may be of another one."""
         converters = super().get_db_converters(expression)
         internal_type = expression.output_field.get_internal_type()
-        if internal_type == "DateTimeField":
-            if not isinstance(expression, Col):
-                converters.append(convert_datetime)
-            if not settings.USE_TZ:
-                converters.append(remove_time_zone)
-            elif self.connection.timezone is not UTC:
-                converters.append(self.convert_time_zone)
-        elif not isinstance(expression, Col) and internal_type in COMPUTED:
+        if not isinstance(expression, Col) and internal_type in COMPUTED:
             converters.append(COMPUTED[internal_type])
+        if internal_type == "DateTimeField" and settings.USE_TZ and self.connection.timezone is not UTC:
+            converters.append(self.convert_time_zone)
         return converters
 
     def convert_time_zone(self, value: Any, expression: Any, connection: Any) -> Any:
@@ -239,20 +233,15 @@ class DatabaseOperations(BaseDatabaseOperations):
         ]
 
 
-def remove_time_zone(value: Any, expression: Any, connection: Any) -> Any:
-    """Without USE_TZ the wall clock is stored as if it were UTC's."""
-    return value if value is None else value.replace(tzinfo=None)
-
-
 def convert_datetime(value: Any, expression: Any, connection: Any) -> Any:
     """A moment that an expression gave as text or as a date."""
     if isinstance(value, str):
         value = parse_datetime(value)
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
-    if value is None or not timezone.is_naive(value):
+    if value is None or (value.tzinfo is not None) == settings.USE_TZ:
         return value
-    return value.replace(tzinfo=UTC)
+    return value.replace(tzinfo=UTC if settings.USE_TZ else None)
 
 
 def convert_date(value: Any, expression: Any, connection: Any) -> Any:
@@ -291,6 +280,7 @@ def convert_decimal(value: Any, expression: Any, connection: Any) -> Any:
 COMPUTED = {
     "BooleanField": convert_boolean,
     "DateField": convert_date,
+    "DateTimeField": convert_datetime,
     "DecimalField": convert_decimal,
     "DurationField": convert_duration,
     "TimeField": convert_time,
