@@ -5,11 +5,11 @@ https://docs.djangoproject.com/en/stable/ref/databases/ describes what a project
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import debug_transaction
@@ -43,23 +43,29 @@ def _decimal(data: dict[str, Any]) -> str:
     return "decimal" if data["max_digits"] is None else "decimal({max_digits}, {decimal_places})".format(**data)
 
 
-class NaiveCursor(Cursor):
-    """Without USE_TZ moments are wall clocks, stored as if they were UTC's: this cursor gives them without a time zone."""
+class LocalCursor(Cursor):
+    """Gives moments in the time zone ``zone``, or without one if it is None: what psycopg does for PostgreSQL.
+
+    The database has them in UTC. Without USE_TZ they are wall clocks, stored as if they were UTC's.
+    """
+
+    zone: datetime.tzinfo | None
 
     @property
     def row_factory(self) -> Any:  # type: ignore[override]
-        return self.description and _without_time_zone(self.description)
+        return self.description and _localize(self.description, self.zone)
 
 
 @lru_cache(maxsize=500)
-def _without_time_zone(description: Sequence[Sequence[Any]]) -> Any:
+def _localize(description: Sequence[Sequence[Any]], zone: datetime.tzinfo | None) -> Any:
     moments = [i for i, column in enumerate(description) if column[1] == Kind.TIMESTAMPTZ.value]
 
     def make(cursor: Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
         values = list(row)
         for i in moments:
-            if values[i] is not None:
-                values[i] = values[i].replace(tzinfo=None)
+            moment = values[i]
+            if moment is not None:
+                values[i] = moment.replace(tzinfo=None) if zone is None else moment.astimezone(zone)
         return tuple(values)
 
     return make if moments else None
@@ -192,7 +198,12 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         """The driver's own cursor: it reads ``%s`` and ``%(name)s`` itself."""
-        return self.connection.cursor() if settings.USE_TZ else self.connection.cursor(NaiveCursor)
+        zone = self.timezone
+        if zone is datetime.UTC:
+            return self.connection.cursor()
+        cursor = self.connection.cursor(LocalCursor)
+        cursor.zone = zone
+        return cursor
 
     def get_database_version(self) -> tuple[int, ...]:
         """The version of the engine."""

@@ -13,6 +13,7 @@ from django.db import DataError
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models.constants import OnConflict
 from django.db.models.expressions import Col
+from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime, parse_duration, parse_time
 
 from django_zodb.functions import PARTS, UNITS
@@ -92,7 +93,7 @@ class DatabaseOperations(BaseDatabaseOperations):
         if not isinstance(value, datetime.datetime) or settings.USE_TZ:
             return value
         if value.tzinfo is not None:
-            raise ValueError("ZODB backend does not support timezone-aware datetimes when USE_TZ is False.")
+            value = timezone.make_naive(value, timezone.get_default_timezone())
         return value.replace(tzinfo=UTC)
 
     def adapt_unknown_value(self, value: Any) -> Any:
@@ -107,13 +108,7 @@ class DatabaseOperations(BaseDatabaseOperations):
         internal_type = expression.output_field.get_internal_type()
         if not isinstance(expression, Col) and internal_type in COMPUTED:
             converters.append(COMPUTED[internal_type])
-        if internal_type == "DateTimeField" and settings.USE_TZ and self.connection.timezone is not UTC:
-            converters.append(self.convert_time_zone)
         return converters
-
-    def convert_time_zone(self, value: Any, expression: Any, connection: Any) -> Any:
-        """Moments in the time zone that DATABASES asks for."""
-        return value if value is None else value.astimezone(self.connection.timezone)
 
     # --- expressions --------------------------------------------------------------------------------------------------
 
@@ -234,7 +229,7 @@ class DatabaseOperations(BaseDatabaseOperations):
 
 
 def convert_datetime(value: Any, expression: Any, connection: Any) -> Any:
-    """A moment that an expression gave as text or as a date."""
+    """A moment that an expression gave as text or as a date, or whose type the database did not know."""
     if isinstance(value, str):
         value = parse_datetime(value)
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):

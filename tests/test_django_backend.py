@@ -120,8 +120,8 @@ def test_moments_without_use_tz() -> None:
     with DatabaseWrapper(settings_of(NAME="memory://naive")).cursor() as cursor:
         cursor.execute("SELECT CAST(%s AS timestamp with time zone), 1", [wall_clock])
         assert cursor.fetchall() == [(wall_clock, 1)]
-    with pytest.raises(ValueError, match="timezone-aware"):
-        connection.ops.adapt_datetimefield_value(stored)
+    with override_settings(TIME_ZONE="Asia/Kolkata"):
+        assert connection.ops.adapt_datetimefield_value(stored) == stored + datetime.timedelta(hours=5, minutes=30)
 
 
 @pytest.mark.parametrize(
