@@ -13,7 +13,7 @@ from tests.sqlite_oracle import ask, rows, same
 from tests.test_functions_text import call
 from zodbapi.errors import Error, OperationalError
 from zodbapi.functions import BUILTIN
-from zodbapi.functions.json import Json, mark
+from zodbapi.functions.json import NESTING, Json, mark
 
 DOCUMENTS = [
     '{"a":1,"b":[1,2,{"c":null}],"d e":"x","t":true,"f":false,"n":null,"r":1.5,"o":{"x":{"y":[]}}}', "[1,2,3]", "[]", "{}", "5",
@@ -82,6 +82,14 @@ def test_json_arguments_nest_and_texts_do_not() -> None:
     assert call("json_quote", mark("[1]")) == "[1]"
     assert mark(None) is None
     assert type(call("json_quote", mark("[1]"))) is str
+
+
+@pytest.mark.parametrize("path", ["$.a", "$.b", "$.c", "$.d"])
+def test_extracted_arrays_nest_where_the_caller_asks_for_it(path: str) -> None:
+    document = '{"a":[1],"b":"[1]","c":2}'
+    expected = ask("json_array(json_extract(?, ?))", document, path)
+    assert call("json_array", NESTING["json_extract"].call(document, path)) == expected
+    assert call("json_array", NESTING["->>"].call(document, path)) == expected
 
 
 def test_native_values_in_json() -> None:
