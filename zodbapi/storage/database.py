@@ -25,6 +25,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import transaction
+from ZConfig import ConfigurationError
 from ZODB.POSException import ConflictError
 from zodburi import NoResolverForScheme, resolve_uri
 
@@ -302,7 +303,7 @@ def _open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any
         factory, settings = resolve_uri(dsn)
     except NoResolverForScheme as error:
         raise errors.OperationalError(f"unable to open database file: nothing is installed that opens {dsn}") from error
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, ConfigurationError) as error:
         raise errors.OperationalError(f"unable to open database file: {dsn}: {error}") from error
     return factory(), settings
 
