@@ -158,6 +158,15 @@ class Table:
         """Folded column name -> position."""
         return MappingProxyType({column.name.lower(): i for i, column in enumerate(self.columns)})
 
+    def name_of(self, constraint: ForeignKey | Check) -> str:
+        """The constraint's name; for one without, what PostgreSQL would call it."""
+        if constraint.name:
+            return constraint.name
+        if isinstance(constraint, ForeignKey):
+            return f"{self.name}_{'_'.join(self.columns[i].name for i in constraint.columns)}_fkey"
+        number = [check for check in self.checks if not check.name].index(constraint)
+        return f"{self.name}_check{number or ''}"
+
     @cached_property
     def digest(self) -> int:
         """Hash of the whole definition; equal definitions have equal digests in every process."""

@@ -1,0 +1,63 @@
+"""Binding: sqlglot trees and a schema in, plans without names out.
+
+``select`` binds queries, ``dml`` statements that write, ``ddl`` everything else, ``writer`` what writing a row of a
+table evaluates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from sqlglot import exp
+
+from zodbapi.binder.scope import Binding
+from zodbapi.binder.writer import bind_writer
+from zodbapi.errors import OperationalError
+from zodbapi.plan.nodes import Command, Node
+
+if TYPE_CHECKING:
+    from zodbapi.catalog import Schema
+    from zodbapi.functions.registry import Functions
+    from zodbapi.parser import Parsed
+    from zodbapi.syntax import Definition
+
+__all__ = ["Bound", "bind", "bind_writer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A bound statement. ``parameters`` has one entry a parameter index: its name, or None for a positional one."""
+
+    node: Node | Command
+    parameters: tuple[str | None, ...]
+    for_update: bool = False
+
+
+def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
+    """The plan of one statement."""
+    binding = Binding(schema, functions, parsed.sql)
+    try:
+        node = _bind_statement(parsed.tree, binding)
+    except RecursionError:
+        raise OperationalError("expression tree is too large") from None
+    return Bound(node, parsed.parameters, binding.for_update)
+
+
+def _bind_statement(tree: exp.Expression | Definition | Command, binding: Binding) -> Node | Command:
+    match tree:
+        case exp.Insert() | exp.Update() | exp.Delete():
+            from zodbapi.binder import dml
+
+            rules = {exp.Insert: dml.bind_insert, exp.Update: dml.bind_update, exp.Delete: dml.bind_delete}
+            return rules[type(tree)](tree, binding)
+        case exp.Query() | exp.Values():
+            from zodbapi.binder.select import bind_query
+
+            return bind_query(cast("exp.Expression", tree), binding)
+        case exp.Expression():
+            raise AssertionError(f"{type(tree).__name__} is no statement")
+        case _:
+            from zodbapi.binder.ddl import bind_command
+
+            return bind_command(tree, binding)

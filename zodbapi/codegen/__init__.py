@@ -1,0 +1,51 @@
+"""Plans -> Python programs.
+
+In: an optimised plan. Out: a ``Program``, whose ``run(txn, p)`` does the work, or a ``WriterProgram`` for a table.
+A program holds no persistent object: it looks its trees up in the transaction it is given, so one program serves
+all connections and threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zodbapi.codegen import dml
+from zodbapi.codegen.expr import ExprWriter
+from zodbapi.codegen.query import QueryWriter
+from zodbapi.codegen.table_writer import NO_ENTRY, WriterProgram, generate_writer
+from zodbapi.codegen.unit import Unit
+from zodbapi.codegen.writer import Program, Writer, execute
+from zodbapi.plan.nodes import Delete, Insert, Node, Update
+
+__all__ = ["NO_ENTRY", "Program", "WriterProgram", "generate", "generate_writer"]
+
+
+def generate(
+    node: Node,
+    resolve_writer: Callable[[int], WriterProgram],
+    collations: Mapping[str, Callable[[Any], Any]],
+) -> Program:
+    """Compiles a query or a statement that writes.
+
+    Args:
+        node: the optimised plan.
+        resolve_writer: gives the program that writes a table, by id.
+        collations: the sort keys of the collations, by upper-case name.
+    """
+    unit = Unit(collations)
+    unit.expr = ExprWriter(unit)
+    unit.query = QueryWriter(unit)
+    unit.count_uses(node)
+    match node:
+        case Insert() | Update() | Delete():
+            dml.write(unit, node, resolve_writer(node.table.id))
+        case _:
+            unit.query.collect(node)
+    scope = unit.scopes[0]
+    writer = Writer()
+    with writer.block("def run(txn, p)"):
+        writer.extend(scope.prologue)
+        writer.extend(scope.body)
+    source = execute(writer, unit.namespace, type(node).__name__.lower())
+    return Program(source, unit.namespace, unit.namespace.globals["run"])

@@ -26,6 +26,8 @@ class Function:
     ``with_txn``: is called with the transaction before the arguments (``changes()``, ``last_insert_rowid()``).
     ``lazy`` names a function that codegen expands in place (coalesce, iif, nullif), so that arguments are
     evaluated only when needed.
+    ``stable``: not deterministic, but to be evaluated once a statement (``date('now')``), so it may be moved out of loops.
+    ``json_args``: arguments of static type JSON are passed as ``functions.json.Json``, so that they nest.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Function:
     with_txn: bool = False
     lazy: bool = False
     result: ResultType = ANY
+    stable: bool = False
+    json_args: bool = False
 
     def result_type(self, args: Sequence[Type]) -> Type:
         """The static type of a call with arguments of these types."""
@@ -60,7 +64,7 @@ class AggregateFunction:
     ``kind`` is aggregate (usable over windows too) or window (row_number, lag, ...: ``call`` is described in window.py).
     ``skip_nulls``: rows whose first argument is NULL are not passed to ``step``.
     ``inline``: codegen knows how to compute it without an accumulator object (count, sum, total, avg, min, max, bare).
-    ``empty`` is what no rows give.
+    ``json_args``: as for ``Function``.
     """
 
     name: str
@@ -72,6 +76,7 @@ class AggregateFunction:
     inline: bool = False
     nullable: bool = True
     result: ResultType = ANY
+    json_args: bool = False
 
     def result_type(self, args: Sequence[Type]) -> Type:
         """The static type of a call with arguments of these types."""
@@ -120,13 +125,29 @@ class Functions:
                     tables[name] = function
         return Functions(scalars, aggregates, tables, {**self.collations, **(collations or {})})
 
+    def without(self, name: str, arity: int) -> Functions:
+        """A new set that lacks the function of that name and arity."""
+
+        def kept(known: Mapping[str, tuple[Any, ...]]) -> Mapping[str, tuple[Any, ...]]:
+            left = tuple(f for f in known.get(name.lower(), ()) if f.max_args != arity)
+            return {**known, name.lower(): left} if name.lower() in known else known
+
+        return Functions(kept(self.scalars), kept(self.aggregates), self.tables, self.collations)
+
+    def without_collation(self, name: str) -> Functions:
+        """A new set that lacks the collation."""
+        left = {known: key for known, key in self.collations.items() if known != name.upper()}
+        return Functions(self.scalars, self.aggregates, self.tables, left)
+
     def scalar(self, name: str, arity: int) -> Function | None:
         """The scalar function of that name that takes that many arguments, or None."""
-        return _fitting(self.scalars.get(name.lower(), ()), arity)
+        found: Function | None = _fitting(self.scalars.get(name.lower(), ()), arity)
+        return found
 
     def aggregate(self, name: str, arity: int) -> AggregateFunction | None:
         """The aggregate or window function of that name that takes that many arguments, or None."""
-        return _fitting(self.aggregates.get(name.lower(), ()), arity)
+        found: AggregateFunction | None = _fitting(self.aggregates.get(name.lower(), ()), arity)
+        return found
 
     def knows(self, name: str) -> bool:
         """Whether any function has that name, whatever its arity."""

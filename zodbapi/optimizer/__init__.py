@@ -1,0 +1,85 @@
+"""The optimizer: rewrites a bound plan into an equivalent one that is cheaper to run.
+
+In: the binder's plan. Out: a plan of the same node classes with the same output columns, in which accesses (``RowidSeek``,
+``IndexSeek``, ``IndexRange``, ``RowidRange``) and join methods (``HashJoin``) are chosen. Each rule is a small pure function
+``(node, context) -> node`` in a file of its own that returns the same object when it has nothing to do:
+
+    fold_constants       x AND true, double NOT, comparisons of literals
+    merge_projects       subqueries in FROM become part of the query around them
+    unnest_subqueries    correlated EXISTS and IN become semi and anti joins
+    push_filters         predicates move to the tables they read; outer joins that reject NULLs become inner
+    order_joins          the cheapest table first
+    choose_access        scans become seeks, joins become index loops or hash joins
+    drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
+    push_limits          a Sort under a LIMIT keeps no more rows than wanted
+
+``optimize(node, stats, rules=())`` is the plan as bound, which must give the same rows: the tests compare both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zodbapi.optimizer.choose_access import choose_access
+from zodbapi.optimizer.context import BindIndex, Context, Stats
+from zodbapi.optimizer.drop_sorts import drop_sorts
+from zodbapi.optimizer.fold_constants import fold_constants
+from zodbapi.optimizer.merge_projects import merge_projects
+from zodbapi.optimizer.order_joins import order_joins
+from zodbapi.optimizer.push_filters import push_filters
+from zodbapi.optimizer.push_limits import push_limits
+from zodbapi.optimizer.unnest_subqueries import unnest_subqueries
+from zodbapi.plan.nodes import Command, Node, output_names
+from zodbapi.plan.walk import Part, rebuild
+
+__all__ = ["RULES", "BindIndex", "Context", "Rule", "Stats", "optimize"]
+
+Rule = Callable[[Node, Context], Node]
+Trace = Callable[[str, Node], None]
+
+RULES: tuple[Rule, ...] = (
+    fold_constants,
+    merge_projects,
+    unnest_subqueries,
+    push_filters,
+    order_joins,
+    choose_access,
+    drop_sorts,
+    push_limits,
+)
+
+
+def optimize(
+    node: Node,
+    stats: Stats,
+    *,
+    trace: Trace | None = None,
+    rules: tuple[Rule, ...] = RULES,
+    bind_index: BindIndex | None = None,
+) -> Node:
+    """The plan after all rules; ``trace`` is told the name and the result of each rule that changed something.
+
+    ``bind_index`` binds the key parts and the predicate of an expression or partial index over source 0; without it
+    such indexes are not used.
+    """
+    if isinstance(node, Command):
+        return rebuild(node, lambda part: _optimized_part(part, stats, trace, rules, bind_index))
+    context = Context(node, stats, bind_index)
+    names = output_names(node)
+    for rule in rules:
+        changed = rule(node, context)
+        if changed is node:
+            continue
+        assert output_names(changed) == names, f"{rule.__name__} changed the output columns"
+        node = changed
+        if trace is not None:
+            trace(rule.__name__, node)
+    return node
+
+
+def _optimized_part(
+    part: Part, stats: Stats, trace: Trace | None, rules: tuple[Rule, ...], bind_index: BindIndex | None
+) -> Part:
+    if isinstance(part, Node):
+        return optimize(part, stats, trace=trace, rules=rules, bind_index=bind_index)
+    return part

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Expr:
-    """Root of all expressions."""
+    """Root of all expressions. Each has a static type, and says whether it can be NULL."""
+
+    if TYPE_CHECKING:  # every subclass has both as a field or a property
+
+        @property
+        def type(self) -> Type: ...
+
+        @property
+        def nullable(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

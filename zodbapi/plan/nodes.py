@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zodbapi.catalog import Check, ForeignKey, Index, Table, Type, View
+from zodbapi.catalog import ANY, Check, ForeignKey, Index, Table, Type, View
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction
@@ -278,7 +278,8 @@ class ConflictClause:
     """ON CONFLICT: what to do when a unique key exists.
 
     ``indexes`` None: any unique key; else ids of the unique indexes meant, with 0 for the rowid. ``action`` is ignore, replace,
-    update, or abort. For update: ``assignments`` and ``where`` see the existing row as source ``existing`` and the row that
+    update, or abort. ``any_constraint`` (INSERT OR IGNORE, OR REPLACE): NOT NULL and CHECK count too; ignore skips the row,
+    replace puts the default in the place of a NULL. For update: ``assignments`` and ``where`` see the existing row as source ``existing`` and the row that
     was to be inserted as ``excluded``.
     """
 
@@ -288,6 +289,7 @@ class ConflictClause:
     excluded: int = -1
     assignments: tuple[tuple[int, Expr], ...] = ()
     where: Expr | None = None
+    any_constraint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,11 +412,21 @@ class CreateView(Command):
 
 @dataclass(frozen=True, slots=True)
 class Drop(Command):
-    """``what`` is table, index or view."""
+    """``what`` is table, index or view. ``cascade`` drops the foreign keys that refer to a table with it."""
 
     what: str
     name: str
     if_exists: bool
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate(Command):
+    """TRUNCATE: empties tables; ``cascade`` those that refer to them too, ``restart`` AUTOINCREMENT begins anew."""
+
+    tables: tuple[str, ...]
+    restart: bool
+    cascade: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,9 +442,11 @@ class AlterStep:
     """One action. Which fields matter is said by ``action``:
 
     rename_table(name), rename_column(column, name), add_column(definition: Table of one column, with its constraints),
-    drop_column(column), set_type(column, type, using), set_default(column, default), drop_default(column),
+    drop_column(column, cascade), set_type(column, type, using), set_default(column, default), drop_default(column),
     set_not_null(column), drop_not_null(column), set_collation(column, name),
-    add_constraint(definition: Table of no column but positions into the real one), drop_constraint(name).
+    add_constraint(definition: Table of no column), drop_constraint(name),
+    set_identity(column), drop_identity(column), restart_identity(column), rename_constraint(column: old name, name),
+    rename_index(column: old name, name). Positions in a definition are those in the changed table.
     """
 
     action: str
@@ -443,6 +457,7 @@ class AlterStep:
     using: str | None = None  # SQL text
     definition: Table | None = None
     if_exists: bool = False
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,3 +531,23 @@ def output_source(node: Node) -> int:
             return node.source
         case _:
             raise AssertionError(f"{type(node).__name__} has no single source")
+
+
+def output_types(node: Node) -> tuple[Type, ...]:
+    """The types of ``output_names``; ANY where the inputs of a compound differ."""
+    match node:
+        case Project(columns=columns):
+            return tuple(column.type for column in columns)  # type: ignore[attr-defined]
+        case Insert(returning=columns) | Update(returning=columns) | Delete(returning=columns):
+            return tuple(column.type for column in columns or ())  # type: ignore[attr-defined]
+        case Filter() | Distinct() | Sort() | Limit() | Materialize():
+            return output_types(node.input)
+        case Compound(left=left, right=right):
+            pairs = zip(output_types(left), output_types(right), strict=True)
+            return tuple(a if a.kind is b.kind else ANY for a, b in pairs)
+        case Recursive():
+            return output_types(node.initial)
+        case Values(rows=rows):
+            return tuple(value.type for value in rows[0])  # type: ignore[attr-defined]
+        case _:
+            raise AssertionError(f"{type(node).__name__} is no root of a query")

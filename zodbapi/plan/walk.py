@@ -5,9 +5,9 @@ Everything is generic over dataclass fields, so a new node needs nothing here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from functools import cache
 from typing import Any, TypeVar
 
 from zodbapi.plan.expr import (
@@ -25,25 +25,39 @@ from zodbapi.plan.nodes import Bound, ConflictClause, Node
 Part = Node | Expr | SortKey | AggregateCall | WindowCall | Frame | FrameBound | Bound | ConflictClause
 _PARTS = (Node, Expr, SortKey, AggregateCall, WindowCall, Frame, FrameBound, Bound, ConflictClause)
 P = TypeVar("P", bound=Part)
+_PART_NAMES = frozenset(cls.__name__ for cls in _PARTS)
 
 
-@cache
-def _names(cls: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls))
+class _PartFields(dict[type, tuple[str, ...]]):
+    """Class -> its fields that can hold parts, told by their annotations: a leaf has none and costs nothing."""
+
+    def __missing__(self, cls: Any) -> tuple[str, ...]:
+        names = tuple(f.name for f in fields(cls) if not _PART_NAMES.isdisjoint(re.findall(r"\w+", str(f.type))))
+        self[cls] = names
+        return names
 
 
-def parts(part: Part) -> Iterator[Part]:
-    """The direct parts of a node or expression: child nodes, expressions, keys, calls."""
-    for name in _names(type(part)):
-        yield from _flat(getattr(part, name))
+_FIELDS = _PartFields()
 
 
-def _flat(value: Any) -> Iterator[Part]:
-    if isinstance(value, _PARTS):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _flat(item)
+def parts(part: Part) -> list[Part]:
+    """The direct parts of a node or expression, in order: child nodes, expressions, keys, calls."""
+    found: list[Part] = []
+    for name in _FIELDS[part.__class__]:
+        value = getattr(part, name)
+        if value.__class__ is tuple:
+            _collect(value, found)
+        elif isinstance(value, _PARTS):
+            found.append(value)
+    return found
+
+
+def _collect(values: tuple[Any, ...], found: list[Part]) -> None:
+    for value in values:
+        if value.__class__ is tuple:
+            _collect(value, found)
+        elif isinstance(value, _PARTS):
+            found.append(value)
 
 
 def descend(part: Part) -> Iterator[Part]:
@@ -52,13 +66,14 @@ def descend(part: Part) -> Iterator[Part]:
     while stack:
         current = stack.pop()
         yield current
-        stack.extend(reversed(list(parts(current))))
+        if _FIELDS[current.__class__]:
+            stack.extend(reversed(parts(current)))
 
 
 def rebuild(part: P, change: Callable[[Part], Part]) -> P:
     """The part with each direct part replaced by ``change`` of it; the same object when nothing changed."""
     changed = {}
-    for name in _names(type(part)):
+    for name in _FIELDS[part.__class__]:
         old = getattr(part, name)
         new = _rebuild_value(old, change)
         if new is not old:
@@ -67,17 +82,22 @@ def rebuild(part: P, change: Callable[[Part], Part]) -> P:
 
 
 def _rebuild_value(value: Any, change: Callable[[Part], Part]) -> Any:
-    if isinstance(value, _PARTS):
-        return change(value)
-    if isinstance(value, tuple):
-        items = tuple(_rebuild_value(item, change) for item in value)
-        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
-    return value
+    if value.__class__ is tuple:
+        items = [_rebuild_value(item, change) for item in value]
+        for old, new in zip(value, items, strict=True):
+            if old is not new:
+                return tuple(items)
+        return value
+    return change(value) if isinstance(value, _PARTS) else value
 
 
 def transform(part: P, change: Callable[[Part], Part]) -> P:
     """Rewrites bottom up: every part below, then the part itself, is replaced by ``change`` of it."""
-    return change(rebuild(part, lambda child: transform(child, change)))  # type: ignore[return-value]
+
+    def below(child: Part) -> Part:
+        return change(rebuild(child, below) if _FIELDS[child.__class__] else child)
+
+    return below(part)  # type: ignore[return-value]
 
 
 def sources_used(part: Part) -> frozenset[int]:

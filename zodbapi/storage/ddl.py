@@ -169,6 +169,13 @@ def _set_trees(txn: Transaction, old: Schema, new: Schema) -> None:
             txn.put(indexes, index_id, OOBTree() if unique else OOTreeSet())
 
 
+def restart_sequence(txn: Transaction, table: Table) -> None:
+    """Forget the rowids that were ever used."""
+    sequences = txn.entry["sequences"]
+    if table.id in sequences:
+        txn.drop(sequences, table.id)
+
+
 def clear_index(txn: Transaction, index: Index) -> None:
     """Put an empty tree in the place of the index's, for REINDEX."""
     txn.put(txn.entry["indexes"], index.id, OOBTree() if index.unique else OOTreeSet())

@@ -98,6 +98,7 @@ class Transaction:
         self.total_changes = 0
         self.foreign_keys_enabled = True
         self.defer_foreign_keys = False
+        self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
         self._savepoints: list[tuple[str, int]] = []
         self._given_manager = manager
         self._connection: Any = None
@@ -204,6 +205,7 @@ class Transaction:
         if self.immediate:
             self.immediate.clear()
         self.defer_foreign_keys = False
+        self.begun_by_savepoint = False
         self._shrink()
 
     def _or_end(self, step: Callable[[], Any]) -> None:
@@ -320,6 +322,11 @@ class Transaction:
         if rowid > sequences.get(table_id, 0):
             self.put(sequences, table_id, rowid)
 
+    def count_changes(self, rows: int) -> None:
+        """Note how many rows a statement inserted, updated or deleted."""
+        self.changes = rows
+        self.total_changes += rows
+
     def put(self, tree: Any, key: Any, value: Any) -> None:
         """Set a key of a mapping, so that it can be undone."""
         self.undo.append((tree, key, tree.get(key, MISSING)))
@@ -386,6 +393,16 @@ class Transaction:
                 self.undo_to(mark)
                 self.last_rowid = last_rowid
             raise
+
+    def run_pending(self) -> None:
+        """Run the deferred checks now, once and for all."""
+        self._run(self.pending)
+
+    def check_pending(self) -> None:
+        """Run the deferred checks now; they run again at the commit, for what happens until then."""
+        for check, found in list(self.pending.items()):
+            for key in list(found):
+                check(self, key)
 
     def run_immediate(self) -> None:
         """Run the checks that were put off to the end of the statement."""

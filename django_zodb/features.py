@@ -1,0 +1,93 @@
+"""What the database can do, as Django asks for it.
+
+Only what differs from ``BaseDatabaseFeatures`` is here; https://github.com/django/django/blob/stable/5.2.x/django/db/
+backends/base/features.py explains each name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.base.features import BaseDatabaseFeatures
+from django.utils.functional import cached_property
+
+
+class DatabaseFeatures(BaseDatabaseFeatures):
+    """The engine's abilities; Django's test suite runs or skips by them."""
+
+    minimum_database_version = (0, 1)
+
+    # Types: values are Python's own classes.
+    has_native_uuid_field = True
+    has_native_duration_field = True
+    supports_temporal_subtraction = True
+    supports_unlimited_charfield = True
+    # integer and double precision are the only widths of a number.
+    has_real_datatype = False
+
+    # Transactions. A failed statement leaves none of its changes, so the transaction stays usable.
+    supports_transactions = True
+    atomic_transactions = False
+    can_release_savepoints = True
+    can_rollback_ddl = True
+    can_defer_constraint_checks = True
+    # Rows are not locked, write transactions are: the first FOR UPDATE makes its transaction the writer.
+    has_select_for_update = True
+    has_select_for_update_nowait = True
+    has_select_for_update_of = True
+    has_select_for_update_skip_locked = True
+    has_select_for_no_key_update = True
+
+    # Queries.
+    allows_group_by_selected_pks = True
+    can_distinct_on_fields = True
+    has_case_insensitive_like = True
+    order_by_nulls_first = True
+    supports_aggregate_filter_clause = True
+    supports_frame_exclusion = True
+    supports_frame_range_fixed_distance = True
+    supports_over_clause = True
+    supports_slicing_ordering_in_compound = True
+    supported_explain_formats = {"PYTHON", "TEXT"}  # noqa: RUF012
+
+    # Writes. An INTEGER PRIMARY KEY that is not given is the next rowid.
+    can_return_columns_from_insert = True
+    can_return_rows_from_bulk_insert = True
+    supports_unspecified_pk = True
+    supports_update_conflicts = True
+    supports_update_conflicts_with_target = True
+
+    # Schema.
+    can_clone_databases = True
+    can_rename_index = True
+    ignores_table_name_case = True
+    # DDL has no parameters: they are written into it as literals.
+    requires_literal_defaults = False
+    schema_editor_uses_clientside_param_binding = True
+    supports_combined_alters = True
+    supports_comments = True
+    supports_covering_indexes = True
+    supports_deferrable_unique_constraints = True
+    supports_nulls_distinct_unique_constraints = True
+    supports_stored_generated_columns = True
+    supports_virtual_generated_columns = True
+
+    # JSON is text that is checked when it is written. Containment is PostgreSQL's.
+    json_key_contains_list_matching_requires_list = True
+
+    insert_test_table_with_defaults = "INSERT INTO {} DEFAULT VALUES"
+    test_collations = {  # noqa: RUF012
+        "ci": "nocase",
+        "cs": "binary",
+        "deterministic": "binary",
+        "non_default": "nocase",
+        "virtual": "nocase",
+    }
+
+    django_test_expected_failures: set[str] = set()  # noqa: RUF012
+    django_test_skips: dict[str, set[str]] = {}  # noqa: RUF012
+
+    @cached_property
+    def introspected_field_types(self) -> dict[str, Any]:
+        # An address is text of at most 39 characters: the catalog has no type for it.
+        return {**super().introspected_field_types, "GenericIPAddressField": "CharField"}

@@ -1,0 +1,203 @@
+"""The tables of a database, read from the engine's catalog: its objects, never SQL text."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError
+from django.db.backends.base.introspection import BaseDatabaseIntrospection
+from django.db.backends.base.introspection import FieldInfo as BaseFieldInfo
+from django.db.backends.base.introspection import TableInfo as BaseTableInfo
+from django.db.models import Index as ModelIndex
+
+from django_zodb.functions import FUNCTIONS
+from zodbapi.binder.writer import bind_writer
+from zodbapi.catalog import Kind
+from zodbapi.plan.expr import Column as ColumnUse
+from zodbapi.plan.walk import descend
+
+if TYPE_CHECKING:
+    from django_zodb.base import DatabaseWrapper
+    from zodbapi.catalog import Column, Index, Schema, Table, View
+
+FieldInfo = namedtuple("FieldInfo", [*BaseFieldInfo._fields, "is_autofield", "comment"])
+TableInfo = namedtuple("TableInfo", [*BaseTableInfo._fields, "comment"])
+
+AUTO_FIELDS = {"IntegerField": "AutoField", "BigIntegerField": "BigAutoField", "SmallIntegerField": "SmallAutoField"}
+FIELDS_BY_KIND = {
+    Kind.ANY: "TextField",
+    Kind.BLOB: "BinaryField",
+    Kind.BOOLEAN: "BooleanField",
+    Kind.DATE: "DateField",
+    Kind.DECIMAL: "DecimalField",
+    Kind.INTEGER: "IntegerField",
+    Kind.INTERVAL: "DurationField",
+    Kind.JSON: "JSONField",
+    Kind.NUMERIC: "DecimalField",
+    Kind.REAL: "FloatField",
+    Kind.TEXT: "TextField",
+    Kind.TIME: "TimeField",
+    Kind.TIMESTAMP: "DateTimeField",
+    Kind.TIMESTAMPTZ: "DateTimeField",
+    Kind.UUID: "UUIDField",
+}
+# Within a kind the declared words tell fields apart, without their arguments.
+FIELDS_BY_NAME = {
+    "bigint": "BigIntegerField",
+    "bigint unsigned": "PositiveBigIntegerField",
+    "char": "CharField",
+    "character varying": "CharField",
+    "integer unsigned": "PositiveIntegerField",
+    "smallint": "SmallIntegerField",
+    "smallint unsigned": "PositiveSmallIntegerField",
+    "varchar": "CharField",
+}
+
+
+class FieldTypes(dict[str, str]):
+    """A declared type, or a kind -> the class of a field."""
+
+    def __missing__(self, name: str) -> str:
+        words = name.lower().split("(", 1)[0].strip()
+        return FIELDS_BY_NAME.get(words) or FIELDS_BY_KIND[Kind(words)]
+
+
+class DatabaseIntrospection(BaseDatabaseIntrospection):
+    """What inspectdb and the schema editor ask."""
+
+    connection: DatabaseWrapper
+    data_types_reverse = FieldTypes()
+
+    @property
+    def schema(self) -> Schema:
+        """All tables and views, as the current transaction sees them."""
+        self.connection.ensure_connection()
+        return self.connection.connection.schema
+
+    def _table(self, name: str) -> Table:
+        table = self.schema.table(name)
+        if table is None:
+            raise DatabaseError(f"no such table: {name}")
+        return table
+
+    def get_field_type(self, data_type: str, description: Any) -> str:
+        field_type = super().get_field_type(data_type, description)
+        return AUTO_FIELDS.get(field_type, field_type) if description.is_autofield else field_type
+
+    def get_table_list(self, cursor: Any) -> list[TableInfo]:
+        """The names of tables and views."""
+        tables = [TableInfo(table.name, "t", table.comment or None) for table in self.schema.tables.values()]
+        views = [TableInfo(view.name, "v", None) for view in self.schema.views.values()]
+        return sorted(tables + views)
+
+    def get_table_description(self, cursor: Any, table_name: str) -> list[FieldInfo]:
+        """One ``FieldInfo`` a column."""
+        view = self.schema.views.get(table_name.lower())
+        if view is not None:
+            return self._view_description(cursor, view)
+        table = self._table(table_name)
+        return [_field_info(table, position, column) for position, column in enumerate(table.columns)]
+
+    def _view_description(self, cursor: Any, view: View) -> list[FieldInfo]:
+        cursor.execute(f"SELECT * FROM {self.connection.ops.quote_name(view.name)} LIMIT 0")
+        return [FieldInfo(*column[:6], True, None, None, False, None) for column in cursor.description]
+
+    def get_sequences(self, cursor: Any, table_name: str, table_fields: Any = ()) -> list[dict[str, str]]:
+        """The one sequence that an AUTOINCREMENT table has."""
+        table = self._table(table_name)
+        if not table.autoincrement or table.rowid_column is None:
+            return []
+        return [{"table": table_name, "column": table.columns[table.rowid_column].name}]
+
+    def get_relations(self, cursor: Any, table_name: str) -> dict[str, tuple[str, str]]:
+        """Column -> (parent's column, parent)."""
+        return {column: (parent_column, parent) for _, column, parent, parent_column in self._relations(table_name)}
+
+    def _relations(self, table_name: str) -> Iterator[tuple[str, str, str, str]]:
+        table = self.schema.table(table_name)
+        if table is None:
+            return
+        for key in table.foreign_keys:
+            parent = self.schema.table(key.parent)
+            parent_columns = key.parent_columns or (_names(parent, parent.primary_key) if parent else [])
+            for position, parent_column in zip(key.columns, parent_columns, strict=False):
+                yield (
+                    table.name_of(key),
+                    _names(table, (position,))[0],
+                    parent.name if parent else key.parent,
+                    parent_column,
+                )
+
+    def get_primary_key_columns(self, cursor: Any, table_name: str) -> list[str]:
+        """The columns of the primary key, in its order."""
+        table = self.schema.table(table_name)
+        return _names(table, table.primary_key) if table is not None else []
+
+    def get_constraints(self, cursor: Any, table_name: str) -> dict[str, dict[str, Any]]:
+        """Constraints and indexes by name."""
+        table = self.schema.table(table_name)
+        if table is None:
+            return {}
+        constraints: dict[str, dict[str, Any]] = {}
+        if table.primary_key:
+            # An INTEGER PRIMARY KEY is the rowid: it has no index and may have no name.
+            name = table.primary_key_name or next(
+                (i.name for i in table.indexes if i.origin == "pk"), f"{table.name}_pkey"
+            )
+            constraints[name] = _constraint(_names(table, table.primary_key), primary_key=True, unique=True)
+        for name, columns in self._check_columns(table):
+            constraints[name] = _constraint(columns, check=True)
+        for name, column, parent, parent_column in self._relations(table_name):
+            entry = constraints.setdefault(name, _constraint([], foreign_key=(parent, parent_column)))
+            entry["columns"].append(column)
+        for index in table.indexes:
+            if index.origin != "pk":
+                constraints[index.name] = _index(table, index)
+        return constraints
+
+    def _check_columns(self, table: Table) -> Iterator[tuple[str, list[str]]]:
+        """Each CHECK's name with the columns that its bound expression uses."""
+        for check, expression in bind_writer(self.schema, table, FUNCTIONS).checks if table.checks else ():
+            positions = (part.position for part in descend(expression) if isinstance(part, ColumnUse))
+            yield table.name_of(check), _names(table, dict.fromkeys(positions))
+
+
+def _names(table: Table, positions: Iterable[int | None]) -> list[str]:
+    return [table.columns[position].name for position in positions if position is not None]
+
+
+def _field_info(table: Table, position: int, column: Column) -> FieldInfo:
+    type_ = column.type
+    is_decimal = type_.kind is Kind.DECIMAL
+    return FieldInfo(
+        name=column.name,
+        type_code=str(type_),
+        display_size=None if is_decimal else type_.precision,
+        internal_size=None,
+        precision=type_.precision if is_decimal else None,
+        scale=type_.scale,
+        null_ok=not column.not_null and table.primary_key != (position,),
+        default=column.default,
+        collation=None if column.collation == "BINARY" else column.collation,
+        is_autofield=table.autoincrement and table.rowid_column == position,
+        comment=column.comment or None,
+    )
+
+
+def _constraint(columns: list[str], **flags: Any) -> dict[str, Any]:
+    kinds = {"primary_key": False, "unique": False, "foreign_key": None, "check": False, "index": False}
+    return {"columns": columns, **kinds, "definition": None, "options": None, **flags}
+
+
+def _index(table: Table, index: Index) -> dict[str, Any]:
+    columns = _names(table, (part.position for part in index.columns))
+    entry = _constraint(columns, unique=index.unique)
+    expressions = [part.expression for part in index.columns if part.position is None]
+    if index.origin == "c":  # as on PostgreSQL, what a UNIQUE constraint is kept in is not an index of the user's
+        entry["index"] = True
+        entry["type"] = ModelIndex.suffix
+        entry["orders"] = [] if expressions else ["DESC" if part.descending else "ASC" for part in index.columns]
+        entry["definition"] = ", ".join(expressions) if expressions else None
+    return entry

@@ -1,0 +1,1 @@
+"""Benchmarks against the sqlite3 module, side by side in one run."""

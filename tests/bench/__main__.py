@@ -1,0 +1,70 @@
+"""``python -m tests.bench [--rows N]``: every workload on both drivers in turns; medians and their ratio."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from typing import Any
+
+import zodbapi
+from tests.bench.workloads import WORKLOADS, Work, Workload, load
+
+
+def measure(works: tuple[Work, Work], workload: Workload, rounds: int) -> tuple[float, float]:
+    """Median seconds of one call, for each of the two; they take turns, so that a busy machine hits both."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for work in works:
+        work()
+    for number in range(rounds):
+        for side in (0, 1) if number % 2 else (1, 0):
+            work = works[side]
+            gc.collect()
+            start = time.perf_counter()
+            for _ in range(workload.repeat):
+                work()
+            taken[side].append((time.perf_counter() - start) / workload.repeat)
+    return statistics.median(taken[0]), statistics.median(taken[1])
+
+
+def shown(seconds: float) -> str:
+    """A duration in a unit that suits it."""
+    return f"{seconds * 1e6:10.2f} us" if seconds < 1e-3 else f"{seconds * 1e3:10.2f} ms"
+
+
+def connect(memory: bool, folder: str) -> tuple[Any, Any]:
+    """A connection of each driver, to files or in memory."""
+    if memory:
+        return zodbapi.connect(":memory:"), sqlite3.connect(":memory:")
+    return zodbapi.connect(os.path.join(folder, "bench.fs")), sqlite3.connect(os.path.join(folder, "bench.sqlite3"))
+
+
+def main() -> None:
+    """Prints one line a workload."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", action="store_true", help="in-memory databases instead of files")
+    parser.add_argument("--only", default="", help="run only workloads with this text in their names")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        connections = connect(options.memory, folder)
+        for connection in connections:
+            load(connection, options.rows)
+        print(f"{options.rows} rows, {options.rounds} rounds, {'memory' if options.memory else 'files'}")
+        print(f"{'':28}{'zodbapi':>13}{'sqlite3':>14}{'ratio':>9}")
+        for workload in WORKLOADS:
+            if options.only in workload.name:
+                works = tuple(workload.prepare(connection, options.rows) for connection in connections)
+                ours, theirs = measure((works[0], works[1]), workload, options.rounds)
+                print(f"{workload.name:28}{shown(ours)}  {shown(theirs)}{ours / theirs:9.2f}", flush=True)
+        for connection in connections:
+            connection.close()
+
+
+if __name__ == "__main__":
+    main()

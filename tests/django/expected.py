@@ -1,0 +1,61 @@
+"""The committed list of what fails and what is skipped, each with its reason, and the comparison with a run."""
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+Outcomes = Mapping[str, tuple[str, str]]
+LIST = Path(__file__).with_name("expected.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Skips:
+    """Skips whose reason, as the suite gives it, matches ``match``; in a whole run ``count`` of them, where that is fixed."""
+
+    match: str
+    reason: str
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    failures: Mapping[str, str]
+    skips: tuple[Skips, ...]
+
+    @classmethod
+    def read(cls, path: Path = LIST) -> "Expected":
+        """The list in the file. Tests without a reason are refused."""
+        document = tomllib.loads(path.read_text())
+        failures = {test: group["reason"] for group in document.get("failures", ()) for test in group["tests"]}
+        return cls(failures, tuple(Skips(**group) for group in document.get("skips", ())))
+
+    def surprises(self, outcomes: Outcomes, whole: bool) -> list[str]:
+        """What the run did otherwise than listed, either way."""
+        return [*self.surprising_failures(outcomes, whole), *self.surprising_skips(outcomes, whole)]
+
+    def surprising_failures(self, outcomes: Outcomes, whole: bool) -> list[str]:
+        failed = {test: reason for test, (status, reason) in outcomes.items() if status == "failed"}
+        found = [f"failed: {test} ({reason})" for test, reason in sorted(failed.items()) if test not in self.failures]
+        for test, reason in sorted(self.failures.items()):
+            if outcomes.get(test, ("absent", ""))[0] not in ("failed", "absent"):
+                found.append(f"{outcomes[test][0]}, but listed as failing: {test} ({reason})")
+            elif whole and test not in outcomes:
+                found.append(f"listed as failing, but not in the suite: {test}")
+        return found
+
+    def surprising_skips(self, outcomes: Outcomes, whole: bool) -> list[str]:
+        seen: Counter[str] = Counter()
+        found = []
+        for test, (status, reason) in sorted(outcomes.items()):
+            if status == "skipped":
+                group = next((skips for skips in self.skips if re.search(skips.match, reason)), None)
+                if group is None:
+                    found.append(f"skipped: {test} ({reason})")
+                else:
+                    seen[group.match] += 1
+        counted = [skips for skips in self.skips if whole and skips.count not in (None, seen[skips.match])]
+        found += [f"{seen[skips.match]} skips match {skips.match!r}, and {skips.count} are listed" for skips in counted]
+        return found

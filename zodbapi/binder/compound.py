@@ -1,0 +1,131 @@
+"""Compound queries, VALUES, and ORDER BY and LIMIT on top of any finished query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from zodbapi.binder.order import bind_limit, checked_ordinal, ordinal, ordinal_word, sort_key, strip_order_collate
+from zodbapi.binder.scope import Binding, Field, Scope
+from zodbapi.binder.typing import affinity_of, merge_exprs, merge_types, nullable, own_collation, strip_collate
+from zodbapi.errors import OperationalError
+from zodbapi.plan.expr import Collate, Column, SortKey
+from zodbapi.plan.nodes import Compound, Limit, Node, Sort, Values, output_source
+
+
+def bind_compound(tree: exp.SetOperation, scope: Scope) -> Node:
+    """UNION, INTERSECT and EXCEPT. They are left-associative; the chain is walked in a loop."""
+    from zodbapi.binder.select import bind_query
+
+    chain: list[exp.SetOperation] = [tree]
+    while isinstance(chain[-1].this, exp.SetOperation) and not chain[-1].this.args.get("with_"):
+        chain.append(chain[-1].this)
+    node = bind_query(chain[-1].this, scope.binding, scope.outer, scope.ctes)
+    for operation in reversed(chain):
+        right = bind_query(operation.expression, scope.binding, scope.outer, scope.ctes)
+        node = _combine(operation, node, right, scope.binding)
+    return bind_modifiers(node, tree, scope)
+
+
+def _combine(operation: exp.SetOperation, left: Node, right: Node, binding: Binding) -> Node:
+    a, b = binding.fields[output_source(left)], binding.fields[output_source(right)]
+    keep_all = not operation.args.get("distinct")
+    if len(a) != len(b):
+        word = f"{operation.key.upper()}{' ALL' if keep_all else ''}"
+        raise OperationalError(f"SELECTs to the left and right of {word} do not have the same number of result columns")
+    if keep_all and not isinstance(operation, exp.Union):
+        raise OperationalError('near "ALL": syntax error')
+    source = binding.new_source()
+    binding.fields[source] = [_field(operation.key, x, y) for x, y in zip(a, b, strict=True)]
+    collations = tuple(field.collation for field in binding.fields[source])
+    return Compound(source, operation.key, keep_all, left, right, collations)
+
+
+def _field(op: str, a: Field, b: Field) -> Field:
+    collation = a.collation if a.collation != "BINARY" else b.collation
+    if op != "union":  # the rows are the left ones
+        return Field(a.name, a.type, a.nullable, collation, a.affinity)
+    return Field(a.name, merge_types((a.type, b.type)), a.nullable or b.nullable, collation, a.affinity)
+
+
+def bind_values(tree: exp.Values, scope: Scope) -> Node:
+    """VALUES as a query; its columns are called column1, column2, ..."""
+    from zodbapi.binder.expr import bind_expr
+
+    inner = Scope(scope.binding, scope.outer, scope.ctes)
+    rows = tuple(tuple(strip_collate(bind_expr(item, inner)) for item in _row_items(row)) for row in tree.expressions)
+    if len({len(row) for row in rows}) != 1:
+        raise OperationalError("all VALUES must have the same number of terms")
+    source = scope.binding.new_source()
+    fields: list[Field] = []
+    for i in range(len(rows[0])):
+        column = [row[i] for row in rows]
+        affinity = affinity_of(column[0], scope.binding) if len(rows) == 1 else None
+        fields.append(
+            Field(f"column{i + 1}", merge_exprs(column), any(map(nullable, column)), own_collation(column[0]), affinity)
+        )
+    scope.binding.fields[source] = fields
+    return bind_modifiers(Values(source, rows), tree, scope)
+
+
+def _row_items(row: exp.Expression) -> Sequence[exp.Expression]:
+    if isinstance(row, exp.Tuple):
+        return row.expressions
+    return [row.this] if isinstance(row, exp.Paren) else [row]
+
+
+def bind_modifiers(node: Node, tree: exp.Expression, scope: Scope) -> Node:
+    """The query with ORDER BY, LIMIT and OFFSET of ``tree`` on top, which see its result columns only."""
+    source = output_source(node)
+    order = bind_compound_order(tree, source, scope.binding.fields[source], scope)
+    if order:
+        node = Sort(node, order)
+    limit, offset = bind_limit(tree, scope)
+    return Limit(node, limit, offset) if limit is not None else node
+
+
+def bind_compound_order(
+    tree: exp.Expression, source: int, fields: Sequence[Field], scope: Scope
+) -> tuple[SortKey, ...]:
+    """The keys of an ORDER BY whose terms must be result columns: by number, name, or the same expression."""
+    order = tree.args.get("order")
+    keys: list[SortKey] = []
+    for i, term in enumerate(order.expressions if order is not None else ()):
+        wanted, collation = strip_order_collate(term.this)
+        position = _result_column(wanted, i, tree, fields)
+        shown = fields[position]
+        column = Column(source, position, shown.type, shown.nullable, shown.collation, shown.name)
+        keys.append(sort_key(term, Collate(column, collation, shown.type, shown.nullable) if collation else column))
+    return tuple(keys)
+
+
+def _result_column(wanted: exp.Expression, term: int, tree: exp.Expression, fields: Sequence[Field]) -> int:
+    number = ordinal(wanted)
+    if number is not None:
+        return checked_ordinal(number, len(fields), "ORDER", term)
+    if isinstance(wanted, exp.Column) and wanted.args.get("table") is None:
+        for i, shown in enumerate(fields):
+            if shown.name.lower() == wanted.name.lower():
+                return i
+    for select in _selects(tree):
+        for i, item in enumerate(select.expressions):
+            plain = item.this if isinstance(item, exp.Alias) else item
+            if plain == wanted or (isinstance(wanted, exp.Column) and item.alias.lower() == wanted.name.lower()):
+                return i
+    raise OperationalError(f"{ordinal_word(term + 1)} ORDER BY term does not match any column in the result set")
+
+
+def _selects(tree: exp.Expression) -> list[exp.Select]:
+    """The SELECTs of a compound, from left to right."""
+    found: list[exp.Select] = []
+    stack = [tree]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, exp.SetOperation):
+            stack += [current.expression, current.this]
+        elif isinstance(current, exp.Subquery):
+            stack.append(current.this)
+        elif isinstance(current, exp.Select) and not any(isinstance(e, exp.Star) for e in current.expressions):
+            found.append(current)
+    return found

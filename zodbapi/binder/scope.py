@@ -1,0 +1,211 @@
+"""What names mean: the relations that are visible at a place of the statement.
+
+In: tables, views, CTEs and subqueries as FROM introduces them. Out: ``Column`` and ``Rowid`` expressions for names.
+A ``Binding`` is shared by the whole statement; a ``Scope`` belongs to one SELECT (or to the row of a writing statement)
+and knows its outer scope, so that a name not found here makes the query correlated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from typing import TYPE_CHECKING
+
+from zodbapi.catalog import Column as TableColumn
+from zodbapi.catalog import Schema, Table, Type
+from zodbapi.errors import OperationalError
+from zodbapi.plan.expr import Case, Column, Expr, IsNull, Not, Rowid
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from zodbapi.binder.aggregate import Aggregation
+    from zodbapi.binder.cte import Cte
+    from zodbapi.binder.window import Windows
+    from zodbapi.functions.registry import Functions
+
+ROWID_NAMES = frozenset({"rowid", "oid", "_rowid_"})
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column that a relation shows: ``affinity`` is None for a computed column without one."""
+
+    name: str
+    type: Type
+    nullable: bool
+    collation: str = "BINARY"
+    affinity: Type | None = None
+
+
+@dataclass(slots=True)
+class Binding:
+    """Statement-wide state: what is known, and what was given out so far.
+
+    ``sql`` is the text that the trees being bound come from (a view's while the view is expanded). ``fields``
+    remembers the fields of every derived source, for affinity. ``views`` are the views being expanded.
+    """
+
+    schema: Schema
+    functions: Functions
+    sql: str = ""
+    sources: Iterator[int] = field(default_factory=count)
+    ctes: Iterator[int] = field(default_factory=count)
+    fields: dict[int, Sequence[Field]] = field(default_factory=dict)
+    views: tuple[str, ...] = ()
+    for_update: bool = False
+
+    def new_source(self) -> int:
+        """A source number that nothing else in the statement has."""
+        return next(self.sources)
+
+    def new_cte(self) -> int:
+        """A CTE number that nothing else in the statement has."""
+        return next(self.ctes)
+
+
+@dataclass
+class Relation:
+    """One FROM item. ``table`` is set when it has rowids. ``nullable``: an outer join may extend it with NULLs.
+
+    ``hidden`` are the positions of columns that a USING or NATURAL join has merged into one further left.
+    """
+
+    name: str
+    source: int
+    fields: Sequence[Field]
+    table: Table | None = None
+    nullable: bool = False
+    hidden: set[int] = field(default_factory=set)
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """Folded column name -> position; the first of equal names wins."""
+        if self.table is not None:
+            return self.table.positions
+        return {f.name.lower(): i for i, f in reversed(list(enumerate(self.fields)))}
+
+    def column(self, position: int) -> Column:
+        """The expression for a column."""
+        shown = self.fields[position]
+        return Column(self.source, position, shown.type, shown.nullable or self.nullable, shown.collation, shown.name)
+
+    def rowid(self) -> Expr | None:
+        """The expression for the rowid, if there is one."""
+        if self.table is None:
+            return None
+        if self.table.rowid_column is not None:
+            return self.column(self.table.rowid_column)
+        return Rowid(self.source, nullable=self.nullable)
+
+
+@dataclass(slots=True)
+class Merged:
+    """A column of USING: its occurrences from left to right, and whether each is the fallback of those before."""
+
+    parts: list[tuple[Relation, int, bool]]
+
+    def expr(self) -> Expr:
+        """The leftmost occurrence, or the first that is not NULL where an outer join may leave the left one out."""
+        relation, position, _ = self.parts[0]
+        value: Expr = relation.column(position)
+        for relation, position, fallback in self.parts[1:]:
+            if fallback:
+                value = _coalesce(value, relation.column(position))
+        return value
+
+
+def _coalesce(first: Expr, second: Column) -> Expr:
+    if not first.nullable:
+        return first
+    kind = first.type if first.type.kind is second.type.kind else Type(second.type.kind)
+    return Case(((Not(IsNull(first), nullable=False), first),), second, kind, second.nullable)
+
+
+@dataclass(slots=True)
+class Scope:
+    """The relations of one query level; ``outer`` is the enclosing level.
+
+    ``aggregation`` and ``windows`` collect calls while a clause is bound in which such calls may stand, and are None
+    elsewhere. ``aliases`` are the select list's, which stand in for names that no relation has.
+    """
+
+    binding: Binding
+    outer: Scope | None = None
+    ctes: Mapping[str, Cte] = field(default_factory=dict)
+    relations: list[Relation] = field(default_factory=list)
+    merged: dict[str, Merged] = field(default_factory=dict)
+    aliases: dict[str, exp.Expression] = field(default_factory=dict)
+    aggregation: Aggregation | None = None
+    windows: Windows | None = None
+    clause: str = ""  # what is being bound, for error messages
+    bind_alias: Callable[[exp.Expression, Scope], Expr] | None = None
+
+    def add(self, relation: Relation) -> Relation:
+        """Makes a relation visible."""
+        self.relations.append(relation)
+        return relation
+
+    def add_table(self, table: Table, alias: str = "", source: int | None = None) -> Relation:
+        """Makes the row of a table visible under its name or alias (``excluded``, ``new``); gives the new relation."""
+        number = self.binding.new_source() if source is None else source
+        return self.add(Relation(alias or table.name, number, [table_field(c) for c in table.columns], table))
+
+    def inner(self) -> Scope:
+        """An empty scope for a query inside of this one."""
+        return Scope(self.binding, self, self.ctes)
+
+    def local_sources(self) -> frozenset[int]:
+        """The sources of this level's relations."""
+        return frozenset(relation.source for relation in self.relations)
+
+    def resolve(self, name: str, qualifier: str = "") -> Expr:
+        """The expression that a column name means here, searched outwards."""
+        folded, wanted = name.lower(), qualifier.lower()
+        scope: Scope | None = self
+        while scope is not None:
+            found = scope.find(folded, wanted)
+            if found is not None:
+                return found
+            if not wanted and folded in scope.aliases:
+                return scope.alias(folded)
+            scope = scope.outer
+        raise OperationalError(f"no such column: {qualifier}.{name}" if qualifier else f"no such column: {name}")
+
+    def find(self, folded: str, wanted: str) -> Expr | None:
+        """The column of this level's relations that a folded name means, or None."""
+        found: Expr | None = None
+        for relation in self.relations:
+            if wanted and relation.name.lower() != wanted:
+                continue
+            position = relation.positions.get(folded)
+            if position is None or (not wanted and position in relation.hidden):
+                continue
+            if found is not None:
+                raise OperationalError(f"ambiguous column name: {f'{wanted}.{folded}' if wanted else folded}")
+            found = relation.column(position)
+            if not wanted and folded in self.merged:
+                found = self.merged[folded].expr()
+        return found if found is not None or folded not in ROWID_NAMES else self._find_rowid(wanted)
+
+    def _find_rowid(self, wanted: str) -> Expr | None:
+        tables = [r for r in self.relations if r.table is not None and (not wanted or r.name.lower() == wanted)]
+        if len(tables) > 1:
+            raise OperationalError("ambiguous column name: rowid")
+        return tables[0].rowid() if tables else None
+
+    def alias(self, folded: str) -> Expr:
+        """The expression of a select-list alias, bound where it is used."""
+        tree = self.aliases.pop(folded)  # not visible inside itself
+        try:
+            assert self.bind_alias is not None
+            return self.bind_alias(tree, self)
+        finally:
+            self.aliases[folded] = tree
+
+
+def table_field(column: TableColumn) -> Field:
+    """The field that a table's column shows."""
+    return Field(column.name, column.type, not column.not_null, column.collation, column.type)

@@ -1,0 +1,355 @@
+"""Access paths: scans, seeks and ranges over rows and indexes.
+
+The physical form of keys is described in ``keys``. A bound of a range over an index is a tuple too: the prefix
+itself sorts before every entry that starts with it, and the prefix followed by ``ABOVE``, which is greater than
+anything, sorts after all of them::
+
+    entries with a = 5:   (5,) <= (5, rowid) <= (5, ABOVE)
+    entries with a > 5:   (5, ABOVE) <= ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from zodbapi import values
+from zodbapi.catalog import Index, IndexColumn, Kind, Table, Type
+from zodbapi.codegen import runtime
+from zodbapi.codegen.compare import comparable, comparison_class
+from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
+from zodbapi.codegen.unit import StoredRow, tuple_code
+from zodbapi.plan.expr import Affine, Const, Expr
+from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
+from zodbapi.storage.descending import items_descending, keys_descending
+
+if TYPE_CHECKING:
+    from zodbapi.codegen.unit import Unit
+
+Consume = Callable[[], None]
+
+
+def produce(unit: Unit, node: Node, consume: Consume) -> None:
+    """Writes the loop over the rows of an access path."""
+    match node:
+        case Scan():
+            _scan(unit, node, consume)
+        case RowidSeek():
+            _rowid_seek(unit, node, consume)
+        case RowidRange():
+            _rowid_range(unit, node, consume)
+        case IndexSeek():
+            _index_seek(unit, node, consume)
+        case IndexRange():
+            _index_range(unit, node, consume)
+        case _:
+            raise AssertionError(f"no access path {type(node).__name__}")
+
+
+def bind_row(unit: Unit, source: int, table: Table) -> tuple[str, str]:
+    """Names the variables of a table source's row and rowid."""
+    row, rowid = f"r{source}", f"i{source}"
+    unit.env[source] = StoredRow(row, rowid, table.rowid_column, len(table.columns))
+    return row, rowid
+
+
+def _loop_items(unit: Unit, node: Scan | RowidRange, arguments: str, consume: Consume) -> None:
+    rows = unit.query.tree(node.table.id)
+    row, rowid = bind_row(unit, node.source, node.table)
+    with_rowid = node.source in unit.rowids_used and node.table.rowid_column is None
+    if node.descending:
+        header = f"for {rowid}, {row} in {unit.call(items_descending)}({rows}{', ' + arguments if arguments else ''})"
+    elif with_rowid:
+        header = f"for {rowid}, {row} in {rows}.items({arguments})"
+    else:
+        header = f"for {row} in {rows}.values({arguments})"
+    with unit.body.block(header):
+        consume()
+
+
+def _scan(unit: Unit, node: Scan, consume: Consume) -> None:
+    _loop_items(unit, node, "", consume)
+
+
+def _rowid_range(unit: Unit, node: RowidRange, consume: Consume) -> None:
+    bounds = []
+    tests = []
+    for bound, lower in ((node.lower, True), (node.upper, False)):
+        if bound is None:
+            bounds.append("None")
+            continue
+        value = unit.expr.value(bound.value)
+        code = f"{unit.call(runtime.rowid_bound)}({value}, lower={lower}, inclusive={bound.inclusive})"
+        if unit.expr.independent(bound.value):
+            name = unit.hoist(code)
+        else:
+            name = unit.fresh("q")
+            unit.body.line(f"{name} = {code}")
+        bounds.append(name)
+        tests.append(f"{name} is not None")
+    arguments = f"{bounds[0]}, {bounds[1]}"
+    if len(tests) == 2:
+        tests.append(f"{bounds[0]} <= {bounds[1]}")
+    with unit.body.test(" and ".join(tests)):
+        _loop_items(unit, node, arguments, consume)
+
+
+def finds_one(node: Node) -> bool:
+    """Whether a seek finds at most one row."""
+    match node:
+        case RowidSeek(rowids=rowids):
+            return len(rowids) == 1
+        case IndexSeek(index=index, alternatives=alternatives):
+            return len(alternatives) == 1 and _is_full_key(node) and index.unique
+        case _:
+            return False
+
+
+def _is_full_key(node: IndexSeek) -> bool:
+    """Whether the key identifies one entry: with a NULL in it, it does not."""
+    null_safe = any(node.null_safe) and node.index.nulls_distinct
+    return len(node.alternatives[0]) == len(node.index.columns) and not null_safe
+
+
+def lookup(unit: Unit, node: RowidSeek | IndexSeek) -> None:
+    """Writes the assignment of the one row that a seek finds, or None, to the source's row variable."""
+    rows = unit.query.tree(node.table.id)
+    row, rowid = bind_row(unit, node.source, node.table)
+    with_rowid = node.source in unit.rowids_used and node.table.rowid_column is None
+    if isinstance(node, RowidSeek):
+        key = _rowid_code(unit, node.rowids[0])
+        body = unit.body
+        if not key.isidentifier():
+            body.line(f"{rowid} = {key}")
+            key = rowid
+        elif with_rowid:
+            body.line(f"{rowid} = {key}")
+        body.line(f"{row} = None if {key} is None else {rows}.get({key})")
+        return
+    tree = _tree(unit, node.index)
+    test, key_code = _key(unit, node, node.alternatives[0])
+    found = f"{tree}.get({key_code})"
+    unit.body.line(f"{rowid} = {found if not test else f'{found} if {test} else None'}")
+    unit.body.line(f"{row} = None if {rowid} is None else {rows}[{rowid}]")
+
+
+def _rowid_code(unit: Unit, expr: Expr) -> str:
+    code = unit.expr.value(expr)
+    if unit.expr.independent(expr):
+        return unit.hoist(f"{unit.call(runtime.rowid_of)}({code})")
+    if expr.type.kind is Kind.INTEGER:
+        return code
+    return f"{unit.call(runtime.rowid_of)}({code})"
+
+
+def _rowid_seek(unit: Unit, node: RowidSeek, consume: Consume) -> None:
+    if len(node.rowids) == 1:
+        lookup(unit, node)
+        with unit.body.block(f"if r{node.source} is not None"):
+            consume()
+        return
+    rows = unit.query.tree(node.table.id)
+    row, rowid = bind_row(unit, node.source, node.table)
+    codes = ", ".join(unit.expr.value(e) for e in node.rowids)
+    found = f"{unit.call(runtime.rowids_of)}(({codes},){', descending=True' if node.descending else ''})"
+    if all(unit.expr.independent(e) for e in node.rowids):
+        found = unit.hoist(found)
+    with unit.body.block(f"for {rowid} in {found}"):
+        unit.body.line(f"{row} = {rows}.get({rowid})")
+        with unit.body.block(f"if {row} is not None"):
+            consume()
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+def _tree(unit: Unit, index: Index) -> str:
+    return unit.hoist(f"txn.index({index.id})", "x")
+
+
+def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_safe: bool) -> tuple[str, str]:
+    """A test that the part can match at all ("" if it can), and code of the encoded part."""
+    type_, nullable = part_type(table, column)
+    writer = unit.expr
+    if null_safe:
+        code = writer.folded(writer.value(expr), column.collation)
+        return "", encode(unit, code, type_, nullable, maybe_null=True)
+    if type_.kind in MIXED:
+        first, again = writer.hold(writer.value(expr)) if writer.nullable(expr) else ("", writer.value(expr))
+        test = f"{first} is not None" if first else ""
+        return test, f"{unit.call(values.sort_key)}({writer.folded(again, column.collation)})"
+    if writer.independent(expr):
+        # NEVER and its like are equal to no entry, so the seek finds nothing.
+        code = comparable(writer, _without_affinity_to(expr, type_), type_, "<")
+        return "", encode(unit, writer.folded(code, column.collation), type_, nullable, maybe_null=False)
+    code = writer.value(expr)
+    test = ""
+    if writer.nullable(expr):
+        first, code = writer.hold(code)
+        test = f"{first} is not None"
+    code = writer.folded(code, column.collation)
+    if _needs_guard(expr, type_):
+        code = f"{unit.call(runtime.guard(type_.kind))}({code})"
+    return test, encode(unit, code, type_, nullable, maybe_null=False)
+
+
+def _without_affinity_to(expr: Expr, type_: Type) -> Expr:
+    return expr if isinstance(expr, (Affine, Const)) else Affine(expr, type_)
+
+
+def _needs_guard(expr: Expr, type_: Type) -> bool:
+    return isinstance(expr, Affine) or comparison_class(expr.type) != comparison_class(type_)
+
+
+def _parts(unit: Unit, node: IndexSeek | IndexRange, exprs: tuple[Expr, ...]) -> tuple[str, list[str]]:
+    null_safe = node.null_safe if isinstance(node, IndexSeek) and node.null_safe else (False,) * len(exprs)
+    pairs = [
+        _part(unit, node.table, column, expr, null_safe=safe)
+        for column, expr, safe in zip(node.index.columns, exprs, null_safe, strict=False)
+    ]
+    return " and ".join(test for test, _ in pairs if test), [code for _, code in pairs]
+
+
+def _key(unit: Unit, node: IndexSeek, exprs: tuple[Expr, ...]) -> tuple[str, str]:
+    """The test and the code of a full key of a unique index."""
+    test, codes = _parts(unit, node, exprs)
+    return test, codes[0] if is_raw(node.table, node.index) else tuple_code(codes)
+
+
+# --- index seeks and ranges -------------------------------------------------------------------------------------------
+
+
+def _index_seek(unit: Unit, node: IndexSeek, consume: Consume) -> None:
+    if finds_one(node):
+        lookup(unit, node)
+        with unit.body.block(f"if r{node.source} is not None"):
+            consume()
+    elif len(node.alternatives) == 1:
+        test, codes = _parts(unit, node, node.alternatives[0])
+        with unit.body.test(test):
+            _loop_prefix(unit, node, tuple_code(codes), consume)
+    else:
+        _seek_each(unit, node, consume)
+
+
+def _seek_each(unit: Unit, node: IndexSeek, consume: Consume) -> None:
+    """One seek for each distinct key of an IN list."""
+    keys = []
+    for alternative in node.alternatives:
+        test, codes = _parts(unit, node, alternative)
+        keys.append(f"{tuple_code(codes)} if {test} else None" if test else tuple_code(codes))
+    found = f"{unit.call(runtime.distinct_keys)}(({', '.join(keys)},){', descending=True' if node.descending else ''})"
+    independent = all(unit.expr.independent(e) for alternative in node.alternatives for e in alternative)
+    if independent and ":=" not in found:
+        found = unit.hoist(found)
+    key = unit.fresh("k")
+    with unit.body.block(f"for {key} in {found}"):
+        if _is_full_key(node) and node.index.unique:
+            row, rowid = bind_row(unit, node.source, node.table)
+            raw = f"{key}[0]" if is_raw(node.table, node.index) else key
+            unit.body.line(f"{rowid} = {_tree(unit, node.index)}.get({raw})")
+            with unit.body.block(f"if {rowid} is not None"):
+                unit.body.line(f"{row} = {unit.query.tree(node.table.id)}[{rowid}]")
+                consume()
+        else:
+            _loop_prefix(unit, node, key, consume)
+
+
+def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> None:
+    """The entries whose leading parts are ``key``, code of a tuple."""
+    if not key.isidentifier():
+        name = unit.fresh("k")
+        unit.body.line(f"{name} = {key}")
+        key = name
+    above = unit.call_value(values.ABOVE, "above")
+    if is_raw(node.table, node.index):
+        _loop_entries(unit, node, f"{key}[0], {key}[0]", consume)
+    else:
+        _loop_entries(unit, node, f"{key}, (*{key}, {above})", consume)
+
+
+def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume) -> None:
+    tree = _tree(unit, node.index)
+    row, rowid = bind_row(unit, node.source, node.table)
+    rows = unit.query.tree(node.table.id)
+    if node.index.unique:
+        if node.descending:
+            header = f"for _, {rowid} in {unit.call(items_descending)}({tree}, {arguments})"
+        else:
+            header = f"for {rowid} in {tree}.values({arguments})"
+    else:
+        target = "_, " * len(node.index.columns) + rowid
+        iterable = (
+            f"{unit.call(keys_descending)}({tree}, {arguments})" if node.descending else f"{tree}.keys({arguments})"
+        )
+        header = f"for {target} in {iterable}"
+    with unit.body.block(header):
+        unit.body.line(f"{row} = {rows}[{rowid}]")
+        consume()
+
+
+def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
+    if not node.prefix and node.lower is None and node.upper is None:
+        _loop_entries(unit, node, "None, None", consume)
+        return
+    test, prefix = _parts(unit, node, node.prefix)
+    if is_raw(node.table, node.index):
+        _raw_range(unit, node, consume)
+        return
+    column = node.index.columns[len(prefix)] if len(prefix) < len(node.index.columns) else None
+    tests = [test] if test else []
+    above = unit.call_value(values.ABOVE, "above")
+    ends = []
+    for bound, lower in ((node.lower, True), (node.upper, False)):
+        if bound is not None:
+            assert column is not None
+            bound_test, code = _part(unit, node.table, column, bound.value, null_safe=False)
+            if unit.expr.independent(bound.value) and unit.expr.nullable(bound.value):
+                bound_test = f"{unit.expr.value(bound.value)} is not None"
+            tests += [bound_test] if bound_test else []
+            after = bound.inclusive != lower
+            ends.append([*prefix, code, above] if after else [*prefix, code])
+        elif lower and node.upper is not None:
+            assert column is not None
+            ends.append([*prefix, *_after_null(unit, node.table, column, above)])
+        else:
+            ends.append(prefix if lower else [*prefix, above])
+    arguments = ", ".join(tuple_code(end) if end else "None" for end in ends)
+    if ":=" in arguments or ":=" in "".join(tests):
+        low, high = unit.fresh("k"), unit.fresh("k")
+        with unit.body.test(" and ".join(tests)):
+            unit.body.line(f"{low} = {tuple_code(ends[0]) if ends[0] else 'None'}")
+            unit.body.line(f"{high} = {tuple_code(ends[1])}")
+            _loop_entries(unit, node, f"{low}, {high}", consume)
+        return
+    with unit.body.test(" and ".join(tests)):
+        _loop_entries(unit, node, arguments, consume)
+
+
+def _after_null(unit: Unit, table: Table, column: IndexColumn, above: str) -> list[str]:
+    """What follows the prefix in a bound that leaves out NULL and nothing else."""
+    type_, nullable = part_type(table, column)
+    if type_.kind in MIXED:
+        return [unit.constant(values.sort_key(None)), above]
+    return ["()", above] if nullable else []
+
+
+def _raw_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
+    """A range over a unique index whose keys are the values themselves."""
+    column = node.index.columns[0]
+    codes, tests = [], []
+    for bound in (node.lower, node.upper):
+        if bound is None:
+            codes.append("None")
+            continue
+        test, code = _part(unit, node.table, column, bound.value, null_safe=False)
+        if unit.expr.independent(bound.value) and unit.expr.nullable(bound.value):
+            test = f"{unit.expr.value(bound.value)} is not None"
+        tests += [test] if test else []
+        codes.append(code)
+    excluded = [bound is not None and not bound.inclusive for bound in (node.lower, node.upper)]
+    arguments = ", ".join(codes)
+    if any(excluded):
+        arguments += f", {excluded[0]}, {excluded[1]}"
+    with unit.body.test(" and ".join(tests)):
+        _loop_entries(unit, node, arguments, consume)

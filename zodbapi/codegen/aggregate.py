@@ -1,0 +1,316 @@
+"""Grouping and aggregates.
+
+With keys, a dictionary maps the key to a list of slots; without, the slots are local variables. The common
+aggregates are written out in place, so that a group-by costs a dictionary lookup and an addition a row; the others,
+and those over values whose class is unknown, step an accumulator object of ``functions.aggregate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from zodbapi import values
+from zodbapi.catalog import NUMBERS, Kind
+from zodbapi.codegen import runtime
+from zodbapi.codegen.compare import comparison_class
+from zodbapi.codegen.unit import ComputedRow, tuple_code
+from zodbapi.plan.nodes import Scan
+
+if TYPE_CHECKING:
+    from zodbapi.codegen.unit import Unit
+    from zodbapi.plan.expr import AggregateCall
+    from zodbapi.plan.nodes import Aggregate
+
+Consume = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Slots:
+    """How the slots of the group at hand are written, and what they start with."""
+
+    group: str  # "" for local variables
+    prefix: str
+    initial: list[str] = field(default_factory=list)
+
+    def add(self, initial: str) -> str:
+        """Code of a new slot."""
+        number = len(self.initial)
+        self.initial.append(initial)
+        return f"{self.group}[{number}]" if self.group else f"{self.prefix}{number}"
+
+
+@dataclass(slots=True)
+class Step:
+    """One aggregate: what a row does to its slots, and code of its result."""
+
+    write: Callable[[], None]
+    result: str
+
+
+def produce(unit: Unit, node: Aggregate, consume: Consume) -> None:
+    """Writes the grouping of the node's input."""
+    if not node.keys:
+        _whole(unit, node, consume)
+        return
+    groups, group = unit.fresh("groups"), unit.fresh("g")
+    slots = Slots(group, "")
+    steps = _Steps(unit, node, slots)
+    unit.body.line(f"{groups} = {{}}")
+    kept: list[str] = []
+
+    def add() -> None:
+        body = unit.body
+        plain = [unit.expr.value(key) for key in node.keys]
+        collations = node.collations or ("BINARY",) * len(plain)
+        codes = [unit.expr.folded(code, c) for code, c in zip(plain, collations, strict=True)]
+        folded = codes != plain
+        key = codes[0] if len(codes) == 1 else tuple_code(codes)
+        name = unit.fresh("k")
+        body.line(f"{name} = {key}")
+        body.line(f"{group} = {groups}.get({name})")
+        write_steps = steps.prepare()
+        if folded:
+            kept.extend(slots.add(code) for code in plain)
+        with body.block(f"if {group} is None"):
+            body.line(f"{groups}[{name}] = {group} = [{', '.join(slots.initial)}]")
+        write_steps()
+
+    unit.query.produce(node.input, add)
+    key = unit.fresh("k")
+    with unit.body.block(f"for {key}, {group} in {groups}.items()"):
+        names = kept or ([key] if len(node.keys) == 1 else [f"{key}[{i}]" for i in range(len(node.keys))])
+        _emit(unit, node, names, steps, consume)
+
+
+def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
+    """Aggregates over all rows: one result row, always."""
+    if isinstance(node.input, Scan) and len(node.calls) == 1 and _is_count_all(node.calls[0]):
+        name = unit.fresh("a")
+        unit.body.line(f"{name} = len({unit.query.tree(node.input.table.id)})")
+        unit.env[node.source] = ComputedRow([name])
+        consume()
+        return
+    slots = Slots("", unit.fresh("a") + "_")
+    steps = _Steps(unit, node, slots)
+    body = unit.body
+    place = len(body.lines)
+    at = body.depth
+    unit.query.produce(node.input, lambda: steps.prepare()())
+    for number, initial in enumerate(slots.initial):
+        body.lines.insert(place + number, (at, f"{slots.prefix}{number} = {initial}"))
+    _emit(unit, node, [], steps, consume)
+
+
+def _is_count_all(call: AggregateCall) -> bool:
+    return call.function.name == "count" and not call.args and call.filter is None
+
+
+def _emit(unit: Unit, node: Aggregate, keys: list[str], steps: _Steps, consume: Consume) -> None:
+    columns: list[str | None] = list(keys)
+    for position, step in enumerate(steps.steps):
+        code = step.result
+        if unit.uses[node.source, len(node.keys) + position] > 1 and not code.isidentifier():
+            name = unit.fresh("v")
+            unit.body.line(f"{name} = {code}")
+            code = name
+        columns.append(code)
+    unit.env[node.source] = ComputedRow(columns)
+    consume()
+
+
+class _Steps:
+    """Writes the calls of one node. Slots are allotted when the first row's code is written."""
+
+    def __init__(self, unit: Unit, node: Aggregate, slots: Slots) -> None:
+        self.unit = unit
+        self.node = node
+        self.slots = slots
+        self.steps: list[Step] = []
+        self._bare: dict[int | None, list[tuple[int, str]]] = {}
+        self._seen: dict[int, str] = {}  # id of a DISTINCT call -> slot of the set of values seen
+
+    def prepare(self) -> Callable[[], None]:
+        """Allots the slots; returns what writes the steps of a row."""
+        for number, call in enumerate(self.node.calls):
+            if call.function.name == "bare":
+                code = self.unit.expr.value(call.args[0])
+                # In a group the first row is at hand when the slots are made; without groups any row may give it.
+                slot = self.slots.add(code if self.slots.group else "None")
+                self._bare.setdefault(call.of, []).append((number, slot))
+        self.steps = [self._step(number, call) for number, call in enumerate(self.node.calls)]
+
+        def write() -> None:
+            if not self.slots.group:
+                self._keep_bare(None)
+            for step in self.steps:
+                step.write()
+
+        return write
+
+    def _keep_bare(self, of: int | None) -> None:
+        for number, slot in self._bare.get(of, ()):
+            self.unit.body.line(f"{slot} = {self.unit.expr.value(self.node.calls[number].args[0])}")
+
+    def _step(self, number: int, call: AggregateCall) -> Step:
+        if call.function.name == "bare":
+            slot = next(slot for n, slot in self._bare[call.of] if n == number)
+            return Step(lambda: None, slot)
+        inner = self._function(number, call)
+        if call.filter is None:
+            return inner
+
+        def filtered() -> None:
+            assert call.filter is not None
+            with self.unit.body.block(f"if {self.unit.expr.is_true(call.filter)}"):
+                inner.write()
+
+        return Step(filtered, inner.result)
+
+    def _function(self, number: int, call: AggregateCall) -> Step:
+        name = call.function.name.lower()
+        if call.order:
+            return self._ordered(call)
+        if not call.args:
+            return self._count_rows(call) if name == "count" else self._object(call)
+        kind = call.args[0].type.kind
+        if not call.function.inline:
+            return self._object(call)
+        if name == "count":
+            return self._count_distinct(call) if call.distinct else self._count(call)
+        if name in ("sum", "avg") and (kind in NUMBERS or kind is Kind.INTERVAL):
+            return self._sum(call) if name == "sum" else self._average(call)
+        if name in ("min", "max"):
+            return self._extreme(number, call)
+        return self._object(call)
+
+    def _count_rows(self, call: AggregateCall) -> Step:
+        slot = self.slots.add("0")
+        return Step(lambda: self.unit.body.line(f"{slot} += 1"), slot)
+
+    def _argument(self, call: AggregateCall, then: Callable[[str], None]) -> None:
+        """Writes what happens with a value that is not NULL, and with DISTINCT was not seen before."""
+        unit = self.unit
+        code = unit.expr.value(call.args[0])
+        if unit.expr.nullable(call.args[0]):
+            first, code = unit.expr.hold(code)
+            with unit.body.block(f"if {first} is not None"):
+                self._distinct(call, code, then)
+        else:
+            self._distinct(call, code, then)
+
+    def _distinct(self, call: AggregateCall, code: str, then: Callable[[str], None]) -> None:
+        unit = self.unit
+        if not call.distinct:
+            then(code)
+            return
+        seen = self._seen[id(call)]
+        name = unit.fresh("t")
+        unit.body.line(f"{name} = {code}")
+        key = unit.expr.folded(name, call.collation)
+        with unit.body.block(f"if {key} not in {seen}"):
+            unit.body.line(f"{seen}.add({key})")
+            then(name)
+
+    def _slot_for_distinct(self, call: AggregateCall) -> None:
+        if call.distinct:
+            self._seen[id(call)] = self.slots.add("set()")
+
+    def _count(self, call: AggregateCall) -> Step:
+        slot = self.slots.add("0")
+        return Step(lambda: self._argument(call, lambda _: self.unit.body.line(f"{slot} += 1")), slot)
+
+    def _count_distinct(self, call: AggregateCall) -> Step:
+        self._slot_for_distinct(call)
+        return Step(lambda: self._argument(call, lambda _: None), f"len({self._seen[id(call)]})")
+
+    def _sum(self, call: AggregateCall) -> Step:
+        self._slot_for_distinct(call)
+        slot = self.slots.add("None")
+        plus = "+" if call.args[0].type.kind is Kind.BOOLEAN else ""
+
+        def add(code: str) -> None:
+            self.unit.body.line(f"{slot} = {plus}{code} if {slot} is None else {slot} + {code}")
+
+        return Step(lambda: self._argument(call, add), f"{self.unit.call(runtime.sum_result)}({slot})")
+
+    def _average(self, call: AggregateCall) -> Step:
+        self._slot_for_distinct(call)
+        total, count = self.slots.add("None"), self.slots.add("0")
+
+        def add(code: str) -> None:
+            self.unit.body.line(f"{total} = {code} if {total} is None else {total} + {code}")
+            self.unit.body.line(f"{count} += 1")
+
+        return Step(lambda: self._argument(call, add), f"{self.unit.call(runtime.average)}({total}, {count})")
+
+    def _extreme(self, number: int, call: AggregateCall) -> Step:
+        unit = self.unit
+        slot = self.slots.add("None")
+        less = call.function.name.lower() == "min"
+        typed = comparison_class(call.args[0].type) is not None
+
+        def update(code: str) -> None:
+            new, old = unit.expr.folded(code, call.collation), unit.expr.folded(slot, call.collation)
+            if typed:
+                test = f"{new} {'<' if less else '>'} {old}"
+            else:
+                test = f"{unit.call(values.lt if less else values.gt)}({new}, {old})"
+            with unit.body.block(f"if {slot} is None or {test}"):
+                unit.body.line(f"{slot} = {code}")
+                self._keep_bare(number)
+
+        def plain(code: str) -> None:
+            if code.isidentifier():
+                update(code)
+                return
+            name = unit.fresh("t")
+            unit.body.line(f"{name} = {code}")
+            update(name)
+
+        # The extreme of a set is that of its rows.
+        distinctless = replace(call, distinct=False)
+        return Step(lambda: self._argument(distinctless, plain), slot)
+
+    def _object(self, call: AggregateCall) -> Step:
+        self._slot_for_distinct(call)
+        unit = self.unit
+        slot = self.slots.add(f"{unit.call(call.function.call)}()")
+
+        def write() -> None:
+            codes = [unit.expr.value(arg) for arg in call.args]
+
+            def step(code: str) -> None:
+                unit.body.line(f"{slot}.step({', '.join([code, *codes[1:]])})")
+
+            if not codes:
+                unit.body.line(f"{slot}.step()")
+            elif call.function.skip_nulls:
+                self._argument(call, step)
+            else:
+                self._distinct(call, codes[0], step)
+
+        return Step(write, f"{slot}.finalize()")
+
+    def _ordered(self, call: AggregateCall) -> Step:
+        """An aggregate with ORDER BY: its rows are kept, and stepped in order at the end."""
+        self._slot_for_distinct(call)
+        unit = self.unit
+        slot = self.slots.add("[]")
+
+        def write() -> None:
+            keys = tuple_code([unit.expr.folded(unit.expr.value(k.expr), k.collation) for k in call.order])
+            rest = [unit.expr.value(arg) for arg in call.args[1:]]
+
+            def keep(code: str) -> None:
+                unit.body.line(f"{slot}.append(({keys}, {tuple_code([code, *rest])}))")
+
+            if call.function.skip_nulls:
+                self._argument(call, keep)
+            else:
+                self._distinct(call, unit.expr.value(call.args[0]), keep)
+
+        directions = unit.constant(tuple((k.descending, k.nulls_first) for k in call.order))
+        factory = unit.call(call.function.call)
+        return Step(write, f"{unit.call(runtime.ordered_aggregate)}({factory}, {slot}, {directions})")

@@ -1,0 +1,95 @@
+"""Calls of scalar functions -> Python.
+
+A strict function is called only when no argument is NULL, so the tests for NULL stand in the generated code, and
+only for arguments that can be NULL. Functions that choose among their arguments (coalesce, iif...) become Python's
+own choice. A pattern that does not depend on the row is compiled into a matcher once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zodbapi.catalog import TEXTS
+from zodbapi.functions.text import MATCHERS
+from zodbapi.plan.expr import Compare
+
+if TYPE_CHECKING:
+    from zodbapi.codegen.expr import ExprWriter
+    from zodbapi.plan.expr import Call, Expr
+
+
+def call_value(writer: ExprWriter, expr: Call) -> str:
+    """Code of the function's value."""
+    if expr.function.lazy:
+        return _LAZY[expr.function.name.lower()](writer, list(expr.args))
+    matched = _matcher(writer, expr)
+    if matched is not None:
+        text, test = matched
+        return f"(None if {text} is None else 1 if {test} else 0)"
+    tests, call = _call(writer, expr)
+    code = f"(None if {' or '.join(tests)} else {call})" if tests else call
+    return writer.unit.hoist(code) if writer.independent(expr) and not expr.function.with_txn else code
+
+
+def call_true(writer: ExprWriter, expr: Call) -> str:
+    """Code that is true when the function's value is."""
+    matched = None if expr.function.lazy else _matcher(writer, expr)
+    if matched is not None:
+        text, test = matched
+        return f"({text} is not None and {test})"
+    return writer.truth(call_value(writer, expr), expr.type)
+
+
+def _call(writer: ExprWriter, expr: Call) -> tuple[list[str], str]:
+    """The tests for NULL arguments that come first, and the call itself."""
+    codes = [writer.value(arg) for arg in expr.args]
+    tests: list[str] = []
+    if expr.function.strict:
+        tests, codes = writer.not_null(list(zip(expr.args, codes, strict=True)))
+    if expr.function.with_txn:
+        codes.insert(0, "txn")
+    return tests, f"{writer.unit.call(expr.function.call)}({', '.join(codes)})"
+
+
+def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
+    """For a pattern match whose pattern is independent: code of the text (first use), and of the test after it."""
+    factory = MATCHERS.get(expr.function.name.lower())
+    if factory is None or len(expr.args) < 2 or expr.function.call.__module__.split(".")[0] != "zodbapi":
+        return None
+    pattern, text, *escape = expr.args
+    if not all(writer.independent(arg) for arg in (pattern, *escape)):
+        return None
+    arguments = ", ".join(writer.value(arg) for arg in (pattern, *escape))
+    matcher = writer.unit.hoist(f"{writer.unit.call(factory)}({arguments})")
+    code = writer.value(text)
+    if text.type.kind not in TEXTS:
+        from zodbapi.values import to_text
+
+        code = f"{writer.unit.call(to_text)}({code})"
+    first, again = writer.hold(code)
+    return first, f"{matcher}({again})"
+
+
+def _coalesce(writer: ExprWriter, args: list[Expr]) -> str:
+    arms = []
+    for arg in args[:-1]:
+        if not writer.nullable(arg):
+            arms.append(writer.value(arg))
+            return f"({''.join(arms)})"
+        first, again = writer.hold(writer.value(arg))
+        arms.append(f"{again} if {first} is not None else ")
+    arms.append(writer.value(args[-1]))
+    return f"({''.join(arms)})"
+
+
+def _iif(writer: ExprWriter, args: list[Expr]) -> str:
+    otherwise = writer.value(args[2]) if len(args) > 2 else "None"
+    return f"({writer.value(args[1])} if {writer.is_true(args[0])} else {otherwise})"
+
+
+def _nullif(writer: ExprWriter, args: list[Expr]) -> str:
+    first, again = writer.hold(writer.value(args[0]))
+    return f"(None if {first} is None or {writer.is_true(Compare('=', args[0], args[1]))} else {again})"
+
+
+_LAZY = {"coalesce": _coalesce, "ifnull": _coalesce, "iif": _iif, "if": _iif, "nullif": _nullif}

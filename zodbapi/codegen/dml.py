@@ -1,0 +1,258 @@
+"""INSERT, UPDATE and DELETE -> programs around the functions of ``table_writer``.
+
+The rows to change are collected before the first of them is changed, so a statement never sees its own writes
+(https://en.wikipedia.org/wiki/Halloween_Problem). RETURNING rows are made as each row is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from zodbapi.codegen import runtime
+from zodbapi.codegen.unit import StoredRow, tuple_code
+from zodbapi.errors import IntegrityError
+from zodbapi.plan.expr import Const, Expr
+from zodbapi.plan.nodes import Delete, Insert, Update, Values, output_source
+
+if TYPE_CHECKING:
+    from zodbapi.catalog import Table
+    from zodbapi.codegen.table_writer import WriterProgram
+    from zodbapi.codegen.unit import Unit
+    from zodbapi.plan.nodes import ConflictClause
+
+
+def write(unit: Unit, node: Insert | Update | Delete, writer: WriterProgram) -> None:
+    """Writes the body of a program that changes rows."""
+    body = unit.body
+    body.line("n = 0")
+    if node.returning is not None:
+        body.line("out = []")
+    match node:
+        case Insert():
+            _Insert(unit, node, writer).write()
+        case Update():
+            _update(unit, node, writer)
+        case Delete():
+            _delete(unit, node, writer)
+    body.line("txn.count_changes(n)")
+    body.line("return None" if node.returning is None else "return out")
+
+
+def _function(unit: Unit, writer: WriterProgram, name: str) -> str:
+    """The writer's function under its own name."""
+    return unit.call_value(getattr(writer, name), name)
+
+
+def _return_row(unit: Unit, node: Insert | Update | Delete, row: str, rowid: str) -> None:
+    """Counts the row, and appends what RETURNING makes of it."""
+    unit.body.line("n += 1")
+    if node.returning is None:
+        return
+    unit.env[node.source] = StoredRow(row, rowid, node.table.rowid_column, len(node.table.columns))
+    codes = [unit.expr.value(expr) for expr in node.returning]
+    unit.body.line(f"out.append({tuple_code(codes) if codes else '()'})")
+
+
+class _Insert:
+    def __init__(self, unit: Unit, node: Insert, writer: WriterProgram) -> None:
+        self.unit = unit
+        self.node = node
+        self.writer = writer
+        self.table = node.table
+
+    def write(self) -> None:
+        unit, node = self.unit, self.node
+        if isinstance(node.input, Values):
+            unit.query.produce(node.input, self._row)
+            return
+        # A SELECT may read the table that it is inserted into.
+        name = unit.query.rows_function(node.input)
+        source = output_source(node.input)
+        unit.env[source] = StoredRow(f"r{source}")
+        with unit.body.block(f"for r{source} in {name}()"):
+            self._row()
+
+    def _row(self) -> None:
+        """Makes one row and writes it."""
+        unit, body, table = self.unit, self.unit.body, self.table
+        codes = ["None" if expr is None else unit.expr.value(expr) for expr in self.node.values]
+        position = table.rowid_column
+        given = self.node.rowid if position is None else self.node.values[position]
+        self._rowid(given)
+        if position is not None:
+            codes[position] = "rowid"
+        body.line(f"row = {_function(unit, self.writer, 'make_row')}({', '.join(codes)})")
+        if not self.node.clauses:
+            self._store()
+            return
+        body.line(f"found = {_function(unit, self.writer, 'conflicts')}(txn, rowid, row)")
+        self._resolve(list(self.node.clauses))
+
+    def _rowid(self, given: Expr | None) -> None:
+        unit, body, table = self.unit, self.unit.body, self.table
+        following = f"txn.next_rowid({table.id}, {table.autoincrement})"
+        if given is None or (isinstance(given, Const) and given.value is None):
+            body.line(f"rowid = {following}")
+            return
+        name = unit.namespace.constant(_rowid_name(table))
+        body.line(f"rowid = {unit.call(runtime.given_rowid)}({unit.expr.value(given)}, {name})")
+        with body.block("if rowid is None"):
+            body.line(f"rowid = {following}")
+        with body.block("else"):
+            body.line(f"txn.saw_rowid({table.id}, rowid)")
+
+    def _store(self) -> None:
+        self.unit.body.line(f"{_function(self.unit, self.writer, 'insert')}(txn, rowid, row)")
+        self.unit.body.line("txn.last_rowid = rowid")
+        _return_row(self.unit, self.node, "row", "rowid")
+
+    def _resolve(self, clauses: list[ConflictClause]) -> None:
+        """What happens to a row with conflicts: the first clause that covers one of them decides."""
+        body = self.unit.body
+        for number, clause in enumerate(clauses):
+            keyword = "if" if number == 0 else "elif"
+            with body.block(f"{keyword} {self._covers(clause)}"):
+                self._act(clause)
+        with body.block("else"):
+            self._store()
+
+    def _covers(self, clause: ConflictClause) -> str:
+        if clause.indexes is None:
+            return "found"
+        wanted = self.unit.namespace.constant(frozenset(clause.indexes))
+        return f"any(index in {wanted} for index, _ in found)"
+
+    def _act(self, clause: ConflictClause) -> None:
+        body = self.unit.body
+        match clause.action:
+            case "ignore":
+                body.line("pass")
+            case "replace":
+                delete = _function(self.unit, self.writer, "delete")
+                with body.block("for other in {other for _, other in found}"):
+                    body.line(f"{delete}(txn, other, txn.rows({self.table.id})[other])")
+                self._store()
+            case "update":
+                self._update_existing(clause)
+            case _:
+                self._store()  # fails with the constraint's own message
+
+    def _update_existing(self, clause: ConflictClause) -> None:
+        unit, body, table = self.unit, self.unit.body, self.table
+        wanted = "None" if clause.indexes is None else unit.namespace.constant(frozenset(clause.indexes))
+        body.line(f"other = {unit.call(runtime.conflicting_rowid)}(found, {wanted})")
+        body.line(f"old = txn.rows({table.id})[other]")
+        width = len(table.columns)
+        unit.env[clause.existing] = StoredRow("old", "other", table.rowid_column, width)
+        unit.env[clause.excluded] = StoredRow("row", "rowid", table.rowid_column, width)
+
+        def change() -> None:
+            _change_row(unit, table, self.writer, clause.assignments, old="old", old_rowid="other")
+            _return_row(unit, self.node, "new", "new_rowid")
+
+        if clause.where is None:
+            change()
+        else:
+            with body.block(f"if {unit.expr.is_true(clause.where)}"):
+                change()
+
+
+def _rowid_name(table: Table) -> str:
+    column = "rowid" if table.rowid_column is None else table.columns[table.rowid_column].name
+    return f"{table.name}.{column}"
+
+
+def _change_row(
+    unit: Unit,
+    table: Table,
+    writer: WriterProgram,
+    assignments: tuple[tuple[int, Expr], ...],
+    *,
+    old: str,
+    old_rowid: str,
+    computed: dict[int, str] | None = None,
+    rowid: str | None = None,
+    replace: bool = False,
+) -> None:
+    """Writes the making of ``new`` and ``new_rowid`` from the old row and the assignments, and the update itself."""
+    body = unit.body
+    codes = [f"{old}[{position}]" for position in range(len(table.columns))]
+    for position, expr in assignments:
+        codes[position] = computed[position] if computed else unit.expr.value(expr)
+    column = table.rowid_column
+    changed = rowid or (codes[column] if column is not None and codes[column] != f"{old}[{column}]" else None)
+    if changed is None:
+        body.line(f"new_rowid = {old_rowid}")
+    else:
+        name = unit.namespace.constant(_rowid_name(table))
+        body.line(f"new_rowid = {unit.call(runtime.required_rowid)}({changed}, {name})")
+        if column is not None:
+            codes[column] = "new_rowid"
+    body.line(f"new = {_function(unit, writer, 'make_row')}({', '.join(codes)})")
+    if replace:
+        delete = _function(unit, writer, "delete")
+        conflicts = _function(unit, writer, "conflicts")
+        with body.block(f"for other in {{other for _, other in {conflicts}(txn, new_rowid, new)}} - {{{old_rowid}}}"):
+            body.line(f"{delete}(txn, other, txn.rows({table.id})[other])")
+    body.line(f"{_function(unit, writer, 'update')}(txn, {old_rowid}, {old}, new_rowid, new)")
+
+
+def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]]) -> str:
+    """Collects, by rowid, what the program needs of the rows to change; the name of the dictionary."""
+    unit.rowids_used.add(node.source)
+    unit.body.line("found = {}")
+
+    def keep() -> None:
+        row = unit.env[node.source]
+        items = [row.row, *codes()]
+        unit.body.line(f"found.setdefault({row.rowid}, {tuple_code(items)})")
+
+    unit.query.produce(node.input, keep)
+    return "found"
+
+
+def _update(unit: Unit, node: Update, writer: WriterProgram) -> None:
+    """The new values are computed from the rows as they were before the statement."""
+    exprs = [expr for _, expr in node.assignments]
+    if node.rowid is not None:
+        exprs.append(node.rowid)
+    found = _collect(unit, node, lambda: [unit.expr.value(expr) for expr in exprs])
+    names = [f"v{i}" for i in range(len(exprs))]
+    computed = {position: names[i] for i, (position, _) in enumerate(node.assignments)}
+    rowid = names[-1] if node.rowid is not None else None
+    body, table = unit.body, node.table
+    with body.block(f"for rowid, {tuple_code(['row', *names])} in {found}.items()"):
+        _current_row(unit, node)
+
+        def change() -> None:
+            _change_row(
+                unit, table, writer, node.assignments, old="row", old_rowid="rowid", computed=computed, rowid=rowid,
+                replace=node.action == "replace",
+            )  # fmt: skip
+            _return_row(unit, node, "new", "new_rowid")
+
+        if node.action != "ignore":
+            change()
+            return
+        body.line("mark = txn.mark()")
+        with body.block("try"):
+            change()
+        with body.block(f"except {unit.call_value(IntegrityError, 'IntegrityError')}"):
+            body.line("txn.undo_to(mark)")
+
+
+def _current_row(unit: Unit, node: Update | Delete) -> None:
+    """A cascade of an earlier row may have changed or deleted this one."""
+    unit.body.line(f"row = {unit.query.tree(node.table.id)}.get(rowid)")
+    with unit.body.block("if row is None"):
+        unit.body.line("continue")
+
+
+def _delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
+    found = _collect(unit, node, list)
+    with unit.body.block(f"for rowid in {found}"):
+        _current_row(unit, node)
+        unit.body.line(f"{_function(unit, writer, 'delete')}(txn, rowid, row)")
+        _return_row(unit, node, "row", "rowid")
+

@@ -1,0 +1,64 @@
+"""The physical form of index keys.
+
+A BTree compares its keys with Python's operators, which refuse to compare None with 7 or 'a' with 7. So every part
+of a key is encoded such that all values of one index position have one class:
+
+=====================================  ======================================================
+part                                   encoded
+=====================================  ======================================================
+column NOT NULL, of one Python class   the value (a text through its collation's sort key)
+the same, but it may be NULL           ``()`` for NULL, otherwise ``(value,)``
+kind ANY or NUMERIC, or an expression  ``sort_key(value)``: a tuple, NULL included
+=====================================  ======================================================
+
+Entries::
+
+    not unique  OOTreeSet  (part, ..., rowid)
+    unique      OOBTree    (part, ...) -> rowid
+                           (part, ..., rowid) -> rowid    when a part is NULL and NULLs are distinct
+                           part -> rowid                  when the only part can never be NULL and has one class
+
+A key that is longer by its rowid never equals a full key, so rows with a NULL do not exclude each other. A prefix
+of the parts, as a tuple, sorts before every entry that starts with it, and followed by ``ABOVE`` after all of them;
+this is how ranges are read. DESC is not part of the form: entries ascend, and are read both ways.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zodbapi import values
+from zodbapi.catalog import ANY, Index, IndexColumn, Kind, Table, Type
+
+if TYPE_CHECKING:
+    from zodbapi.codegen.unit import Unit
+
+MIXED = frozenset({Kind.ANY, Kind.NUMERIC})  # kinds whose values are of several classes, or never known to be of one
+
+
+def part_type(table: Table, column: IndexColumn) -> tuple[Type, bool]:
+    """Type of one part of a key, and whether it can be NULL."""
+    if column.position is None:
+        return ANY, True
+    definition = table.columns[column.position]
+    return definition.type, not definition.not_null and column.position != table.rowid_column
+
+
+def encode(unit: Unit, code: str, type_: Type, nullable: bool, *, maybe_null: bool) -> str:
+    """Code of one encoded part from code of its value; ``maybe_null`` False: this value is known not to be NULL."""
+    if type_.kind in MIXED:
+        return f"{unit.call(values.sort_key)}({code})"
+    if not nullable:
+        return code
+    if not maybe_null:
+        return f"({code},)"
+    first, again = unit.expr.hold(code)
+    return f"(() if {first} is None else ({again},))"
+
+
+def is_raw(table: Table, index: Index) -> bool:
+    """Whether the key of an index is its one part itself, and no tuple."""
+    if not index.unique or len(index.columns) > 1:
+        return False
+    type_, nullable = part_type(table, index.columns[0])
+    return not nullable and type_.kind not in MIXED

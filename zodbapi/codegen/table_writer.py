@@ -1,0 +1,533 @@
+"""The functions that write one row of a table: make_row, insert, update, delete, and what finds conflicts and
+children.
+
+In: a ``TableWriter``, everything bound over source 0, the row. Out: a ``WriterProgram``. Statements that write,
+cascades of foreign keys, ALTER TABLE and the consistency check all go through these functions, so a constraint is
+enforced in one place. Every change of a tree is noted in ``txn.undo``, which is what makes a statement atomic.
+
+Foreign keys are checked through keys, not rows: ``pending[check]`` is a set of key values, and ``check(txn, key)``
+fails when some child has that key and no parent does. A child that is inserted, a parent that is deleted, and
+either that is updated all add the key and leave the rest to the end of the statement or, when deferred, to the
+commit. What a later statement repairs is then simply found in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zodbapi import errors, values
+from zodbapi.catalog import Kind
+from zodbapi.codegen import runtime
+from zodbapi.codegen.expr import ExprWriter
+from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
+from zodbapi.codegen.query import QueryWriter
+from zodbapi.codegen.unit import StoredRow, Unit, tuple_code
+from zodbapi.codegen.writer import Namespace, Writer, execute
+from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
+from zodbapi.storage.transaction import MISSING, PRESENT
+
+NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
+
+
+@dataclass(frozen=True, slots=True)
+class WriterProgram:
+    """The compiled functions of one table."""
+
+    source: str
+    namespace: Namespace
+    make_row: Callable[..., tuple[Any, ...]]  # one value a column -> the row as it is stored
+    insert: Callable[[Any, int, tuple[Any, ...]], None]
+    update: Callable[[Any, int, tuple[Any, ...], int, tuple[Any, ...]], None]  # rowid, row -> new rowid, new row
+    delete: Callable[[Any, int, tuple[Any, ...]], None]
+    conflicts: Callable[[Any, int, tuple[Any, ...]], list[tuple[int, int]]]  # (index id or 0, rowid) in the way
+    entries: Mapping[int, Callable[[int, tuple[Any, ...]], Any]]  # index id -> (rowid, row) -> its key, or NO_ENTRY
+    defaults: Callable[[], tuple[Any, ...]]  # the value of DEFAULT of each column
+    checks: tuple[Callable[[Any, Any], None], ...]  # one a foreign key: (txn, key value)
+
+
+def not_null_failed(name: str) -> errors.IntegrityError:
+    """The error of a NULL in a NOT NULL column."""
+    return errors.IntegrityError(f"NOT NULL constraint failed: {name}")
+
+
+def unique_failed(name: str) -> errors.IntegrityError:
+    """The error of a key that exists."""
+    return errors.IntegrityError(f"UNIQUE constraint failed: {name}")
+
+
+def check_failed(name: str) -> errors.IntegrityError:
+    """The error of a CHECK that is false."""
+    return errors.IntegrityError(f"CHECK constraint failed: {name}")
+
+
+def foreign_key_failed() -> errors.IntegrityError:
+    """The error of a child without a parent."""
+    return errors.IntegrityError("FOREIGN KEY constraint failed")
+
+
+def missing_parent(name: str) -> errors.OperationalError:
+    """The error of a foreign key whose parent table does not exist."""
+    return errors.OperationalError(f"no such table: {name}")
+
+
+def key_mismatch(child: str, parent: str) -> errors.OperationalError:
+    """The error of a foreign key that refers to columns that are no unique key."""
+    return errors.OperationalError(f'foreign key mismatch - "{child}" referencing "{parent}"')
+
+
+def schedule(txn: Any, deferred: bool, check: Any, key: Any) -> None:
+    """Has a foreign key's value checked at the end of the statement, or of the transaction."""
+    if txn.foreign_keys_enabled:
+        checks = txn.pending if deferred or txn.defer_foreign_keys else txn.immediate
+        keys = checks.get(check)
+        if keys is None:
+            keys = checks[check] = set()
+        keys.add(key)
+
+
+def generate_writer(
+    bound: TableWriter,
+    resolve_writer: Callable[[int], WriterProgram],
+    collations: Mapping[str, Callable[[Any], Any]],
+) -> WriterProgram:
+    """Compiles the functions that write a table.
+
+    Args:
+        bound: the table's expressions, bound.
+        resolve_writer: gives the program of another table when a cascade needs it, at run time.
+        collations: the sort keys of the collations.
+    """
+    return _TableWriter(bound, resolve_writer, collations).generate()
+
+
+class _TableWriter:
+    def __init__(
+        self,
+        bound: TableWriter,
+        resolve_writer: Callable[[int], WriterProgram],
+        collations: Mapping[str, Callable[[Any], Any]],
+    ) -> None:
+        self.bound = bound
+        self.table = bound.table
+        self.unit = unit = Unit(collations)
+        unit.expr = ExprWriter(unit)
+        unit.query = QueryWriter(unit)
+        # The outermost scope is the module: what does not depend on a row is computed when the writer is made.
+        unit.env[0] = StoredRow("row", "rowid", self.table.rowid_column, len(self.table.columns))
+        unit.rowids_used.add(0)
+        unit.call_value(resolve_writer, "writer_of")
+        unit.call_value(NO_ENTRY, "NO_ENTRY")
+        unit.call_value(MISSING, "MISSING")
+        unit.call_value(PRESENT, "PRESENT")
+
+    def generate(self) -> WriterProgram:
+        for number, foreign in enumerate(self.bound.parents):
+            self._check_function(number, foreign)
+        for index in self.bound.indexes:
+            self._entry_function(index)
+        self._make_row()
+        self._defaults()
+        self._conflicts()
+        self._insert()
+        self._delete()
+        self._update()
+        writer = Writer()
+        writer.extend(self.unit.scopes[0].prologue)
+        source = execute(writer, self.unit.namespace, f"writer of table {self.table.id}")
+        scope = self.unit.namespace.globals
+        return WriterProgram(
+            source,
+            self.unit.namespace,
+            scope["make_row"],
+            scope["insert"],
+            scope["update"],
+            scope["delete"],
+            scope["conflicts"],
+            {b.index.id: scope[f"entry{b.index.id}"] for b in self.bound.indexes},
+            scope["defaults"],
+            tuple(scope[f"check{n}"] for n in range(len(self.bound.parents))),
+        )
+
+    @property
+    def body(self) -> Writer:
+        return self.unit.body
+
+    def _raise(self, error: Callable[..., Exception], *names: str) -> str:
+        arguments = ", ".join(self.unit.namespace.constant(name) for name in names)
+        return f"raise {self.unit.call(error)}({arguments})"
+
+    def _column_name(self, position: int) -> str:
+        return f"{self.table.name}.{self.table.columns[position].name}"
+
+    # --- rows -------------------------------------------------------------------------------------------------------
+
+    def _make_row(self) -> None:
+        """Conversion to the column's type, NOT NULL, generated columns and CHECK."""
+        unit, columns = self.unit, self.table.columns
+        names = [f"v{i}" for i in range(len(columns))]
+        generated = dict(self.bound.generated)
+        with unit.function(f"def make_row({', '.join(names)})"):
+            for position, name in enumerate(names):
+                if position not in generated:
+                    self._convert(position, name)
+            if generated:
+                self._generate(names)
+            self.body.line(f"row = {tuple_code(names) if names else '()'}")
+            for check, predicate in self.bound.checks:
+                with self.body.block(f"if {unit.expr.is_false(predicate)}"):
+                    self.body.line(self._raise(check_failed, check.name or check.expression))
+            self.body.line("return row")
+
+    def _defaults(self) -> None:
+        with self.unit.function("def defaults()"):
+            codes = [self.unit.expr.value(expr) for expr in self.bound.defaults]
+            self.body.line(f"return {tuple_code(codes) if codes else '()'}")
+
+    def _generate(self, names: list[str]) -> None:
+        """Each generated column sees the columns computed before it."""
+        for position, _ in self.bound.generated:
+            self.body.line(f"{names[position]} = None")
+        for position, expr in self.bound.generated:
+            self.body.line(f"row = {tuple_code(names)}")
+            self.body.line(f"{names[position]} = {self.unit.expr.value(expr)}")
+            self._convert(position, names[position])
+
+    def _convert(self, position: int, name: str) -> None:
+        column = self.table.columns[position]
+        label = self.unit.namespace.constant(self._column_name(position))
+        exact = values.exact_class(column.type.kind)
+        store = f"{name} = {self.unit.call(values.store(column.type))}({name}, {label})"
+        required = column.not_null and position != self.table.rowid_column
+        if column.type.kind in (Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP) or exact is None:
+            test = f"if {name} is not None"  # also a value of the right class may have to change
+        else:
+            test = f"if type({name}) is not {self.unit.call_value(exact, exact.__name__)} and {name} is not None"
+        with self.body.block(test):
+            self.body.line(store)
+        if required:
+            with self.body.block(f"if {name} is None"):
+                self.body.line(self._raise(not_null_failed, self._column_name(position)))
+
+    # --- indexes ----------------------------------------------------------------------------------------------------
+
+    def _entry_function(self, bound: BoundIndex) -> None:
+        """``entryN(rowid, row)``: the key of the row in index N, as ``keys`` describes it."""
+        unit, index = self.unit, bound.index
+        with unit.function(f"def entry{index.id}(rowid, row)"):
+            if bound.where is not None:
+                with self.body.block(f"if not {unit.expr.is_true(bound.where)}"):
+                    self.body.line("return NO_ENTRY")
+            codes, null_tests = [], []
+            for column, expr in zip(index.columns, bound.keys, strict=True):
+                type_, nullable = part_type(self.table, column)
+                code = unit.expr.folded(unit.expr.value(expr), column.collation)
+                if nullable and index.unique and index.nulls_distinct:
+                    first, code = unit.expr.hold(code)
+                    null_tests.append(f"{first} is None")
+                    if first != code:
+                        self.body.line(f"{code} = {first.split(':=', 1)[1].strip()[:-1]}")
+                        null_tests[-1] = f"{code} is None"
+                codes.append(encode(unit, code, type_, nullable, maybe_null=True))
+            if not index.unique:
+                self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
+                return
+            if null_tests:
+                with self.body.block(f"if {' or '.join(null_tests)}"):
+                    self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
+            self.body.line(f"return {codes[0] if is_raw(self.table, index) else tuple_code(codes)}")
+
+    def _unique_name(self, bound: BoundIndex) -> str:
+        if any(column.position is None for column in bound.index.columns):
+            return f"index '{bound.index.name}'"
+        return ", ".join(self._column_name(c.position) for c in bound.index.columns if c.position is not None)
+
+    def _primary_key_name(self) -> str:
+        positions = self.table.primary_key
+        return ", ".join(map(self._column_name, positions)) if positions else f"{self.table.name}.rowid"
+
+    def _conflicts(self) -> None:
+        """``conflicts(txn, rowid, row)``: (index id, rowid of the row in the way), 0 being the rowid itself."""
+        with self.unit.function("def conflicts(txn, rowid, row)"):
+            self.body.line("found = []")
+            with self.body.block(f"if rowid in txn.rows({self.table.id})"):
+                self.body.line("found.append((0, rowid))")
+            for bound in self.bound.indexes:
+                if bound.index.unique:
+                    self.body.line(f"key = entry{bound.index.id}(rowid, row)")
+                    self.body.line(
+                        f"other = None if key is NO_ENTRY else txn.index({bound.index.id}).get(key)"
+                    )
+                    with self.body.block("if other is not None"):
+                        self.body.line(f"found.append(({bound.index.id}, other))")
+            self.body.line("return found")
+
+    def _add_entry(self, bound: BoundIndex, key: str) -> None:
+        tree = f"x{bound.index.id}"
+        if bound.index.unique:
+            if bound.index.deferred:
+                self._add_deferred_entry(bound, key)
+                return
+            with self.body.block(f"if not {tree}.insert({key}, rowid)"):
+                self.body.line(self._raise(unique_failed, self._unique_name(bound)))
+        else:
+            self.body.line(f"{tree}.add({key})")
+        self.body.line(f"undo.append(({tree}, {key}, MISSING))")
+
+    def _add_deferred_entry(self, bound: BoundIndex, key: str) -> None:
+        raise errors.NotSupportedError("DEFERRABLE unique constraints are not supported yet")
+
+    def _remove_entry(self, bound: BoundIndex, key: str) -> None:
+        tree = f"x{bound.index.id}"
+        if bound.index.unique:
+            self.body.line(f"del {tree}[{key}]")
+            self.body.line(f"undo.append(({tree}, {key}, rowid))")
+        else:
+            self.body.line(f"{tree}.remove({key})")
+            self.body.line(f"undo.append(({tree}, {key}, PRESENT))")
+
+    def _entry(self, bound: BoundIndex, then: Callable[[BoundIndex, str], None]) -> None:
+        """Computes the row's key and, unless a partial index leaves the row out, does something with it."""
+        number = bound.index.id
+        self.body.line(f"k{number} = entry{number}(rowid, row)")
+        if bound.where is None:
+            self.body.line(f"x{number} = txn.index({number})")
+            then(bound, f"k{number}")
+            return
+        with self.body.block(f"if k{number} is not NO_ENTRY"):
+            self.body.line(f"x{number} = txn.index({number})")
+            then(bound, f"k{number}")
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def _insert(self) -> None:
+        with self.unit.function("def insert(txn, rowid, row)"):
+            self.body.line("undo = txn.undo")
+            self.body.line(f"rows = txn.rows({self.table.id})")
+            with self.body.block("if not rows.insert(rowid, row)"):
+                self.body.line(self._raise(unique_failed, self._primary_key_name()))
+            self.body.line("undo.append((rows, rowid, MISSING))")
+            for bound in self.bound.indexes:
+                self._entry(bound, self._add_entry)
+            for number, foreign in enumerate(self.bound.parents):
+                self._require_parent(number, foreign, "row")
+
+    def _delete(self) -> None:
+        with self.unit.function("def delete(txn, rowid, row)"):
+            self.body.line("undo = txn.undo")
+            self.body.line(f"rows = txn.rows({self.table.id})")
+            self.body.line("del rows[rowid]")
+            self.body.line("undo.append((rows, rowid, row))")
+            for bound in self.bound.indexes:
+                self._entry(bound, self._remove_entry)
+            if self.bound.children:
+                with self.body.block("if txn.foreign_keys_enabled"):
+                    for foreign in self.bound.children:
+                        self._on_parent_gone(foreign, foreign.key.on_delete, "delete")
+
+    def _update(self) -> None:
+        with self.unit.function("def update(txn, rowid, row, new_rowid, new)"):
+            self.body.line("undo = txn.undo")
+            self.body.line(f"rows = txn.rows({self.table.id})")
+            with self.body.block("if rowid == new_rowid"):
+                self.body.line("rows[rowid] = new")
+                self.body.line("undo.append((rows, rowid, row))")
+            with self.body.block("else"):
+                self.body.line("del rows[rowid]")
+                self.body.line("undo.append((rows, rowid, row))")
+                with self.body.block("if not rows.insert(new_rowid, new)"):
+                    self.body.line(self._raise(unique_failed, self._primary_key_name()))
+                self.body.line("undo.append((rows, new_rowid, MISSING))")
+            for bound in self.bound.indexes:
+                self._update_entry(bound)
+            for number, foreign in enumerate(self.bound.parents):
+                columns = foreign.key.columns
+                with self.body.block(f"if {_changed(columns)}"):
+                    self._require_parent(number, foreign, "new")
+            if self.bound.children:
+                with self.body.block("if txn.foreign_keys_enabled"):
+                    for foreign in self.bound.children:
+                        with self.body.block(f"if {_changed(foreign.parent_positions) or 'False'}"):
+                            self._on_parent_gone(foreign, foreign.key.on_update, "update")
+
+    def _update_entry(self, bound: BoundIndex) -> None:
+        number, body = bound.index.id, self.body
+        body.line(f"k{number} = entry{number}(rowid, row)")
+        body.line(f"n{number} = entry{number}(new_rowid, new)")
+        # A unique entry also holds the rowid; that of any other index is part of its key.
+        moved = " or rowid != new_rowid" if bound.index.unique else ""
+        with body.block(f"if k{number} != n{number}{moved}"):
+            body.line(f"x{number} = txn.index({number})")
+            if bound.where is None:
+                self._remove_entry(bound, f"k{number}")
+                self._add_new(bound, f"n{number}")
+                return
+            with body.block(f"if k{number} is not NO_ENTRY"):
+                self._remove_entry(bound, f"k{number}")
+            with body.block(f"if n{number} is not NO_ENTRY"):
+                self._add_new(bound, f"n{number}")
+
+    def _add_new(self, bound: BoundIndex, key: str) -> None:
+        tree = f"x{bound.index.id}"
+        if bound.index.unique:
+            with self.body.block(f"if not {tree}.insert({key}, new_rowid)"):
+                self.body.line(self._raise(unique_failed, self._unique_name(bound)))
+        else:
+            self.body.line(f"{tree}.add({key})")
+        self.body.line(f"undo.append(({tree}, {key}, MISSING))")
+
+    # --- foreign keys -----------------------------------------------------------------------------------------------
+
+    def _require_parent(self, number: int, foreign: BoundForeignKey, row: str) -> None:
+        """A child was written: its key must have a parent."""
+        columns = foreign.key.columns
+        present = " and ".join(f"{row}[{c}] is not None" for c in columns)
+        key = f"{row}[{columns[0]}]" if len(columns) == 1 else tuple_code([f"{row}[{c}]" for c in columns])
+        with self.body.block(f"if {present}"):
+            self.body.line(f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, check{number}, {key})")
+
+    def _check_function(self, number: int, foreign: BoundForeignKey) -> None:
+        """``checkN(txn, key)``: fails when a child has the key and no parent does."""
+        with self.unit.function(f"def check{number}(txn, key)"):
+            if foreign.parent is None:
+                with self.body.block(f"if {self._has_child(foreign)}"):
+                    self.body.line(self._raise(missing_parent, foreign.key.parent))
+                return
+            if foreign.mismatch:
+                self.body.line(self._raise(key_mismatch, foreign.child.name, foreign.key.parent))
+                return
+            with self.body.block(f"if {self._parent_missing(foreign)} and {self._has_child(foreign)}"):
+                self.body.line(self._raise(foreign_key_failed))
+
+    def _parent_missing(self, foreign: BoundForeignKey) -> str:
+        parent = foreign.parent
+        assert parent is not None
+        if foreign.parent_index is None:
+            kind = parent.columns[parent.rowid_column].type.kind if parent.rowid_column is not None else Kind.INTEGER
+            key = f"{self.unit.call(values.affine(kind))}(key)"
+            return f"not {self.unit.call(_has_rowid)}(txn.rows({parent.id}), {key})"
+        codes = []
+        single = len(foreign.key.columns) == 1
+        order = {position: place for place, position in enumerate(foreign.parent_positions)}
+        for column in foreign.parent_index.columns:
+            assert column.position is not None
+            type_, nullable = part_type(parent, column)
+            code = "key" if single else f"key[{order[column.position]}]"
+            code = self.unit.expr.folded(f"{self.unit.call(values.comparable(type_.kind))}({code})", column.collation)
+            codes.append(encode(self.unit, code, type_, nullable, maybe_null=False))
+        key = codes[0] if is_raw(parent, foreign.parent_index) else tuple_code(codes)
+        return f"{key} not in txn.index({foreign.parent_index.id})"
+
+    def _has_child(self, foreign: BoundForeignKey) -> str:
+        return f"{self._children_function(foreign)}(txn, key, 1)"
+
+    def _children_function(self, foreign: BoundForeignKey) -> str:
+        """A function (txn, key, limit) that lists the (rowid, row) of the children with that key."""
+        child, columns = foreign.child, foreign.key.columns
+        single = len(columns) == 1
+        if foreign.child_index is None:
+            finder = scan_children(child.id, columns)
+        else:
+            order = {position: place for place, position in enumerate(columns)}
+            parts = []
+            for column in foreign.child_index.columns[: len(columns)]:
+                assert column.position is not None
+                type_, nullable = part_type(child, column)
+                parts.append((None if single else order[column.position], type_, nullable, column.collation))
+            finder = seek_children(child, foreign.child_index, tuple(parts), self.unit.collations)
+        return self.unit.namespace.callable(finder)
+
+    def _on_parent_gone(self, foreign: BoundForeignKey, action: str, event: str) -> None:
+        """A parent's key has gone (deleted or changed): cascade, or have the key checked."""
+        positions = foreign.parent_positions
+        key = f"row[{positions[0]}]" if len(positions) == 1 else tuple_code([f"row[{p}]" for p in positions])
+        present = " and ".join(f"row[{p}] is not None" for p in positions)
+        child = f"writer_of({foreign.child.id})"
+        number = foreign.child.foreign_keys.index(foreign.key)
+        find = self._children_function(foreign)
+        with self.body.block(f"if {present}"):
+            self.body.line(f"key = {key}")
+            match action:
+                case "RESTRICT":
+                    with self.body.block(f"if {find}(txn, key, 1)"):
+                        self.body.line(self._raise(foreign_key_failed))
+                case "CASCADE" if event == "delete":
+                    with self.body.block(f"for i, r in {find}(txn, key, -1)"):
+                        self.body.line(f"if txn.rows({foreign.child.id}).get(i) == r: {child}.delete(txn, i, r)")
+                case "CASCADE" | "SET NULL" | "SET DEFAULT":
+                    self._rewrite_children(foreign, action, child, find)
+                case _:
+                    self.body.line(
+                        f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, {child}.checks[{number}], key)"
+                    )
+
+    def _rewrite_children(self, foreign: BoundForeignKey, action: str, child: str, find: str) -> None:
+        """ON UPDATE CASCADE, SET NULL and SET DEFAULT: the child's key columns get new values."""
+        codes = []
+        for column, position in zip(foreign.key.columns, foreign.parent_positions, strict=True):
+            value = {"CASCADE": f"new[{position}]", "SET NULL": "None"}.get(action, f"{child}.defaults()[{column}]")
+            codes.append(f"{column}: {value}")
+        table = foreign.child
+        rowid = "i" if table.rowid_column not in foreign.key.columns else f"after[{table.rowid_column}]"
+        with self.body.block(f"for i, r in {find}(txn, key, -1)"):
+            self.body.line(f"changed = {{{', '.join(codes)}}}")
+            self.body.line(f"after = {child}.make_row(*(changed.get(n, v) for n, v in enumerate(r)))")
+            self.body.line(f"{child}.update(txn, i, r, {rowid}, after)")
+
+
+def _changed(columns: tuple[int, ...]) -> str:
+    return " or ".join(f"row[{c}] != new[{c}]" for c in columns)
+
+
+def _has_rowid(rows: Any, key: Any) -> bool:
+    return type(key) in (int, bool) and key in rows
+
+
+Found = list[tuple[int, tuple[Any, ...]]]
+
+
+def scan_children(table_id: int, columns: tuple[int, ...]) -> Callable[[Any, Any, int], Found]:
+    """A finder that reads the whole child table."""
+
+    def find(txn: Any, key: Any, limit: int) -> Found:
+        wanted = key if len(columns) > 1 else (key,)
+        found = []
+        for rowid, row in txn.rows(table_id).items():
+            if all(row[c] is not None and values.eq(row[c], v) for c, v in zip(columns, wanted, strict=True)):
+                found.append((rowid, row))
+                if len(found) == limit:
+                    break
+        return found
+
+    return find
+
+
+def seek_children(
+    table: Any, index: Any, parts: tuple[Any, ...], collations: Mapping[str, Callable[[Any], Any]]
+) -> Callable[[Any, Any, int], Found]:
+    """A finder that reads the entries of an index of the child."""
+    raw = is_raw(table, index)
+
+    def encoded(value: Any, type_: Any, nullable: bool, collation: str) -> Any:
+        value = values.comparable(type_.kind)(value)
+        if collation.upper() != "BINARY":
+            value = runtime.collation_key(collation, collations)(value)
+        if type_.kind in MIXED:
+            return values.sort_key(value)
+        return (value,) if nullable else value
+
+    def find(txn: Any, key: Any, limit: int) -> Found:
+        prefix = tuple(encoded(key if place is None else key[place], *rest) for place, *rest in parts)
+        tree, rows = txn.index(index.id), txn.rows(table.id)
+        low, high = (prefix[0], prefix[0]) if raw else (prefix, (*prefix, values.ABOVE))
+        rowids = tree.values(low, high) if index.unique else (entry[-1] for entry in tree.keys(low, high))
+        found = []
+        for rowid in rowids:
+            found.append((rowid, rows[rowid]))
+            if len(found) == limit:
+                break
+        return found
+
+    return find
+

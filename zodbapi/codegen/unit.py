@@ -1,0 +1,227 @@
+"""A program under construction: its namespace, the functions being written, and how the code names each source.
+
+In: the statement's plan, for counting which columns are used. Out: the finished lines, in two parts a function: the
+prologue (what is computed once a call: trees, parameters, constants, subquery functions, hash tables) and the body.
+
+::
+
+    def run(txn, p):
+        p0 = p[0]                      # prologue
+        q1 = comparable_integer(p0)
+        rows0 = txn.rows(3)
+        out = []                       # body
+        for r0 in rows0.values():
+            if r0[1] == q1:
+                out.append((r0[0],))
+        return out
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from zodbapi.codegen.writer import Namespace, Writer
+from zodbapi.plan.expr import Column, Rowid
+from zodbapi.plan.walk import Part, descend
+
+if TYPE_CHECKING:
+    from zodbapi.codegen.expr import ExprWriter
+    from zodbapi.codegen.query import QueryWriter
+
+
+class RowAccess(Protocol):
+    """How the code of the moment reads the current row of one source."""
+
+    @property
+    def row(self) -> str:
+        """Code of the whole row as a tuple."""
+
+    @property
+    def rowid(self) -> str:
+        """Code of its rowid."""
+
+    def column(self, position: int) -> str:
+        """Code of one column."""
+
+
+@dataclass(slots=True)
+class StoredRow:
+    """The row is a tuple in a variable."""
+
+    name: str
+    rowid_name: str = ""
+    rowid_column: int | None = None
+    width: int = -1  # number of columns, where the row is known to be what it seems
+
+    @property
+    def row(self) -> str:
+        return self.name
+
+    @property
+    def rowid(self) -> str:
+        if self.rowid_column is not None:
+            return f"{self.name}[{self.rowid_column}]"
+        return self.rowid_name
+
+    def column(self, position: int) -> str:
+        return f"{self.name}[{position}]"
+
+
+@dataclass(slots=True)
+class ComputedRow:
+    """Each column has code of its own: a local variable, or an expression cheap enough to be repeated."""
+
+    columns: list[str | None]
+    whole: str | None = None  # code of a tuple that is just these columns
+
+    @property
+    def row(self) -> str:
+        if self.whole is not None:
+            return self.whole
+        return tuple_code(["None" if c is None else c for c in self.columns])
+
+    @property
+    def rowid(self) -> str:
+        raise AssertionError("a computed row has no rowid")
+
+    def column(self, position: int) -> str:
+        code = self.columns[position]
+        assert code is not None, "a column that is used was not computed"
+        return code
+
+
+@dataclass(slots=True)
+class FunctionScope:
+    """One generated function: what runs once, and the body."""
+
+    prologue: Writer = field(default_factory=Writer)
+    body: Writer = field(default_factory=Writer)
+    outer: frozenset[int] = frozenset()  # sources that enclosing functions have bound
+
+
+class Unit:
+    """A program under construction."""
+
+    expr: ExprWriter
+    query: QueryWriter
+
+    def __init__(self, collations: Mapping[str, Callable[[Any], Any]]) -> None:
+        self.namespace = Namespace()
+        self.collations = collations
+        self.env: dict[int, RowAccess] = {}
+        self.uses: Counter[tuple[int, int]] = Counter()
+        self.rowids_used: set[int] = set()
+        self.scopes: list[FunctionScope] = [FunctionScope()]
+        self._hoisted: dict[str, str] = {}
+        self._serials: Counter[str] = Counter()
+
+    def count_uses(self, part: Part) -> None:
+        """Notes which columns and rowids the part reads, so that the others need not be computed."""
+        for item in descend(part):
+            if isinstance(item, Column):
+                self.uses[item.source, item.position] += 1
+            elif isinstance(item, Rowid):
+                self.rowids_used.add(item.source)
+
+    def uses_source(self, source: int) -> bool:
+        """Whether any column or the rowid of the source is read anywhere."""
+        return source in self.rowids_used or any(s == source for s, _ in self.uses)
+
+    @property
+    def body(self) -> Writer:
+        """Where the function being written continues."""
+        return self.scopes[-1].body
+
+    @property
+    def prologue(self) -> Writer:
+        """What the function being written does once, before its body."""
+        return self.scopes[-1].prologue
+
+    def fresh(self, prefix: str) -> str:
+        """A name not used before in this program."""
+        number = self._serials[prefix]
+        self._serials[prefix] += 1
+        return f"{prefix}{number}"
+
+    def hoist(self, code: str, prefix: str = "q") -> str:
+        """The name of a variable that holds the value of ``code``, computed once in the outermost prologue."""
+        name = self._hoisted.get(code)
+        if name is None:
+            name = self._hoisted[code] = self.fresh(prefix)
+            self.scopes[0].prologue.line(f"{name} = {code}")
+        return name
+
+    def constant(self, value: object) -> str:
+        """Code of a literal."""
+        if value is None or value is True or value is False:
+            return repr(value)
+        return self.namespace.constant(value)
+
+    def constant_code(self, code: str) -> str:
+        """A variable for code that is made of constants only."""
+        return self.hoist(code, "nulls")
+
+    def call_value(self, value: object, name: str) -> str:
+        """Code of an object of the engine, under a name of the engine's choice."""
+        self.namespace.globals[name] = value
+        return name
+
+    def call(self, function: Callable[..., object]) -> str:
+        """Code of a function to call."""
+        return self.namespace.callable(function)
+
+    @contextmanager
+    def function(self, header: str) -> Iterator[FunctionScope]:
+        """Writes a function inside the present one, into its prologue, when the ``with`` ends."""
+        scope = FunctionScope(outer=frozenset(self.env))
+        self.scopes.append(scope)
+        yield scope
+        self.scopes.pop()
+        prologue = self.prologue
+        with prologue.block(header):
+            prologue.extend(scope.prologue)
+            prologue.extend(scope.body)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What the ``with`` writes to the body goes to the end of the present function's prologue instead."""
+        scope = self.scopes[-1]
+        body, scope.body = scope.body, Writer()
+        yield
+        scope.prologue.extend(scope.body)
+        scope.body = body
+
+    @contextmanager
+    def bound(self, rows: dict[int, RowAccess]) -> Iterator[None]:
+        """Inside, the given sources are read in the given ways."""
+        saved = {source: self.env.get(source) for source in rows}
+        self.env.update(rows)
+        yield
+        for source, access in saved.items():
+            if access is None:
+                del self.env[source]
+            else:
+                self.env[source] = access
+
+
+def tuple_code(items: list[str]) -> str:
+    """Code of a tuple."""
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+def is_name(code: str) -> bool:
+    """Whether evaluating the code again costs nothing worth a variable."""
+    return code.isidentifier() or code in ("None", "True", "False")
+
+
+def is_cheap(code: str) -> bool:
+    """Whether the code is a variable or one subscript of a variable."""
+    if is_name(code):
+        return True
+    name, bracket, rest = code.partition("[")
+    return bool(bracket) and name.isidentifier() and rest[:-1].isdigit() and rest[-1] == "]"
+

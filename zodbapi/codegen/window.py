@@ -1,0 +1,117 @@
+"""Window functions: the input is buffered, each window is computed over it partition by partition, and rows go on.
+
+The arithmetic of frames is in ``functions.window``; the code here hands it columns of ready values. Rows come out
+in the order of the first window, as they do in SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from zodbapi.codegen import runtime
+from zodbapi.codegen.rowbuffer import RowBuffer
+from zodbapi.codegen.unit import StoredRow, tuple_code
+from zodbapi.functions.window import partition
+
+if TYPE_CHECKING:
+    from zodbapi.codegen.unit import Unit
+    from zodbapi.functions.registry import AggregateFunction
+    from zodbapi.plan.expr import Frame, WindowCall
+    from zodbapi.plan.nodes import Window
+
+Directions = tuple[tuple[bool, bool], ...]
+Spec = tuple["AggregateFunction", Directions]
+
+
+def compute(
+    calls: Sequence[Spec], frames: Sequence[Any], rows: list[tuple[Any, ...]]
+) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """Results of all calls for each buffered row.
+
+    Args:
+        calls: the function and the directions of its ORDER BY, one a call.
+        frames: (unit, (kind, offset), (kind, offset), exclude) or None, one a call.
+        rows: ((partition key, order values, arguments, filter) a call, kept row).
+
+    Returns:
+        (kept row, results) in the order of the first call's window.
+    """
+    results: list[list[Any]] = []
+    order: list[int] = []
+    for number, ((function, directions), frame) in enumerate(zip(calls, frames, strict=True)):
+        column: list[Any] = [None] * len(rows)
+        for members in _partitions(rows, number, directions):
+            parts = [rows[i][0][number] for i in members]
+            found = partition(
+                function,
+                frame,
+                bool(directions and directions[0][0]),
+                [part[2] for part in parts],
+                [part[1] for part in parts],
+                [part[3] for part in parts],
+            )
+            for i, value in zip(members, found, strict=True):
+                column[i] = value
+            if number == 0:
+                order.extend(members)
+        results.append(column)
+    return [(rows[i][1], tuple(column[i] for column in results)) for i in order]
+
+
+def _partitions(rows: list[tuple[Any, ...]], number: int, directions: Directions) -> list[list[int]]:
+    """Row numbers of each partition, sorted by the window's ORDER BY; partitions in the order of their keys."""
+    groups: dict[Any, list[int]] = {}
+    for i, (parts, _) in enumerate(rows):
+        groups.setdefault(parts[number][0], []).append(i)
+
+    def place(i: int) -> tuple[Any, ...]:
+        return tuple(runtime.directed(v, *d) for v, d in zip(rows[i][0][number][1], directions, strict=True))
+
+    if directions:
+        for members in groups.values():
+            members.sort(key=place)
+    keys = sorted(groups, key=lambda key: tuple(runtime.directed(v, False, True) for v in key))
+    return [groups[key] for key in keys]
+
+
+def produce(unit: Unit, node: Window, consume: Callable[[], None]) -> None:
+    """Writes the buffering of the input and the loop over its rows with their results."""
+    rows = unit.fresh("buffer")
+    unit.body.line(f"{rows} = []")
+    buffer = RowBuffer(unit, node.input)
+
+    def keep() -> None:
+        parts = tuple_code([_call_values(unit, call) for call in node.calls])
+        unit.body.line(f"{rows}.append(({parts}, {buffer.pack()}))")
+
+    unit.query.produce(node.input, keep)
+    specs = unit.constant(
+        tuple((c.function, tuple((k.descending, k.nulls_first) for k in c.order)) for c in node.calls)
+    )
+    frames = tuple_code([_frame(unit, call.frame) for call in node.calls])
+    name = f"r{node.source}"
+    with unit.body.block(f"for {buffer.unpack()}, {name} in {unit.call(compute)}({specs}, {frames}, {rows})"):
+        buffer.bind()
+        unit.env[node.source] = StoredRow(name)
+        consume()
+
+
+def _call_values(unit: Unit, call: WindowCall) -> str:
+    """Code of what one call needs of a row: partition key, order values, arguments, filter."""
+    writer = unit.expr
+    partition_key = tuple_code([writer.value(e) for e in call.partition]) if call.partition else "()"
+    order = [writer.folded(writer.value(k.expr), k.collation) for k in call.order]
+    args = [writer.value(arg) for arg in call.args]
+    test = "True" if call.filter is None else f"bool({writer.is_true(call.filter)})"
+    return f"({partition_key}, {tuple_code(order) if order else '()'}, {tuple_code(args) if args else '()'}, {test})"
+
+
+def _frame(unit: Unit, frame: Frame | None) -> str:
+    if frame is None:
+        return "None"
+    bounds = [
+        f"({bound.kind!r}, {'None' if bound.offset is None else unit.expr.value(bound.offset)})"
+        for bound in (frame.start, frame.end)
+    ]
+    return f"({frame.unit!r}, {bounds[0]}, {bounds[1]}, {frame.exclude!r})"

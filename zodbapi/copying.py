@@ -1,0 +1,118 @@
+"""Whole databases as SQL text, and from one connection into another.
+
+In: a connection. Out: statements (``iterdump``), or the same tables, rows and views in the target (``backup``).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from zodbapi.binder.rename import quote
+from zodbapi.binder.schema_sql import comment_statements, index_sql, table_sql, view_sql
+from zodbapi.storage import ddl
+
+if TYPE_CHECKING:
+    from zodbapi.connection import Connection
+    from zodbapi.storage.transaction import Transaction
+
+
+@contextmanager
+def _snapshot(connection: Connection) -> Iterator[Transaction]:
+    """The connection's transaction: the open one, or a snapshot for as long as the block."""
+    txn = connection._txn
+    begun = not txn.active
+    if begun:
+        txn.begin()
+    try:
+        yield txn
+    finally:
+        if begun:
+            txn.rollback()
+
+
+def dump(connection: Connection) -> Iterator[str]:
+    """CREATE and INSERT statements, tables first, then their rows, then indexes and views."""
+    yield "BEGIN TRANSACTION;"
+    with _snapshot(connection) as txn:
+        tables = sorted(txn.schema.tables.values(), key=lambda table: table.id)
+        for table in tables:
+            yield f"{table_sql(table)};"
+            written = [i for i, column in enumerate(table.columns) if column.generated is None]
+            names = ", ".join(quote(table.columns[i].name) for i in written)
+            start = f"INSERT INTO {quote(table.name)} ({names}) VALUES ("
+            for row in txn.rows(table.id).values():
+                yield f"{start}{', '.join(literal(row[i]) for i in written)});"
+        for table in tables:
+            for index in table.indexes:
+                if index.origin == "c":
+                    yield f"{index_sql(table, index)};"
+            for comment in comment_statements(table):
+                yield f"{comment};"
+        for view in txn.schema.views.values():
+            yield f"{view_sql(view)};"
+    yield "COMMIT;"
+
+
+def literal(value: Any) -> str:
+    """A value as an SQL literal that its column stores as the same value again."""
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case float():
+            return {"inf": "9e999", "-inf": "-9e999"}.get(str(value), repr(value))
+        case int():
+            return str(value)
+        case str():
+            return quote_text(value)
+        case bytes():
+            return f"X'{value.hex().upper()}'"
+        case datetime.timedelta():
+            return quote_text(_interval(value))
+        case Decimal() | UUID() | datetime.date() | datetime.time():
+            return quote_text(str(value))
+        case _:
+            raise AssertionError(type(value))
+
+
+def quote_text(text: str) -> str:
+    """The text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _interval(value: datetime.timedelta) -> str:
+    sign = "-" if value < datetime.timedelta() else ""
+    value = abs(value)
+    hours, rest = divmod(value.seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{sign}{value.days} {hours:02}:{minutes:02}:{seconds:02}.{value.microseconds:06}"
+
+
+def copy_database(source: Connection, target: Connection) -> None:
+    """Replaces everything in the target by the source's tables, rows, indexes and views, in one transaction."""
+    receiver = target._txn
+    receiver.rollback()
+    with _snapshot(source) as giver:
+        receiver.begin(write=True)
+        try:
+            ddl.set_schema(receiver, type(receiver.schema)())
+            ddl.set_schema(receiver, giver.schema)
+            top = max((max(t.id, *(i.id for i in t.indexes), 0) for t in giver.schema.tables.values()), default=0)
+            while ddl.allot(receiver, 1)[0] < top:
+                pass  # ids are never used again, here as in the source
+            for table in giver.schema.tables.values():
+                receiver.rows(table.id).update(giver.rows(table.id))
+                for index in table.indexes:
+                    receiver.index(index.id).update(giver.index(index.id))
+                if giver.entry is not None and table.id in giver.entry["sequences"]:
+                    receiver.put(receiver.entry["sequences"], table.id, giver.entry["sequences"][table.id])
+            receiver.commit()
+        except BaseException:
+            receiver.rollback()
+            raise

@@ -1,0 +1,200 @@
+"""``Cursor``: PEP 249's, with what sqlite3 adds.
+
+``execute`` is written flat on purpose: for a cached statement that reads by primary key its own cost is most of the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from operator import length_hint
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Self
+
+from zodbapi.errors import ProgrammingError
+from zodbapi.statement import READ, STATEMENTS, Parameters, Statement
+
+if TYPE_CHECKING:
+    from zodbapi.connection import Connection
+    from zodbapi.statement import Description
+
+Row = tuple[Any, ...]
+
+
+class _Refusing:
+    """Stands in for the rows of a cursor that has none to fetch."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def __iter__(self) -> Iterator[Row]:
+        return self
+
+    def __next__(self) -> Row:
+        raise ProgrammingError(self._message)
+
+    def __length_hint__(self) -> int:
+        return 0
+
+
+_NO_ROWS = _Refusing("no rows to fetch: the last statement returned none, or none was executed")
+_CLOSED = _Refusing("Cannot operate on a closed cursor.")
+
+
+class Cursor:
+    """Runs statements and hands out their rows.
+
+    What most cursors never change is a class attribute, so that making a cursor costs little: ``Connection.execute``
+    makes one a call.
+    """
+
+    description: Description | None = None
+    rowcount: int = -1
+    lastrowid: int | None = None
+    arraysize: int = 1
+    row_factory: Callable[[Cursor, Row], Any] | None = None
+    _rows: Iterator[Row] = _NO_ROWS
+    _total: int = 0
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        if connection.row_factory is not None:
+            self.row_factory = connection.row_factory
+
+    def execute(self, sql: str, parameters: Parameters | None = None, /) -> Cursor:
+        """Runs one statement; the cursor itself is returned, ready to be iterated."""
+        connection = self.connection
+        txn = connection._txn
+        thread = connection._thread
+        ident = get_ident()
+        if (thread is not None and thread != ident) or self._rows is _CLOSED:
+            self._check_usable()
+        begun = not txn.active
+        if begun:
+            txn.begin()
+        try:
+            style = connection.paramstyle if parameters is not None else "qmark"
+            statement = STATEMENTS.young.get((sql, txn.schema.version, connection._functions_version, style))
+            if statement is None:
+                statement = connection._prepare(sql, style)
+            params = statement.normalise(parameters)
+            if statement.kind is not READ or connection._observed:
+                return self._finish(*connection._run(statement, params, begun))
+            connection._running = ident
+            rows: Any = statement.run(txn, params)
+            connection._running = 0
+        except BaseException:
+            connection._running = 0
+            if begun:
+                txn.rollback()
+            raise
+        if begun:
+            txn.rollback()
+        self.description = statement.description
+        self.rowcount = -1
+        self._total = len(rows)
+        self._rows = iter(rows)
+        return self
+
+    def _finish(self, statement: Statement, rows: list[Row] | None) -> Cursor:
+        """Takes over what a statement that is no query left: rows of RETURNING or a PRAGMA, and counts."""
+        txn = self.connection._txn
+        self.description = statement.description
+        self.rowcount = -1
+        if statement.is_dml:
+            self.rowcount = txn.changes if rows is None else len(rows)
+            if statement.inserts:
+                self.lastrowid = txn.last_rowid
+        if statement.description is None:
+            self._total, self._rows = 0, _NO_ROWS
+        else:
+            rows = rows or []
+            self._total, self._rows = len(rows), iter(rows)
+        return self
+
+    def executemany(self, sql: str, parameter_rows: Iterable[Parameters], /) -> Cursor:
+        """Runs one INSERT, UPDATE or DELETE for each item; the text is compiled once.
+
+        Outside a transaction with ``autocommit`` all of them are one transaction.
+        """
+        self._check_usable()
+        statement, self.rowcount = self.connection._run_many(sql, parameter_rows)
+        self.description, self._total, self._rows = None, 0, _NO_ROWS
+        if statement.inserts:
+            self.lastrowid = self.connection._txn.last_rowid
+        return self
+
+    def executescript(self, script: str, /) -> Cursor:
+        """Commits what is open, then runs every statement of a text, each on its own unless the text says BEGIN."""
+        self._check_usable()
+        self.connection._run_script(script)
+        self.description, self.rowcount, self._total, self._rows = None, -1, 0, _NO_ROWS
+        return self
+
+    def fetchone(self) -> Any:
+        """The next row, or None after the last."""
+        if self.connection._txn is None:
+            self._check_usable()
+        row = next(self._rows, None)
+        if self.row_factory is None or row is None:
+            return row
+        return self.row_factory(self, row)
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """The next ``size`` rows, or ``arraysize``."""
+        self._check_usable()
+        return self._made(list(islice(self._rows, self.arraysize if size is None else size)))
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+        self._check_usable()
+        return self._made(list(self._rows))
+
+    def _made(self, rows: list[Row]) -> list[Any]:
+        factory = self.row_factory
+        return rows if factory is None else [factory(self, row) for row in rows]
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        row = next(self._rows)
+        return row if self.row_factory is None else self.row_factory(self, row)
+
+    def next(self) -> Any:
+        """The next row; StopIteration after the last."""
+        return self.__next__()
+
+    @property
+    def rownumber(self) -> int | None:
+        """The index in the result of the row that a fetch would give next; None without a result."""
+        if self.description is None:
+            return None
+        return self._total - length_hint(self._rows)
+
+    @property
+    def messages(self) -> list[tuple[type[Exception], Exception]]:
+        """Warnings of the last statement: this driver raises what it has to say, so there are none."""
+        return []
+
+    def setinputsizes(self, sizes: Sequence[Any], /) -> None:
+        """Does nothing: values carry their types."""
+
+    def setoutputsize(self, size: int, column: int | None = None, /) -> None:
+        """Does nothing: values are never cut."""
+
+    def close(self) -> None:
+        """Lets go of the result; only ``close`` may be called from now on."""
+        self._rows = _CLOSED
+
+    def _check_usable(self) -> None:
+        """Raises unless the cursor and its connection are open and used in their thread."""
+        if self._rows is _CLOSED:
+            raise ProgrammingError("Cannot operate on a closed cursor.")
+        self.connection._check_usable()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()

@@ -1,0 +1,154 @@
+"""The dialect: what sqlglot has to know of SQLite's SQL, as tables of its tokenizer and parser.
+
+Functions keep the names they are called by (``exp.Anonymous``), so that the binder alone decides what they mean.
+``Placeholder.this`` is the parameter's index, as text: see ``parser``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.sqlite import SQLite
+from sqlglot.parser import binary_range_parser
+from sqlglot.parsers.sqlite import SQLiteParser
+from sqlglot.tokenizer_core import Token, TokenType
+
+# Names of calls that stand for operators; no user can write them.
+PLUS, ARROW, DOUBLE_ARROW = "+", "->", "->>"
+
+_KEYWORDS = """ALL AND ASC AS BETWEEN CASE COLLATE CROSS CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP DEFAULT DELETE DESC
+DISTINCT ELSE END ESCAPE EXCEPT EXISTS FALSE FILTER FOR FROM FULL GLOB GROUP_BY HAVING IN INDEXED_BY INNER
+INSERT INTERSECT INTO IS ISNULL JOIN LEFT LIKE LIMIT MATCH NATURAL NOT NOTNULL NULL OFFSET ON OR ORDER_BY OUTER
+OVER PARTITION_BY RANGE RECURSIVE REGEXP REPLACE RETURNING RIGHT ROW ROWS SELECT SET THEN TRUE UNION UPDATE
+USING VALUES WHEN WHERE WINDOW WITH"""
+_SYMBOLS = ("==", "||", ">=", "<=", "<>", "!=", "->", "->>")
+
+
+def _known_keywords() -> dict[str, TokenType]:
+    known = SQLite.Tokenizer.KEYWORDS
+    names = [word.replace("_BY", " BY") for word in _KEYWORDS.split()]
+    return {name: known[name] for name in (*names, *_SYMBOLS)}
+
+
+class Tokenizer(SQLite.Tokenizer):
+    """Only SQLite's own words are keywords, so that names of types and of other dialects' clauses stay plain names."""
+
+    KEYWORDS = _known_keywords()
+    COMMANDS: ClassVar[set[TokenType]] = set()
+    SINGLE_TOKENS = {**SQLite.Tokenizer.SINGLE_TOKENS, "$": TokenType.PARAMETER, "#": TokenType.UNKNOWN}
+    VAR_SINGLE_TOKENS: ClassVar[set[str]] = set()
+
+
+class Dialect(SQLite):
+    """SQLite's dialect with the tables above; kept out of sqlglot's registry of dialects by its name."""
+
+    class Tokenizer(Tokenizer):
+        """See the module's."""
+
+
+def _call(self: Any, name: str, *args: exp.Expression) -> exp.Expression:
+    made: exp.Expression = self.expression(exp.Anonymous(this=name, expressions=list(args)))
+    return made
+
+
+def _primary(self: Any, made: exp.Expression, token: Token) -> exp.Expression:
+    return made.update_positions(token)
+
+
+def _parse_cast(self: Any) -> exp.Expression:
+    """``CAST(expression AS words)``: the words of the type are kept as ``kind`` of the ``DataType``."""
+    operand = self._parse_disjunction()
+    if not self._match(TokenType.ALIAS):
+        self.raise_error("Expected AS after CAST")
+    words: list[str] = []
+    while self._curr and self._curr.token_type not in (TokenType.L_PAREN, TokenType.R_PAREN):
+        words.append(self._curr.text)
+        self._advance()
+    if self._match(TokenType.L_PAREN):
+        sizes = self._parse_csv(self._parse_unary)
+        self._match_r_paren()
+        words.append(f"({', '.join(size.sql() for size in sizes)})")
+    if not self._match(TokenType.R_PAREN, advance=False):
+        self.raise_error("Expected a type")
+    to = exp.DataType(this=exp.DType.USERDEFINED, kind=" ".join(words))
+    made: exp.Expression = self.expression(exp.Cast(this=operand, to=to))
+    return made
+
+
+class Parser(SQLiteParser):
+    """The tables of the parser. See ``make_parser`` for how they get to work."""
+
+    __slots__ = ()
+
+    FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    FUNCTION_PARSERS = {"CAST": _parse_cast}
+    NO_PAREN_FUNCTION_PARSERS = {"CASE": SQLiteParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}
+    NO_PAREN_FUNCTIONS: ClassVar[dict[TokenType, Any]] = {}
+    SUBQUERY_PREDICATES = {TokenType.EXISTS: exp.Exists}
+    LAMBDAS: ClassVar[dict[TokenType, Any]] = {}
+    COLUMN_OPERATORS = {TokenType.DOT: None}
+    CONCAT_OPERATORS = {
+        TokenType.DPIPE: lambda self, left, right: self.expression(exp.DPipe(this=left, expression=right)),
+        TokenType.ARROW: lambda self, left, right: _call(self, ARROW, left, right),
+        TokenType.DARROW: lambda self, left, right: _call(self, DOUBLE_ARROW, left, right),
+    }
+    UNARY_PARSERS = {
+        TokenType.PLUS: lambda self: _call(self, PLUS, self._parse_unary()),
+        TokenType.NOT: SQLiteParser.UNARY_PARSERS[TokenType.NOT],
+        TokenType.TILDE: SQLiteParser.UNARY_PARSERS[TokenType.TILDE],
+        TokenType.DASH: SQLiteParser.UNARY_PARSERS[TokenType.DASH],
+    }
+    PRIMARY_PARSERS = {
+        **{
+            kind: SQLiteParser.PRIMARY_PARSERS[kind]
+            for kind in (TokenType.STRING, TokenType.NUMBER, TokenType.HEX_STRING, TokenType.STAR)
+        },
+        TokenType.PLACEHOLDER: lambda self, token: _primary(self, exp.Placeholder(this=token.text), token),
+        TokenType.NULL: lambda self, token: _primary(self, exp.Null(), token),
+        TokenType.TRUE: lambda self, token: _primary(self, exp.Boolean(this=True), token),
+        TokenType.FALSE: lambda self, token: _primary(self, exp.Boolean(this=False), token),
+        TokenType.CURRENT_DATE: lambda self, token: _primary(self, exp.CurrentDate(), token),
+        TokenType.CURRENT_TIME: lambda self, token: _primary(self, exp.CurrentTime(), token),
+        TokenType.CURRENT_TIMESTAMP: lambda self, token: _primary(self, exp.CurrentTimestamp(), token),
+    }
+    PLACEHOLDER_PARSERS = {TokenType.PLACEHOLDER: lambda self: exp.Placeholder(this=self._prev.text)}
+    RANGE_PARSERS = {
+        **{
+            kind: SQLiteParser.RANGE_PARSERS[kind]
+            for kind in (TokenType.BETWEEN, TokenType.IN, TokenType.IS, TokenType.LIKE, TokenType.GLOB, TokenType.MATCH)
+        },
+        TokenType.RLIKE: binary_range_parser(exp.RegexpLike),
+    }
+    STATEMENT_PARSERS = {
+        kind: SQLiteParser.STATEMENT_PARSERS[kind] for kind in (TokenType.INSERT, TokenType.UPDATE, TokenType.DELETE)
+    }
+    QUERY_MODIFIER_PARSERS = {
+        kind: SQLiteParser.QUERY_MODIFIER_PARSERS[kind]
+        for kind in (
+            TokenType.WHERE,
+            TokenType.GROUP_BY,
+            TokenType.HAVING,
+            TokenType.WINDOW,
+            TokenType.ORDER_BY,
+            TokenType.LIMIT,
+            TokenType.OFFSET,
+            TokenType.FOR,
+        )
+    }
+    QUERY_MODIFIER_TOKENS = set(QUERY_MODIFIER_PARSERS)
+
+
+DIALECT = Dialect()
+
+
+def make_parser() -> SQLiteParser:
+    """A parser with this module's tables.
+
+    sqlglot's compiled parser refuses to make instances of interpreted subclasses, but reads its tables through the
+    instance's class. So an instance of the compiled class is made and then given the class with our tables, which adds
+    no attributes and overrides no method.
+    """
+    parser = SQLiteParser(dialect=DIALECT)
+    parser.__class__ = Parser
+    return parser

@@ -1,0 +1,496 @@
+"""JSON functions over JSON texts.
+
+In: JSON as text, and paths. Out: SQLite's results. What is a JSON value and what is a mere text is decided by static types:
+arguments of type JSON (JSON columns, results of json functions and of ``->``) come wrapped as ``Json``, so that
+``json_array(json('[1]'))`` is ``[[1]]``; any other text becomes a JSON string. ``Json`` never leaves a call: results are plain
+texts.
+
+Better than SQLite on purpose: booleans become true and false, decimals keep their digits, dates and UUIDs become strings.
+Differs: numbers and escapes in texts that pass through an editing function are written anew (1.50 becomes 1.5), and of
+equal names in one object the last counts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from zodbapi.catalog import ANY, INTEGER, JSON, TEXT
+from zodbapi.errors import OperationalError
+from zodbapi.functions.aggregate import Collected
+from zodbapi.functions.json_path import (
+    MISSING,
+    FromEnd,
+    Path,
+    arrow_path,
+    extended,
+    find,
+    parse_path,
+    position,
+)
+from zodbapi.functions.registry import AggregateFunction, Function, TableFunction
+from zodbapi.values import MAX_INTEGER, MIN_INTEGER, to_text
+
+
+class Json(str):
+    """A JSON text passed as an argument that is known to be JSON."""
+
+    __slots__ = ()
+
+
+def mark(value: Any) -> Any:
+    """A value of static type JSON as the argument of a function with ``json_args``."""
+    return Json(value) if type(value) is str else value
+
+
+# --- reading and writing --------------------------------------------------------------------------------------------
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).decode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_text = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    return _decode(text)
+
+
+def parse(value: Any) -> Any:
+    """The document of a JSON text. It is shared: copy it before changing it."""
+    text = value if type(value) is str else str(value) if isinstance(value, str) else _json_operand(value)
+    try:
+        return _parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise OperationalError("malformed JSON") from error
+
+
+def _json_operand(value: Any) -> str:
+    if type(value) is bytes:
+        raise OperationalError("JSON cannot hold BLOB values")
+    return ("true" if value else "false") if type(value) is bool else to_text(value)
+
+
+def render(document: Any) -> str:
+    """The shortest JSON text of a document."""
+    return _encode(document)
+
+
+def encode(value: Any) -> str:
+    """The JSON text of an SQL value: JSON stays, other texts become strings."""
+    kind = type(value)
+    if kind is Json:
+        return str(value)
+    if kind is str:
+        return _encode_text(value)
+    if kind is int:
+        return str(value)
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is float:
+        return repr(value) if math.isfinite(value) else ("9.0e+999" if value > 0 else "-9.0e+999")
+    if kind is Decimal:
+        return to_text(value)
+    if kind is bytes:
+        raise OperationalError("JSON cannot hold BLOB values")
+    return _encode_text(to_text(value))
+
+
+def document_of(value: Any) -> Any:
+    """An SQL value as part of a document."""
+    kind = type(value)
+    if kind is Json:
+        return deepcopy(parse(value))
+    return value if kind is str or kind is int or value is None or kind is bool else json.loads(encode(value))
+
+
+def sql_value(document: Any) -> Any:
+    """A part of a document as an SQL value: arrays and objects as JSON text, true as 1, null as NULL."""
+    kind = type(document)
+    if kind is str or document is None:
+        return document
+    if kind is int:
+        return document if MIN_INTEGER <= document <= MAX_INTEGER else float(document)
+    if kind is float:
+        return document
+    return int(document) if kind is bool else render(document)
+
+
+_NAMES: dict[type, str] = {
+    type(None): "null", int: "integer", float: "real", str: "text", list: "array", dict: "object",
+}  # fmt: skip
+
+
+def type_name(document: Any) -> str:
+    """SQLite's name of a JSON type."""
+    return ("true" if document else "false") if type(document) is bool else _NAMES[type(document)]
+
+
+# --- scalar functions -----------------------------------------------------------------------------------------------
+
+
+def json_text(value: Any) -> str:
+    """``json(x)``: the text without needless spaces; an error if it is no JSON."""
+    return render(parse(value))
+
+
+def json_valid(value: Any) -> int:
+    """1 if the text is JSON, else 0."""
+    if type(value) is bytes:
+        return 0
+    try:
+        parse(value)
+    except OperationalError:
+        return 0
+    return 1
+
+
+def json_quote(value: Any) -> str:
+    """The JSON text of an SQL value."""
+    return encode(value)
+
+
+def json_array(*args: Any) -> str:
+    """The array of the arguments."""
+    return "[" + ",".join(map(encode, args)) + "]"
+
+
+def json_object(*args: Any) -> str:
+    """The object of name and value pairs."""
+    if len(args) % 2:
+        raise OperationalError("json_object() requires an even number of arguments")
+    return "{" + ",".join(_member(args[i], args[i + 1]) for i in range(0, len(args), 2)) + "}"
+
+
+def _member(name: Any, value: Any) -> str:
+    if not isinstance(name, str):
+        raise OperationalError("json_object() labels must be TEXT")
+    return f"{_encode_text(str(name))}:{encode(value)}"
+
+
+def json_extract(value: Any, *paths: Any) -> Any:
+    """The SQL value at the path; with several paths the array of what stands at each, null where nothing does."""
+    if not paths or any(path is None for path in paths):
+        return None
+    document = parse(value)
+    if len(paths) == 1:
+        found = find(document, parse_path(to_text(paths[0])))
+        return None if found is MISSING else sql_value(found)
+    parts = (find(document, parse_path(to_text(path))) for path in paths)
+    return render([None if part is MISSING else part for part in parts])
+
+
+def _arrow(value: Any, operand: Any) -> Any:
+    document = parse(value)
+    if type(operand) is int:
+        return find(document, (operand if operand >= 0 else FromEnd(-operand),))
+    return find(document, arrow_path(to_text(operand)))
+
+
+def arrow_json(value: Any, operand: Any) -> str | None:
+    """``value -> operand``: the JSON text of what stands there."""
+    found = _arrow(value, operand)
+    return None if found is MISSING else render(found)
+
+
+def arrow_sql(value: Any, operand: Any) -> Any:
+    """``value ->> operand``: the SQL value of what stands there."""
+    found = _arrow(value, operand)
+    return None if found is MISSING else sql_value(found)
+
+
+def json_type(value: Any, path: Any = "$") -> str | None:
+    """The name of the type of what stands at the path; NULL where nothing does."""
+    found = find(parse(value), parse_path(to_text(path)))
+    return None if found is MISSING else type_name(found)
+
+
+def json_array_length(value: Any, path: Any = "$") -> int | None:
+    """The number of elements of the array at the path; 0 if something else stands there."""
+    found = find(parse(value), parse_path(to_text(path)))
+    if found is MISSING:
+        return None
+    return len(found) if type(found) is list else 0
+
+
+def _editor(name: str, *, create: bool, overwrite: bool) -> Callable[..., str | None]:
+    """``json_set`` and its kin: path and value pairs, applied from left to right."""
+
+    def edit(value: Any, *pairs: Any) -> str | None:
+        if len(pairs) % 2:
+            raise OperationalError(f"{name}() needs an odd number of arguments")
+        if value is None:
+            return None
+        document = deepcopy(parse(value))
+        for i in range(0, len(pairs), 2):
+            if pairs[i] is None:
+                return None
+            path = parse_path(to_text(pairs[i]))
+            document = _placed(document, path, document_of(pairs[i + 1]), create=create, overwrite=overwrite)
+        return render(document)
+
+    return edit
+
+
+def _placed(document: Any, path: Path, new: Any, *, create: bool, overwrite: bool) -> Any:
+    """The document with ``new`` at the path, where the function's rules allow; containers on the way are created."""
+    if not path:
+        return new if overwrite else document
+    here = document
+    for depth, step in enumerate(path[:-1], 1):
+        there = find(here, (step,))
+        if there is MISSING:
+            branch = _grown(path[depth:], new) if create else MISSING
+            if branch is not MISSING:
+                _put(here, step, branch)
+            return document
+        here = there
+    exists = find(here, path[-1:]) is not MISSING
+    if overwrite if exists else create:
+        _put(here, path[-1], new)
+    return document
+
+
+def _grown(path: Path, new: Any) -> Any:
+    """New containers with ``new`` at the path, MISSING if an array would have to start behind its first place."""
+    for step in reversed(path):
+        if type(step) is str:
+            new = {step: new}
+        elif position(step, 0) == 0:
+            new = [new]
+        else:
+            return MISSING
+    return new
+
+
+def _put(container: Any, step: Any, new: Any) -> bool:
+    """Sets a member or an element, or appends right behind the last element; False where that is impossible."""
+    if type(step) is str:
+        if type(container) is not dict:
+            return False
+        container[step] = new
+        return True
+    if type(container) is not list:
+        return False
+    index = position(step, len(container))
+    if index == len(container):
+        container.append(new)
+        return True
+    if not 0 <= index < len(container):
+        return False
+    container[index] = new
+    return True
+
+
+def json_remove(value: Any, *paths: Any) -> str | None:
+    """The document without what stands at the paths, removed from left to right; NULL if that is everything."""
+    if any(path is None for path in paths):
+        return None
+    document = deepcopy(parse(value))
+    for text in paths:
+        path = parse_path(to_text(text))
+        if not path:
+            return None
+        container = find(document, path[:-1])
+        if find(container, path[-1:]) is not MISSING:
+            last = path[-1]
+            del container[last if type(last) is str else position(last, len(container))]
+    return render(document)
+
+
+def json_patch(value: Any, patch: Any) -> str:
+    """The document after an RFC 7396 merge patch."""
+    return render(_merged(parse(value), parse(patch)))
+
+
+def _merged(document: Any, patch: Any) -> Any:
+    if type(patch) is not dict:
+        return patch
+    merged = dict(document) if type(document) is dict else {}
+    for name, part in patch.items():
+        if part is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), part)
+    return merged
+
+
+def json_pretty(value: Any, indent: Any = "    ") -> str:
+    """The text with one element a line."""
+    return json.dumps(parse(value), ensure_ascii=False, indent=to_text(indent))
+
+
+def json_contains(value: Any, part: Any) -> int:
+    """1 if the document contains the other one: members and elements may be more, nothing else may differ (PostgreSQL's @>)."""
+    document, wanted = parse(value), parse(part)
+    if type(document) is list and type(wanted) not in (list, dict):
+        return 1 if any(_contains(element, wanted) for element in document) else 0
+    return 1 if _contains(document, wanted) else 0
+
+
+def _contains(document: Any, wanted: Any) -> bool:
+    if type(wanted) is dict:
+        return type(document) is dict and all(
+            name in document and _contains(document[name], part) for name, part in wanted.items()
+        )
+    if type(wanted) is list:
+        return type(document) is list and all(any(_contains(have, part) for have in document) for part in wanted)
+    if type(document) is bool or type(wanted) is bool:
+        return document is wanted
+    return type(document) not in (list, dict) and bool(document == wanted)
+
+
+# --- aggregates and tables ------------------------------------------------------------------------------------------
+
+
+class GroupArray(Collected):
+    """``json_group_array(x)``: NULLs become null."""
+
+    __slots__ = ()
+
+    def step(self, value: Any, *_: Any) -> None:
+        self.values.append(encode(value))
+
+    def finalize(self) -> str:
+        return "[" + ",".join(self.values) + "]"
+
+
+class GroupObject(Collected):
+    """``json_group_object(name, value)``: rows whose name is NULL are left out."""
+
+    __slots__ = ()
+
+    def step(self, name: Any, *values: Any) -> None:
+        self.values.append(f"{_encode_text(to_text(name))}:{encode(*values)}")
+
+    def finalize(self) -> str:
+        return "{" + ",".join(self.values) + "}"
+
+
+_COLUMNS = (
+    ("key", ANY), ("value", ANY), ("type", TEXT), ("atom", ANY),
+    ("id", INTEGER), ("parent", INTEGER), ("fullkey", TEXT), ("path", TEXT),
+)  # fmt: skip
+_TreeRow = tuple[Any, ...]
+
+
+def json_each(txn: Any, value: Any, root: Any = "$") -> list[_TreeRow]:
+    """A row for each member or element of what stands at ``root``; one row for a scalar."""
+    walk = _walk(value, root)
+    if walk is None:
+        return []
+    document, path, number = walk
+    if type(document) not in (list, dict):
+        return [_row(None, document, number, None, path, path)]
+    rows = []
+    for step, part, node in _members(document, number):
+        rows.append(_row(step, part, node, None, extended(path, step), path))
+    return rows
+
+
+def json_tree(txn: Any, value: Any, root: Any = "$") -> list[_TreeRow]:
+    """A row for everything at and below ``root``, each container before its parts."""
+    walk = _walk(value, root)
+    if walk is None:
+        return []
+    document, path, number = walk
+    rows: list[_TreeRow] = []
+    steps = parse_path(to_text(root))
+    key = steps[-1] if steps and not isinstance(steps[-1], FromEnd) else None
+    parent_path = path
+    if steps:
+        parent_path = "$"
+        for step in steps[:-1]:
+            parent_path = extended(parent_path, step) if not isinstance(step, FromEnd) else parent_path
+    pending: list[tuple[Any, Any, int, int | None, str, str]] = [(key, document, number, None, path, parent_path)]
+    while pending:
+        step, part, node, parent, fullkey, above = pending.pop()
+        rows.append(_row(step, part, node, parent, fullkey, above))
+        if type(part) in (list, dict):
+            below = [(s, p, n, node, extended(fullkey, s), fullkey) for s, p, n in _members(part, node)]
+            pending.extend(reversed(below))
+    return rows
+
+
+def _walk(value: Any, root: Any) -> tuple[Any, str, int] | None:
+    """What stands at the root path, the text of that path, and the number of its node; None if there is nothing."""
+    if value is None or root is None:
+        return None
+    document, path, number = parse(value), "$", 0
+    for step in parse_path(to_text(root)):
+        for key, part, node in _members(document, number):
+            if key == (step if type(step) is str else position(step, len(document))) and type(key) is not bool:
+                document, path, number = part, extended(path, key), node
+                break
+        else:
+            return None
+    return document, path, number
+
+
+def _members(document: Any, number: int) -> list[tuple[Any, Any, int]]:
+    """(key, part, node number) of each part; nodes are numbered in the order of the text, names included."""
+    found = []
+    node = number + 1
+    if type(document) is dict:
+        for name, part in document.items():
+            found.append((name, part, node + 1))
+            node += 1 + _size(part)
+    elif type(document) is list:
+        for index, part in enumerate(document):
+            found.append((index, part, node))
+            node += _size(part)
+    return found
+
+
+def _size(document: Any) -> int:
+    """How many nodes a document has."""
+    if type(document) is dict:
+        return 1 + len(document) + sum(map(_size, document.values()))
+    return 1 + sum(map(_size, document)) if type(document) is list else 1
+
+
+def _row(key: Any, part: Any, node: int, parent: int | None, fullkey: str, path: str) -> _TreeRow:
+    value = sql_value(part)
+    atom = None if type(part) in (list, dict) else value
+    return (key, value, type_name(part), atom, node, parent, fullkey, path)
+
+
+_SET = _editor("json_set", create=True, overwrite=True)
+_INSERT = _editor("json_insert", create=True, overwrite=False)
+_REPLACE = _editor("json_replace", create=False, overwrite=True)
+
+FUNCTIONS: tuple[Function | AggregateFunction | TableFunction, ...] = (
+    Function("json", json_text, 1, 1, nullable=False, result=JSON),
+    Function("json_valid", json_valid, 1, 1, nullable=False, safe=True, result=INTEGER),
+    Function("json_quote", json_quote, 1, 1, strict=False, nullable=False, json_args=True, result=JSON),
+    Function("json_array", json_array, 0, -1, strict=False, nullable=False, json_args=True, result=JSON),
+    Function("json_object", json_object, 0, -1, strict=False, nullable=False, json_args=True, result=JSON),
+    Function("json_extract", json_extract, 1, 2, result=ANY),
+    Function("json_extract", json_extract, 3, -1, result=JSON),
+    Function("->", arrow_json, 2, 2, result=JSON),
+    Function("->>", arrow_sql, 2, 2, result=ANY),
+    Function("json_type", json_type, 1, 2, result=TEXT),
+    Function("json_array_length", json_array_length, 1, 2, result=INTEGER),
+    Function("json_set", _SET, 1, -1, strict=False, json_args=True, result=JSON),
+    Function("json_insert", _INSERT, 1, -1, strict=False, json_args=True, result=JSON),
+    Function("json_replace", _REPLACE, 1, -1, strict=False, json_args=True, result=JSON),
+    Function("json_remove", json_remove, 1, -1, result=JSON),
+    Function("json_patch", json_patch, 2, 2, nullable=False, result=JSON),
+    Function("json_pretty", json_pretty, 1, 2, nullable=False, result=JSON),
+    Function("json_contains", json_contains, 2, 2, nullable=False, result=INTEGER),
+    AggregateFunction("json_group_array", GroupArray, 1, 1, skip_nulls=False, nullable=False, json_args=True, result=JSON),
+    AggregateFunction("json_group_object", GroupObject, 2, 2, nullable=False, json_args=True, result=JSON),
+    TableFunction("json_each", json_each, 1, 2, _COLUMNS),
+    TableFunction("json_tree", json_tree, 1, 2, _COLUMNS),
+)

@@ -1,0 +1,67 @@
+"""Functions and aggregates of the user, as the engine calls them.
+
+In: what ``create_function`` and ``create_aggregate`` are given. Out: the same with results of native classes, and with errors
+that say where they come from, as sqlite3's do; the user's own exception is their cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zodbapi import values
+from zodbapi.errors import Error, OperationalError
+from zodbapi.functions.registry import AggregateFunction, Function
+
+
+def scalar(name: str, arity: int, call: Callable[..., Any], deterministic: bool) -> Function:
+    """A scalar function that takes ``arity`` arguments (-1: any number), NULL among them."""
+
+    def guarded(*args: Any) -> Any:
+        try:
+            return values.adapt(call(*args))
+        except Error:
+            raise
+        except Exception as error:
+            raise OperationalError("user-defined function raised exception") from error
+
+    return Function(name, guarded, max(arity, 0), arity, strict=False, deterministic=deterministic)
+
+
+def aggregate(name: str, arity: int, make: Callable[[], Any]) -> AggregateFunction:
+    """An aggregate from a class with ``step`` and ``finalize``; with ``inverse`` and ``value`` for moving frames, too."""
+
+    def accumulator() -> _Guarded:
+        return _Guarded(make)
+
+    return AggregateFunction(name, accumulator, max(arity, 0), arity, skip_nulls=False)
+
+
+class _Guarded:
+    """An accumulator around the user's."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._inner = _call("__init__", make)
+
+    def step(self, *args: Any) -> None:
+        _call("step", self._inner.step, *args)
+
+    def inverse(self, *args: Any) -> None:
+        _call("inverse", self._inner.inverse, *args)
+
+    def value(self) -> Any:
+        return values.adapt(_call("value", self._inner.value))
+
+    def finalize(self) -> Any:
+        return values.adapt(_call("finalize", self._inner.finalize))
+
+
+def _call(method: str, call: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return call(*args)
+    except Error:
+        raise
+    except Exception as error:
+        raise OperationalError(f"user-defined aggregate's '{method}' method raised error") from error

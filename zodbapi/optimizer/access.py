@@ -1,0 +1,347 @@
+"""Access paths: the ways to get at the rows of one table that some predicates ask for.
+
+In: a table source and the terms that are tested on it. Out: ``Path`` objects, each with its cost, the order in which
+it emits rows, and the plan node that it becomes. A term is only answered by a seek where the tree's order is exactly
+the comparison that the term makes: same collation, and a key that is converted to, or known to be of, the column's kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Index, Kind, Table, Type
+from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.cost import FETCH, ONE_SIDED, SCAN_ROW, SEEK, TWO_SIDED, matches
+from zodbapi.optimizer.implication import implied
+from zodbapi.optimizer.predicates import LEAVES, kind_of, used, volatile
+from zodbapi.plan.expr import Affine, Between, Collate, Column, Compare, Const, Expr, InList, IsNull, Rowid
+from zodbapi.plan.nodes import Bound, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
+from zodbapi.plan.walk import Part, transform
+
+ROWID = -1  # target of a predicate on the rowid
+Target = int | Expr  # a column's position, ROWID, or an expression over source 0
+FLIPPED = {"=": "=", "is": "is", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
+PLAIN_NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC})  # convert alike in comparisons
+MOST_ALTERNATIVES = 1000  # keys of one seek that come from several IN lists
+
+
+@dataclass(frozen=True, slots=True)
+class Sarg:
+    """A term, or one half of a BETWEEN, that an access path can answer: ``target op key``; ``in`` has several keys."""
+
+    target: Target
+    op: str  # = is in < <= > >=
+    keys: tuple[Expr, ...]
+    collation: str
+    kind: Kind
+    term: Expr
+    needs: frozenset[int]  # sources of the keys
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPart:
+    """One column of the order in which a path emits rows."""
+
+    target: Target
+    collation: str
+    nullable: bool
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One way to get at rows. Without ``index`` it is by rowid; without any sarg it reads everything."""
+
+    source: int
+    table: Table
+    index: Index | None
+    equal: tuple[Sarg, ...]
+    lower: Sarg | None
+    upper: Sarg | None
+    rows: float
+    cost: float
+    single: bool  # at most one row
+    order: tuple[KeyPart, ...]
+
+    def answered(self) -> list[Expr]:
+        """The terms that need no test above this path."""
+        sargs = [*self.equal, *(bound for bound in (self.lower, self.upper) if bound is not None)]
+        terms: list[Expr] = []
+        for sarg in sargs:
+            halves = 2 if isinstance(sarg.term, Between) else 1
+            if sarg.term not in terms and sum(s.term is sarg.term for s in sargs) == halves:
+                terms.append(sarg.term)
+        return terms
+
+    def needs(self) -> frozenset[int]:
+        """The sources that the keys use."""
+        sargs = (*self.equal, *(bound for bound in (self.lower, self.upper) if bound is not None))
+        return frozenset().union(*(sarg.needs for sarg in sargs))
+
+    def node(self, descending: bool = False) -> Node:
+        """The plan node that reads this way."""
+        lower, upper = _bound(self.lower), _bound(self.upper)
+        if self.index is None:
+            if self.equal:
+                return RowidSeek(self.source, self.table, self.equal[0].keys, descending)
+            if lower or upper:
+                return RowidRange(self.source, self.table, lower, upper, descending)
+            return Scan(self.source, self.table, descending)
+        if self.equal and not (lower or upper):
+            null_safe = tuple(sarg.op == "is" for sarg in self.equal)
+            alternatives = tuple(product(*(sarg.keys for sarg in self.equal)))
+            safe = null_safe if any(null_safe) else ()
+            return IndexSeek(self.source, self.table, self.index, alternatives, safe, descending)
+        prefix = tuple(sarg.keys[0] for sarg in self.equal)
+        return IndexRange(self.source, self.table, self.index, prefix, lower, upper, descending)
+
+
+def _bound(sarg: Sarg | None) -> Bound | None:
+    return None if sarg is None else Bound(sarg.keys[0], inclusive=sarg.op in ("<=", ">="))
+
+
+# --- terms that a path can answer -------------------------------------------------------------------------------------
+
+
+def sargs_of(source: int, table: Table, terms: list[Expr], expressions: bool = False) -> list[Sarg]:
+    """What an access path to the table could answer of the terms; ``expressions`` includes computed targets."""
+    return [sarg for term in terms for sarg in _sargs(source, table, term, expressions)]
+
+
+def _sargs(source: int, table: Table, term: Expr, expressions: bool) -> Iterator[Sarg]:
+    match term:
+        case Compare(op=op) if op in FLIPPED:
+            sides = ((term.left, op, term.right), (term.right, FLIPPED[op], term.left))
+            for operand, operator, key in sides:
+                sarg = _sarg(source, table, operand, operator, (key,), term.collation, term, expressions)
+                if sarg is not None:
+                    yield sarg
+        case Between():
+            for operator, key in ((">=", term.low), ("<=", term.high)):
+                sarg = _sarg(source, table, term.operand, operator, (key,), term.collation, term, expressions)
+                if sarg is not None:
+                    yield sarg
+        case InList():
+            sarg = _sarg(source, table, term.operand, "in", term.items, term.collation, term, expressions)
+            if sarg is not None:
+                yield sarg
+        case IsNull():
+            sarg = _sarg(source, table, term.operand, "is", (Const(None),), "BINARY", term, expressions)
+            if sarg is not None and sarg.target != ROWID:
+                yield replace(sarg, collation="")
+        case _:
+            return
+
+
+def _sarg(
+    source: int,
+    table: Table,
+    operand: Expr,
+    op: str,
+    keys: tuple[Expr, ...],
+    collation: str,
+    term: Expr,
+    computed: bool,
+) -> Sarg | None:
+    target = target_of(operand, source, table, computed)
+    if target is None or (target == ROWID and op == "is"):
+        return None
+    type_ = INTEGER if target == ROWID else table.columns[target].type if isinstance(target, int) else _type(operand)
+    found: list[Expr] = []
+    needs: frozenset[int] = frozenset()
+    for key in keys:
+        converted = as_key(key, type_)
+        if converted is None:
+            return None
+        if key.__class__ not in LEAVES and volatile(key):
+            return None
+        found.append(converted)
+        needs |= used(key)
+    if source in needs:
+        return None
+    return Sarg(target, op, tuple(found), collation, type_.kind, term, needs)
+
+
+def _type(expr: Expr) -> Type:
+    return expr.type  # type: ignore[attr-defined, no-any-return]
+
+
+def target_of(expr: Expr, source: int, table: Table, computed: bool) -> Target | None:
+    """What of the table the expression is: a position, ROWID, or (if asked for) a computation over its columns."""
+    while isinstance(expr, Collate):
+        expr = expr.operand
+    match expr:
+        case Column():
+            if expr.source != source:
+                return None
+            return ROWID if expr.position == table.rowid_column else expr.position
+        case Rowid():
+            return ROWID if expr.source == source else None
+        case _ if computed and expr.__class__ not in LEAVES and used(expr) == {source}:
+            return canonical(expr, source)
+        case _:
+            return None
+
+
+def canonical(expr: Expr, source: int) -> Expr:
+    """The expression as an index knows it: over source 0, without what only the query knows about its columns."""
+
+    def change(part: Part) -> Part:
+        if isinstance(part, Column) and part.source == source:
+            return Column(0, part.position)
+        if isinstance(part, Expr) and hasattr(part, "nullable") and not isinstance(part, (Const, Column)):
+            return replace(part, nullable=True)  # type: ignore[call-arg]
+        return part
+
+    return transform(expr, change)
+
+
+def as_key(key: Expr, column: Type) -> Expr | None:
+    """The key as an expression of the column's kind, or None where a seek would not be the comparison."""
+    kind, given = column.kind, kind_of(key)
+    if isinstance(key, Const) and key.value is None:
+        return key
+    if isinstance(key, Affine):
+        if given is kind or (given in TEXTS and kind in TEXTS) or kind is Kind.ANY:
+            return key
+        return Affine(key.operand, column) if given in PLAIN_NUMBERS and kind in PLAIN_NUMBERS else None
+    if given is kind or kind is Kind.ANY or (given in TEXTS and kind in TEXTS):
+        return key
+    if given in NUMBERS and kind in NUMBERS:
+        return key if kind is not Kind.INTEGER else Affine(key, column, nullable=getattr(key, "nullable", True))
+    return Affine(key, column) if kind is Kind.BLOB else None
+
+
+# --- the paths to one table -------------------------------------------------------------------------------------------
+
+
+def paths_to(source: int, table: Table, terms: list[Expr], context: Context, *, whole: bool = False) -> list[Path]:
+    """Every sensible path; the first one is the scan. ``whole`` adds whole index scans, for the sake of their order."""
+    rows = context.rows(table)
+    order = rowid_order(table)
+    paths = [Path(source, table, None, (), None, None, rows, max(rows, 1000) * SCAN_ROW, False, order)]
+    if not terms and not whole:
+        return paths
+    expressions = any(column.position is None for index in table.indexes for column in index.columns)
+    sargs: dict[Target, list[Sarg]] = {}
+    for sarg in sargs_of(source, table, terms, expressions):
+        sargs.setdefault(sarg.target, []).append(sarg)
+    if ROWID in sargs:
+        paths.append(_rowid_path(source, table, sargs[ROWID], rows))
+    for index in table.indexes:
+        path = _index_path(source, table, index, sargs, terms, rows, context)
+        if path is not None and (whole or path.equal or path.lower or path.upper):
+            paths.append(path)
+    return paths
+
+
+def rowid_order(table: Table) -> tuple[KeyPart, ...]:
+    """The order of the rows themselves."""
+    return (KeyPart(ROWID, "BINARY", False, Kind.INTEGER),)
+
+
+def _rowid_path(source: int, table: Table, sargs: list[Sarg], rows: float) -> Path:
+    order = rowid_order(table)
+    equal = next((s for s in sargs if s.op == "="), None) or next((s for s in sargs if s.op == "in"), None)
+    if equal is not None:
+        keys = float(len(equal.keys))
+        return Path(source, table, None, (equal,), None, None, keys, keys * SEEK, equal.op == "=", order)
+    lower, upper = _bounds(sargs)
+    found = max(1.0, rows * (TWO_SIDED if lower and upper else ONE_SIDED))
+    return Path(source, table, None, (), lower, upper, found, SEEK + found * SCAN_ROW, False, order)
+
+
+def _bounds(sargs: list[Sarg]) -> tuple[Sarg | None, Sarg | None]:
+    lower = next((s for s in sargs if s.op in (">", ">=")), None)
+    upper = next((s for s in sargs if s.op in ("<", "<=")), None)
+    return lower, upper
+
+
+def index_order(table: Table, index: Index, context: Context) -> tuple[KeyPart, ...] | None:
+    """The key parts of an index, then the rowid unless the key is unique without it; None if nobody can bind it."""
+    found = []
+    for i, column in enumerate(index.columns):
+        if column.position is not None:
+            definition = table.columns[column.position]
+            target: Target = ROWID if column.position == table.rowid_column else column.position
+            nullable = not definition.not_null and target != ROWID
+            found.append(KeyPart(target, column.collation, nullable, definition.type.kind))
+        else:
+            bound = context.bound_index(table, index)
+            if bound is None:
+                return None
+            found.append(KeyPart(canonical(bound.keys[i], 0), column.collation, True, kind_of(bound.keys[i])))
+    if not (index.unique and not index.deferred and not any(part.nullable for part in found)):
+        found.append(KeyPart(ROWID, "BINARY", False, Kind.INTEGER))
+    return tuple(found)
+
+
+def _index_path(
+    source: int,
+    table: Table,
+    index: Index,
+    sargs: dict[Target, list[Sarg]],
+    terms: list[Expr],
+    rows: float,
+    context: Context,
+) -> Path | None:
+    order = index_order(table, index, context)
+    if order is None or (index.where is not None and not _covers(source, table, index, terms, context)):
+        return None
+    equal: list[Sarg] = []
+    lower = upper = None
+    for part in order[: len(index.columns)]:
+        fitting = [s for s in sargs.get(part.target, ()) if collates(s.collation, part)]
+        chosen = _equality(fitting, equal)
+        if chosen is None:
+            if all(sarg.op == "=" for sarg in equal):
+                lower, upper = _bounds(fitting)
+            break
+        equal.append(chosen)
+    full = index.unique and not index.deferred and len(equal) == len(index.columns)
+    single = full and all(sarg.op == "=" for sarg in equal)
+    found, cost = _estimate(rows, equal, lower, upper, full)
+    return Path(source, table, index, tuple(equal), lower, upper, found, cost, single, order)
+
+
+def collates(collation: str, part: KeyPart) -> bool:
+    """Whether a comparison with this collation ("": any) sees keys as the index does."""
+    return not collation or collation == part.collation or not (part.kind in TEXTS or part.kind is Kind.ANY)
+
+
+def _equality(sargs: list[Sarg], before: list[Sarg]) -> Sarg | None:
+    """The sarg that extends the seek by one more column: one key if possible, else an IN list."""
+    single = next((s for s in sargs if s.op in ("=", "is")), None)
+    if single is not None:
+        return single
+    several = next((s for s in sargs if s.op == "in"), None)
+    if several is None:
+        return None
+    alternatives = len(several.keys)
+    for sarg in before:
+        alternatives *= len(sarg.keys)
+    is_first = all(sarg.op != "in" for sarg in before)
+    return several if is_first or alternatives <= MOST_ALTERNATIVES else None
+
+
+def _estimate(
+    rows: float, equal: list[Sarg], lower: Sarg | None, upper: Sarg | None, full: bool
+) -> tuple[float, float]:
+    seeks = 1
+    for sarg in equal:
+        seeks *= len(sarg.keys)
+    found = float(seeks) if full else seeks * matches(rows, [sarg.kind for sarg in equal]) if equal else rows
+    if lower or upper:
+        found *= TWO_SIDED if lower and upper else ONE_SIDED
+    return max(found, 1.0), max(seeks, 1) * SEEK + found * FETCH
+
+
+def _covers(source: int, table: Table, index: Index, terms: list[Expr], context: Context) -> bool:
+    """Whether every row that the terms ask for is in a partial index."""
+    bound = context.bound_index(table, index)
+    if bound is None or bound.where is None:
+        return False
+    known = [canonical(term, source) for term in terms if used(term) == {source}]
+    return implied(canonical(bound.where, 0), known)

@@ -1,0 +1,305 @@
+"""Rule: every Scan becomes the cheapest way to its rows, every Join the cheapest way to join.
+
+In: Filters just above Scans, and ON conditions. Out: RowidSeek, RowidRange, IndexSeek or IndexRange with what they do not
+answer left in a Filter; joins as
+
+    index loop   Join whose right input seeks with keys from left rows     few left rows, or LIMIT
+    hash join    HashJoin that buffers right by the equalities of ON       many left rows, or no index
+    nested loop  Join that evaluates ON for each pair                      no equality
+
+A Sort above is a wish: an access that emits in its order spares it, most of all under a LIMIT. ``drop_sorts`` sees later
+whether the wish was granted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from zodbapi.catalog import TEXTS, Kind
+from zodbapi.optimizer.access import Path, paths_to
+from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.cost import (
+    BUILD,
+    FETCH,
+    PROBE,
+    SCAN_ROW,
+    SEEK,
+    SORT,
+    limit_rows,
+    passing,
+    rows_of,
+)
+from zodbapi.optimizer.ordering import Keys, direction, fixing
+from zodbapi.optimizer.predicates import (
+    conjoin,
+    each_input,
+    each_query,
+    emitted,
+    filtered,
+    kind_of,
+    rename,
+    split,
+    substitute,
+    used,
+    volatile,
+)
+from zodbapi.optimizer.push_filters import push
+from zodbapi.plan.expr import Affine, Compare, Const, Expr
+from zodbapi.plan.nodes import (
+    Aggregate,
+    Compound,
+    Distinct,
+    Filter,
+    HashJoin,
+    Join,
+    Limit,
+    Materialize,
+    Node,
+    Project,
+    Recursive,
+    RowidSeek,
+    Scan,
+    Sort,
+    Window,
+    output_source,
+)
+from zodbapi.plan.walk import descend
+
+HASH_FACTOR = 2.0  # a hash join must be so much cheaper than an index loop: its cost is sure, the loop's is a guess
+HASH_LEFT_ROWS = 1000.0  # fewer left rows than that always loop when there is an index
+SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is above: an order it would like (``keys``), and how many rows it takes at most."""
+
+    keys: Keys = ()
+    limit: float = float("inf")
+
+    @property
+    def is_limited(self) -> bool:
+        return self.limit != float("inf")
+
+
+_NONE = _Wish()
+
+
+def choose_access(node: Node, context: Context) -> Node:
+    """The plan with accesses and join methods chosen."""
+    if context.has_queries:
+        node = each_query(node, lambda query: _choose(query, _NONE, context))
+    return _choose(node, _NONE, context)
+
+
+def _choose(node: Node, wish: _Wish, context: Context) -> Node:
+    match node:
+        case Scan():
+            return _choose_path(node, [], wish, context)
+        case Filter(input=Scan() as scan):
+            chosen = _choose_path(scan, split(node.predicate), wish, context)
+            return node if chosen == node else chosen
+        case Join():
+            return _choose_join(node, wish, context)
+        case Limit():
+            rows = limit_rows(node.limit) + (limit_rows(node.offset) if node.offset is not None else 0)
+            wish = _Wish((), min(rows, wish.limit))
+        case Sort():
+            wish = replace(wish, keys=node.keys)
+        case Project():
+            keys = tuple(replace(key, expr=substitute(key.expr, node.source, node.columns)) for key in wish.keys)
+            wish = replace(wish, keys=keys)
+        case Filter() | Distinct():
+            pass
+        case _:
+            return each_input(node, lambda child: _choose(child, _NONE, context))
+    chosen = _choose(node.input, wish, context)
+    return node if chosen is node.input else replace(node, input=chosen)
+
+
+# --- one table --------------------------------------------------------------------------------------------------------
+
+
+def _choose_path(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> Node:
+    if any(isinstance(term, Const) and not term.value and not isinstance(term.value, (str, bytes)) for term in terms):
+        return RowidSeek(scan.source, scan.table, ())  # WHERE false: no rows
+    if not terms and not wish.keys:
+        return scan
+    path, backwards = _best(scan, terms, wish, context)
+    answered = path.answered()
+    rest = [term for term in terms if not any(term is done for done in answered)] if answered else terms
+    node = path.node(backwards)
+    return filtered(scan if node == scan else node, rest)
+
+
+def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple[Path, bool]:
+    """The cheapest path, and whether to read it backwards."""
+    paths = paths_to(scan.source, scan.table, terms, context, whole=bool(wish.keys) and wish.is_limited)
+    if len(paths) == 1 and not wish.keys:
+        return paths[0], False
+    if not wish.keys:
+        return min(paths, key=lambda path: path.cost), False
+    fixed = fixing(scan.source, scan.table, terms)
+    rows = passing(context.rows(scan.table), terms)
+    best: tuple[float, Path, bool] | None = None
+    for path in paths:
+        backwards = direction(wish.keys, path.order, fixed, scan.source, scan.table)
+        sorted_rows = min(rows, path.rows)
+        if path.single:
+            cost = path.cost
+        elif backwards is None:
+            cost = path.cost + sorted_rows * SORT
+        else:
+            cost = path.cost * min(1.0, wish.limit / sorted_rows)
+        if best is None or cost < best[0]:
+            best = cost, path, bool(backwards)
+    assert best is not None
+    return best[1], best[2]
+
+
+# --- joins ------------------------------------------------------------------------------------------------------------
+
+
+def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
+    left = _choose(node.left, _left_wish(node, wish), context)
+    if node.kind == "full":
+        return _hash_or_loop(node, left, _choose(node.right, _NONE, context), wish, context)
+    sources = emitted(node.right)
+    terms = split(node.on)
+    link = [term for term in terms if not sources.isdisjoint(used(term)) and not volatile(term)]
+    looped = _index_loop(node, left, link, context) if link else None
+    if looped is not None and (wish.is_limited or rows_of(left, context) < HASH_LEFT_ROWS):
+        return looped
+    right = _choose(node.right, _NONE, context)
+    other = _hash_or_loop(node, left, right, wish, context)
+    if looped is None:
+        return other
+    cheaper = _cost(other, context) * HASH_FACTOR < _cost(looped, context)
+    return other if cheaper and isinstance(other, HashJoin) else looped
+
+
+def _left_wish(node: Join, wish: _Wish) -> _Wish:
+    """The part of the wish that the left input can grant."""
+    left = emitted(node.left)
+    if node.kind == "full":
+        return _NONE
+    if any(used(key.expr) - left for key in wish.keys):
+        leading = next(i for i, key in enumerate(wish.keys) if used(key.expr) - left)
+        return _Wish(wish.keys[:leading], wish.limit) if leading else _NONE
+    return wish
+
+
+def _index_loop(node: Join, left: Node, link: list[Expr], context: Context) -> Node | None:
+    """The join with the linking terms answered by seeks in its right input, or None where they are not."""
+    lefts = emitted(node.left)
+    right = _choose(push(node.right, link), _NONE, context)
+    if not _seeks_with(right, lefts):
+        return None
+    on = [term for term in split(node.on) if not any(term is done for done in link)]
+    return replace(node, left=left, right=right, on=conjoin(on))
+
+
+def _seeks_with(node: Node, lefts: frozenset[int]) -> bool:
+    """Whether the first access of a right input is by keys from the left; what follows must not buffer rows."""
+    match node:
+        case Filter():
+            return _seeks_with(node.input, lefts)
+        case Join():
+            return _seeks_with(node.left, lefts) and not any(
+                isinstance(part, (HashJoin, Aggregate, Sort, Compound, Window, Distinct))
+                for part in descend(node.right)
+            )
+        case Scan():
+            return False
+        case _ if hasattr(node, "table"):
+            return not lefts.isdisjoint(used(node))
+        case _:
+            return False
+
+
+def _hash_or_loop(node: Join, left: Node, right: Node, wish: _Wish, context: Context) -> Node:
+    """The join as a hash join by its equalities if it has any, else as a nested loop."""
+    lefts, rights = emitted(left), emitted(right)
+    left_keys: list[Expr] = []
+    right_keys: list[Expr] = []
+    rest: list[Expr] = []
+    correlated = not lefts.isdisjoint(used(right))
+    for term in split(node.on):
+        pair = None if correlated else _hash_keys(term, lefts, rights)
+        if pair is None:
+            rest.append(term)
+        else:
+            left_keys.append(pair[0])
+            right_keys.append(pair[1])
+    on = conjoin(rest)
+    if not left_keys:
+        if not correlated:
+            right = _buffered(right, context)
+        return node if left is node.left and right is node.right else replace(node, left=left, right=right)
+    keys = tuple(left_keys), tuple(right_keys)
+    if node.kind == "inner" and _is_better_swapped(left, right, wish, context):
+        return HashJoin("inner", right, left, keys[1], keys[0], on)
+    return HashJoin(node.kind, left, right, *keys, on)
+
+
+def _is_better_swapped(left: Node, right: Node, wish: _Wish, context: Context) -> bool:
+    """Whether building the left input is clearly better; the right one must not read the left's rows."""
+    if wish.keys or wish.is_limited or not emitted(right).isdisjoint(used(left)):
+        return False
+    return rows_of(left, context) * SWAP_FACTOR < rows_of(right, context)
+
+
+def _hash_keys(term: Expr, lefts: frozenset[int], rights: frozenset[int]) -> tuple[Expr, Expr] | None:
+    """The two sides of an equality as (left key, right key), if each reads just one input and hashing is comparing."""
+    if not (isinstance(term, Compare) and term.op == "=") or volatile(term):
+        return None
+    a, b = term.left, term.right
+    if term.collation != "BINARY" and not (_is_no_text(a) or _is_no_text(b)):
+        return None
+    of_a, of_b = used(a), used(b)
+    if of_a & lefts and not of_a & rights and of_b & rights and not of_b & lefts:
+        return a, b
+    if of_b & lefts and not of_b & rights and of_a & rights and not of_a & lefts:
+        return b, a
+    return None
+
+
+def _is_no_text(expr: Expr) -> bool:
+    """Whether the value is surely no text, so that the collation cannot matter; Affine may leave a text as it is."""
+    kind = kind_of(expr)
+    return not isinstance(expr, Affine) and kind not in TEXTS and kind is not Kind.ANY
+
+
+def _buffered(right: Node, context: Context) -> Node:
+    """The right input of a nested loop, computed once if that saves more than reading a table again."""
+    match right:
+        case Project() | Aggregate() | Compound() | Distinct() | Sort() | Limit() | Recursive() if not used(right):
+            old, new = output_source(right), context.new_source()
+            return Materialize(old, -new, rename(_with_source(right, old, new), old, new))
+        case _:
+            return right
+
+
+def _with_source(node: Node, old: int, new: int) -> Node:
+    """The single-source node emitting under another source."""
+    if getattr(node, "source", None) == old:
+        return replace(node, source=new)  # type: ignore[call-arg]
+    return each_input(node, lambda child: _with_source(child, old, new))
+
+
+def _cost(node: Node, context: Context) -> float:
+    """Microseconds that a node takes, its inputs included."""
+    match node:
+        case Scan():
+            return context.rows(node.table) * SCAN_ROW
+        case HashJoin():
+            both = _cost(node.left, context) + _cost(node.right, context)
+            return both + rows_of(node.right, context) * BUILD + rows_of(node.left, context) * PROBE
+        case Join():
+            return _cost(node.left, context) + rows_of(node.left, context) * _cost(node.right, context)
+        case Filter():
+            return _cost(node.input, context)
+        case _ if hasattr(node, "table"):
+            return SEEK + rows_of(node, context) * FETCH
+        case _:
+            return rows_of(node, context)

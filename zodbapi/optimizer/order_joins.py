@@ -1,0 +1,237 @@
+"""Rule: chains of inner joins are put in the order that is expected to touch the fewest rows.
+
+In: a tree of inner joins, with LEFT, semi and anti joins among them. Out: a left-deep tree. From every possible first
+table the next one is chosen greedily by cost; the cheapest total wins, the written order among equals. A table that no
+predicate links to those before it comes only when nothing else is left. LEFT joins come as late as what uses their columns
+allows, semi and anti joins as early as they can: both filter or extend the rows of what they need, wherever they stand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from zodbapi.catalog import Kind
+from zodbapi.optimizer.access import ROWID, Target, paths_to, sargs_of
+from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.cost import BUILD, FETCH, PROBE, SCAN_ROW, SEEK, matches, passing, rows_of
+from zodbapi.optimizer.predicates import (
+    conjoin,
+    each_input,
+    each_query,
+    emitted,
+    filtered,
+    split,
+    used,
+    volatile,
+)
+from zodbapi.plan.expr import Compare, Expr
+from zodbapi.plan.nodes import Filter, Join, Node, Scan
+
+MUCH_CHEAPER = 0.9  # another order must cost less than this part of the best so far
+MOST_STARTS = 8  # first tables that are tried
+
+
+@dataclass(slots=True)
+class _Item:
+    """One input of the chain, as the set bit ``bit`` among its sources; ``needs`` are the bits that must come before."""
+
+    kind: str  # inner, left, semi, anti
+    node: Node
+    on: list[Expr]
+    bit: int
+    needs: int = 0
+    rows: float = 1.0  # that pass its own filters
+    cost: float = 0.0  # of reading those
+    all_rows: float = 1.0
+    equal: list[tuple[Target, Kind, int]] = field(default_factory=list)  # what equalities bind, given these bits
+    keys: list[tuple[tuple[Target | None, ...], bool]] = field(default_factory=list)  # index columns, whether unique
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A predicate of the chain; ``bits`` are the items that it reads."""
+
+    expr: Expr
+    bits: int
+    is_equality: bool
+
+
+def order_joins(node: Node, context: Context) -> Node:
+    """The plan with inner joins in a good order."""
+    if not context.occurs(Join):
+        return node
+    if context.has_queries:
+        node = each_query(node, lambda query: _order(query, context))
+    return _order(node, context)
+
+
+def _order(node: Node, context: Context) -> Node:
+    match node:
+        case (
+            Join(kind="inner" | "left" | "semi" | "anti") | Filter(input=Join(kind="inner" | "left" | "semi" | "anti"))
+        ):
+            return _order_chain(node, context)
+        case _:
+            return each_input(node, lambda child: _order(child, context))
+
+
+def _order_chain(node: Node, context: Context) -> Node:
+    items: list[_Item] = []
+    exprs: list[Expr] = []
+    ordered = _flatten(node, items, exprs, context)
+    inner = [item for item in items if item.kind == "inner"]
+    if len(inner) < 2:
+        return ordered
+    bits = {source: item.bit for item in items for source in emitted(item.node)}
+    terms = [_Term(e, _bits(used(e), bits), isinstance(e, Compare) and e.op == "=") for e in exprs if not volatile(e)]
+    for item in items:
+        outside = used(item.node).union(*map(used, item.on)) if item.on else used(item.node)
+        item.needs = _bits(outside, bits) & ~item.bit
+    for item in inner:
+        _describe(item, terms, bits, context)
+    order = _best_order(items, inner, terms)
+    if [item.bit for item in order if item.kind == "inner"] == [item.bit for item in inner]:
+        return ordered
+    return filtered(_built(order, terms), [expr for expr in exprs if volatile(expr)])
+
+
+def _bits(sources: frozenset[int], bits: dict[int, int]) -> int:
+    found = 0
+    for source in sources:
+        found |= bits.get(source, 0)
+    return found
+
+
+def _flatten(node: Node, items: list[_Item], exprs: list[Expr], context: Context) -> Node:
+    """The node with the insides of its items ordered; collects items and predicates in the written order."""
+    match node:
+        case Filter(input=Join(kind="inner" | "left" | "semi" | "anti")):
+            below = _flatten(node.input, items, exprs, context)
+            exprs.extend(split(node.predicate))
+            return node if below is node.input else Filter(below, node.predicate)
+        case Join(kind="inner"):
+            left = _flatten(node.left, items, exprs, context)
+            right = _flatten(node.right, items, exprs, context)
+            exprs.extend(split(node.on))
+        case Join(kind="left" | "semi" | "anti"):
+            left = _flatten(node.left, items, exprs, context)
+            right = _order(node.right, context)
+            items.append(_Item(node.kind, right, split(node.on), 1 << len(items)))
+        case _:
+            node = each_input(node, lambda child: _order(child, context))
+            items.append(_Item("inner", node, [], 1 << len(items)))
+            return node
+    return node if left is node.left and right is node.right else Join(node.kind, left, right, node.on)
+
+
+def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Context) -> None:
+    """Fills in what the costs of an item depend on."""
+    scan = item.node.input if isinstance(item.node, Filter) else item.node
+    local = split(item.node.predicate) if isinstance(item.node, Filter) else []
+    if not isinstance(scan, Scan):
+        item.rows = item.all_rows = item.cost = rows_of(item.node, context)
+        return
+    best = min(paths_to(scan.source, scan.table, local, context), key=lambda path: path.cost)
+    item.all_rows = context.rows(scan.table)
+    item.rows = min(best.rows, passing(item.all_rows, local))
+    item.cost = best.cost
+    linking = [term.expr for term in terms if term.bits & item.bit]
+    for sarg in sargs_of(scan.source, scan.table, linking + local):
+        if sarg.op == "=":
+            item.equal.append((sarg.target, sarg.kind, _bits(sarg.needs, bits)))
+    for index in scan.table.indexes:
+        if index.where is None:
+            targets = tuple(ROWID if c.position == scan.table.rowid_column else c.position for c in index.columns)
+            item.keys.append((targets, index.unique and not index.deferred))
+
+
+def _best_order(items: list[_Item], inner: list[_Item], terms: list[_Term]) -> list[_Item]:
+    best: list[_Item] = []
+    best_cost = float("inf")
+    starts = [item for item in inner if not item.needs]
+    if len(starts) > MOST_STARTS:
+        first, *others = starts
+        starts = [first, *sorted(others, key=lambda item: item.rows)[: MOST_STARTS - 1]]
+    for start in starts:
+        order, cost = _greedy(start, items, terms, best_cost)
+        if order and cost < best_cost * MUCH_CHEAPER:
+            best, best_cost = order, cost
+    return best or items
+
+
+def _greedy(start: _Item, items: list[_Item], terms: list[_Term], worst: float) -> tuple[list[_Item], float]:
+    """The order from a first item on, and its cost; no order when it gets more expensive than ``worst``."""
+    order, placed, rows, cost = [start], start.bit, start.rows, start.cost
+    left = [item for item in items if item is not start]
+    while left:
+        ready = [item for item in left if not item.needs & ~placed]
+        following = next((item for item in ready if item.kind in ("semi", "anti")), None)
+        if following is None:
+            inner = [item for item in ready if item.kind == "inner"]
+            linked = [item for item in inner if _is_linked(item, placed, terms)]
+            outer = next((item for item in ready if item.kind == "left"), None)
+            if linked or (inner and outer is None):
+                step_cost, step_rows, following = _cheapest(linked or inner, placed, rows, terms)
+                cost, rows = cost + step_cost, step_rows
+            else:
+                following = outer
+        if following is None or cost >= worst:
+            return [], cost
+        order.append(following)
+        placed |= following.bit
+        left.remove(following)
+    return order, cost
+
+
+def _is_linked(item: _Item, placed: int, terms: list[_Term]) -> bool:
+    reach = placed | item.bit
+    return bool(item.needs) or any(t.bits & item.bit and t.bits & placed and not t.bits & ~reach for t in terms)
+
+
+def _cheapest(items: list[_Item], placed: int, rows: float, terms: list[_Term]) -> tuple[float, float, _Item]:
+    found: tuple[float, float, _Item] | None = None
+    for item in items:
+        cost, out = _step(item, placed, rows, terms)
+        if found is None or cost + out < (found[0] + found[1]) * MUCH_CHEAPER:
+            found = cost, out, item
+    assert found is not None
+    return found
+
+
+def _step(item: _Item, placed: int, rows: float, terms: list[_Term]) -> tuple[float, float]:
+    """Cost of joining one more item to ``rows`` rows, and the rows that come out."""
+    bound = {target: kind for target, kind, needs in item.equal if not needs & ~placed}
+    passing_part = item.rows / item.all_rows
+    probe: tuple[float, float] | None = (SEEK, 1.0) if ROWID in bound else None
+    for targets, unique in item.keys if probe is None else ():
+        width = next((i for i, target in enumerate(targets) if target not in bound), len(targets))
+        if width:
+            single = unique and width == len(targets)
+            found = 1.0 if single else matches(item.all_rows, [bound[t] for t in targets[:width] if t is not None])
+            if probe is None or found < probe[1]:
+                probe = SEEK + found * FETCH, found
+    reach = placed | item.bit
+    equalities = sum(t.is_equality and bool(t.bits & item.bit) and not t.bits & ~reach for t in terms)
+    if probe is not None:
+        return rows * probe[0], max(rows * probe[1] * passing_part, 0.1)
+    if equalities:
+        found = rows * item.rows / max(item.all_rows**0.5, 1.0)
+        return item.cost + item.rows * BUILD + rows * PROBE, max(found, 0.1)
+    return rows * item.all_rows * SCAN_ROW, rows * item.rows
+
+
+def _built(order: list[_Item], terms: list[_Term]) -> Node:
+    """The left-deep tree of the items in this order, each term tested as soon as it can be."""
+    first, *others = order
+    placed = first.bit
+    pending = [term for term in terms if term.bits & ~placed]
+    node = filtered(first.node, [term.expr for term in terms if not term.bits & ~placed])
+    for item in others:
+        placed |= item.bit
+        now = [term.expr for term in pending if not term.bits & ~placed]
+        pending = [term for term in pending if term.bits & ~placed]
+        if item.kind == "inner":
+            node = Join("inner", node, item.node, conjoin(now))
+        else:
+            node = filtered(Join(item.kind, node, item.node, conjoin(item.on)), now)
+    return node

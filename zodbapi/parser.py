@@ -1,0 +1,267 @@
+"""Text to trees: SQLite's dialect of sqlglot, with its gaps closed.
+
+In: SQL text. Out: one ``Parsed`` a statement. What sqlglot does not read well (DDL, transactions, PRAGMA, EXPLAIN) is
+left to ``parser_ddl``. Foreign exceptions stop here: a syntax error is an ``OperationalError`` in SQLite's words.
+
+Placeholders ``?``, ``?NNN``, ``:name``, ``@name``, ``$name``, and in the format styles ``%s`` and ``%(name)s``, become
+``exp.Placeholder`` nodes whose ``this`` is the parameter's index; ``Parsed.parameters`` says what they are called.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from zodbapi.dialect import DIALECT, Tokenizer, make_parser
+from zodbapi.errors import OperationalError, ProgrammingError
+
+if TYPE_CHECKING:
+    from zodbapi.plan.nodes import Command
+    from zodbapi.syntax import Definition
+
+_QUERIES = frozenset({"SELECT", "WITH", "VALUES", "(", "INSERT", "REPLACE", "UPDATE", "DELETE"})
+_MARKS = re.compile("[?:@$]")
+_FORMATS = re.compile(
+    r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/
+    | %% | %s | %\(([^)]*)\)s""",
+    re.VERBOSE | re.DOTALL,
+)
+_CLOSED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_STATEMENTS = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete)
+_local = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One statement: its tree, its text, and its parameters' names (None for a positional one).
+
+    The tree is sqlglot's for queries, INSERT, UPDATE and DELETE; ``parser_ddl``'s for everything else.
+    """
+
+    tree: exp.Expression | Definition | Command
+    sql: str
+    parameters: tuple[str | None, ...] = ()
+
+
+def parse(sql: str, paramstyle: str = "qmark") -> list[Parsed]:
+    """The statements of a script. ``paramstyle`` ``format`` or ``pyformat`` reads ``%s`` and ``%(name)s``."""
+    if paramstyle in ("format", "pyformat") and "%" in sql:
+        sql = _convert_formats(sql)
+    tokens = tokenize(sql)
+    if not any(token.token_type is TokenType.SEMICOLON for token in tokens):
+        return [_parse_statement(sql, tokens)] if tokens else []
+    return [_parse_statement(text, tokenize(text)) for text in _split(sql, tokens)]
+
+
+def parse_one(sql: str, paramstyle: str = "qmark") -> Parsed:
+    """The only statement of a text; ProgrammingError when there are several, or none."""
+    statements = parse(sql, paramstyle)
+    if len(statements) != 1:
+        raise ProgrammingError("You can only execute one statement at a time." if statements else "no statement")
+    return statements[0]
+
+
+def parse_expression(sql: str) -> exp.Expression:
+    """The tree of an expression kept as text in the schema (DEFAULT, CHECK, generated column, index)."""
+    tree = parse_one(f"SELECT {sql}").tree
+    if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or tree.args.get("from_"):
+        raise OperationalError(f"not an expression: {sql}")
+    found: exp.Expression = tree.expressions[0]
+    return found
+
+
+def tokenize(sql: str) -> list[Token]:
+    """The tokens of a text; the tokenizer is kept a thread, because making one costs as much as using it."""
+    tokenizer: Tokenizer | None = getattr(_local, "tokenizer", None)
+    if tokenizer is None:
+        tokenizer = _local.tokenizer = Tokenizer(dialect=DIALECT)
+    try:
+        return tokenizer.tokenize(sql)
+    except TokenError:
+        raise OperationalError(f'unrecognized token: "{_unclosed(sql)}"') from None
+
+
+def item_text(sql: str, position: int, nested: int) -> str:
+    """The text of a select-list item.
+
+    ``position`` is where the first name or literal in it starts, and ``nested`` how many SELECTs lie between the item
+    and that. So before the position there are only words and brackets that open something.
+    """
+    tokens = _tokenize_again(sql)
+    first = next(i for i, token in enumerate(tokens) if token.end >= position)
+    while first:
+        kind = tokens[first - 1].token_type
+        if kind is TokenType.SELECT:
+            nested -= 1
+        if kind in _BEFORE_ITEM and nested <= 0 and (kind is not TokenType.SELECT or nested < 0):
+            break
+        first -= 1
+    last = _item_end(tokens, first)
+    return sql[tokens[first].start : tokens[last].end + 1]
+
+
+_BEFORE_ITEM = frozenset({TokenType.COMMA, TokenType.SELECT, TokenType.DISTINCT, TokenType.ALL, TokenType.RETURNING})
+_AFTER_ITEM = frozenset(
+    {TokenType.COMMA, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING, TokenType.WINDOW}
+    | {TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT, TokenType.SEMICOLON}
+)
+
+
+@lru_cache(maxsize=8)
+def _tokenize_again(sql: str) -> list[Token]:
+    return tokenize(sql)
+
+
+def _item_end(tokens: list[Token], first: int) -> int:
+    depth = 0
+    for i in range(first, len(tokens)):
+        kind = tokens[i].token_type
+        if kind is TokenType.L_PAREN:
+            depth += 1
+        elif kind is TokenType.R_PAREN:
+            depth -= 1
+        distinct_from = kind is TokenType.FROM and tokens[i - 1].token_type is TokenType.DISTINCT
+        if depth < 0 or (depth == 0 and kind in _AFTER_ITEM and not distinct_from):
+            return i - 1
+    return len(tokens) - 1
+
+
+def _parse_statement(sql: str, tokens: list[Token]) -> Parsed:
+    if tokens[0].text.upper() not in _QUERIES:
+        from zodbapi.parser_ddl import parse_ddl
+
+        definition = parse_ddl(sql)
+        if definition is None:
+            raise _syntax_error(sql, tokens[0])
+        return Parsed(definition, sql, _number_placeholders(tokens)[1] if _MARKS.search(sql) else ())
+    names: tuple[str | None, ...] = ()
+    if _MARKS.search(sql):
+        tokens, names = _number_placeholders(tokens)
+    return Parsed(_parse_tokens(sql, tokens), sql, names)
+
+
+def _parse_tokens(sql: str, tokens: list[Token]) -> exp.Expression:
+    parser = make_parser()
+    tokens, alternative = _expand_alternatives(tokens)
+    try:
+        (tree,) = parser.parse(tokens, sql)
+    except ParseError:
+        raise _syntax_error(sql, parser._curr or None) from None
+    if not isinstance(tree, _STATEMENTS):
+        raise _syntax_error(sql, tokens[0])
+    if alternative and isinstance(tree, exp.Update):
+        tree.set("alternative", alternative)
+    return cast("exp.Expression", tree)
+
+
+def _syntax_error(sql: str, token: Token | None) -> OperationalError:
+    if token is None:
+        return OperationalError("incomplete input")
+    line = sql.count("\n", 0, token.start) + 1
+    column = token.start - sql.rfind("\n", 0, token.start)
+    text = sql[token.start : token.end + 1]
+    return OperationalError(f'near "{text}": syntax error (line {line}, column {column})')
+
+
+def _unclosed(sql: str) -> str:
+    """What SQLite would name as the bad token: from the quote that is never closed."""
+    rest = _CLOSED.sub(lambda match: " " * len(match[0]), sql)
+    found = re.search(r"['\"`\[]|/\*", rest)
+    return sql[found.start() :] if found else sql
+
+
+def _split(sql: str, tokens: list[Token]) -> list[str]:
+    """The texts of the statements between semicolons; the body of a CREATE TRIGGER is not split."""
+    texts: list[str] = []
+    part: list[Token] = []
+    for token in (*tokens, None):
+        if token is not None and (token.token_type is not TokenType.SEMICOLON or _in_trigger(part)):
+            part.append(token)
+        elif part:
+            texts.append(sql[part[0].start : part[-1].end + 1])
+            part = []
+    return texts
+
+
+def _in_trigger(part: list[Token]) -> bool:
+    words = [token.text.upper() for token in part[:3]]
+    return words[:1] == ["CREATE"] and "TRIGGER" in words and part[-1].token_type is not TokenType.END
+
+
+def _expand_alternatives(tokens: list[Token]) -> tuple[list[Token], str]:
+    """``REPLACE INTO`` as ``INSERT OR REPLACE INTO``; ``UPDATE OR x`` without the OR, and x."""
+    if tokens[0].token_type is TokenType.SELECT:
+        return tokens, ""
+    for i, token in enumerate(tokens[:-1]):
+        kind, after = token.token_type, tokens[i + 1].token_type
+        if kind is TokenType.REPLACE and after is TokenType.INTO and tokens[i - 1].token_type is not TokenType.OR:
+            start, end = token.start, token.end
+            insert = Token(TokenType.INSERT, "INSERT", token.line, token.col, start, end)
+            or_ = Token(TokenType.OR, "OR", token.line, token.col, start, end)
+            return [*tokens[:i], insert, or_, *tokens[i:]], ""
+        if kind is TokenType.UPDATE and after is TokenType.OR and i + 2 < len(tokens):
+            return [*tokens[: i + 1], *tokens[i + 3 :]], tokens[i + 2].text.upper()
+    return tokens, ""
+
+
+def _number_placeholders(tokens: list[Token]) -> tuple[list[Token], tuple[str | None, ...]]:
+    """Tokens with each placeholder as one token whose text is its index, and the names of the indexes."""
+    names: list[str | None] = []
+    numbered: list[Token] = []
+    size = len(tokens)
+    i = 0
+    while i < size:
+        token = tokens[i]
+        i += 1
+        kind = token.token_type
+        if kind is TokenType.PLACEHOLDER or kind is TokenType.COLON or kind is TokenType.PARAMETER:
+            word = tokens[i] if i < size and tokens[i].start == token.end + 1 else None
+            end, index = token.end, len(names)
+            if kind is not TokenType.PLACEHOLDER:
+                if word is None or not (word.text[0].isalnum() or word.text[0] == "_"):
+                    raise OperationalError(f'unrecognized token: "{token.text}"')
+                index = names.index(word.text) if word.text in names else index
+            elif word is not None and word.token_type is TokenType.NUMBER:
+                index = _checked_index(word.text)
+            else:
+                word = None
+            if word is not None:
+                end = word.end
+                i += 1
+            if index >= len(names):
+                names.extend([None] * (index - len(names)))
+                names.append(word.text if word and kind is not TokenType.PLACEHOLDER else None)
+            token = Token(TokenType.PLACEHOLDER, str(index), token.line, token.col, token.start, end)
+        numbered.append(token)
+    return numbered, tuple(names)
+
+
+def _checked_index(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 32766:
+        raise OperationalError("variable number must be between ?1 and ?32766")
+    return int(text) - 1
+
+
+def _convert_formats(sql: str) -> str:
+    """``%s`` and ``%(name)s`` as ``?`` and ``:name`` outside of literals; ``%%`` as ``%`` inside and outside."""
+
+    def convert(match: re.Match[str]) -> str:
+        text = match[0]
+        if text == "%s":
+            return "?"
+        if text == "%%":
+            return "%"
+        if match[1] is not None:
+            if not match[1].isidentifier():
+                raise ProgrammingError(f"a parameter cannot be called {match[1]!r}")
+            return f":{match[1]}"
+        return text if text[0] in "-/" else text.replace("%%", "%")
+
+    return _FORMATS.sub(convert, sql)

@@ -1,0 +1,341 @@
+"""Statements that sqlglot does not read, or not with the places of their expressions: DDL, transactions, PRAGMA, EXPLAIN.
+
+In: the text of one statement. Out: a tree of ``syntax``, or the finished ``Command`` where no name has to be resolved.
+A recursive descent in the order of https://www.sqlite.org/lang.html, extended with what PostgreSQL's ALTER TABLE can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zodbapi.errors import NotSupportedError, OperationalError
+from zodbapi.parser_table import parse_column, parse_constraint, parse_table_body, parse_terms, parse_type
+from zodbapi.plan.nodes import Command, Comment, Drop, Maintenance, Pragma, TransactionControl, Truncate
+from zodbapi.syntax import (
+    Action,
+    AlterDefinition,
+    Definition,
+    ExplainDefinition,
+    IndexDefinition,
+    TableDefinition,
+    ViewDefinition,
+)
+from zodbapi.words import WordCursor
+
+__all__ = ["parse_ddl"]
+
+
+def parse_ddl(sql: str) -> Definition | Command | None:
+    """The tree of one statement's text, or None when sqlglot is to parse it (SELECT, INSERT, ...)."""
+    cursor = WordCursor(sql)
+    rule = _STATEMENTS.get(cursor.word.upper)
+    if rule is None:
+        return None
+    cursor.advance()
+    tree = rule(cursor)
+    cursor.finish()
+    return tree
+
+
+def qualified_name(cursor: WordCursor) -> str:
+    """Consumes ``name`` or ``main.name``; there is only one schema."""
+    name = cursor.name()
+    if not cursor.accept("."):
+        return name
+    if name.lower() not in ("main", "temp"):
+        raise OperationalError(f"unknown database {name}")
+    return cursor.name()
+
+
+# --- CREATE -------------------------------------------------------------------------------------------------------
+
+
+def _create(cursor: WordCursor) -> Definition:
+    temporary = bool(cursor.accept_any("TEMP", "TEMPORARY"))
+    if temporary:
+        raise NotSupportedError("temporary tables and views are not supported")
+    unique = cursor.accept("UNIQUE")
+    if cursor.accept("INDEX"):
+        return _create_index(cursor, unique)
+    if not unique and cursor.accept("TABLE"):
+        return _create_table(cursor)
+    if not unique and cursor.accept("VIEW"):
+        return _create_view(cursor)
+    what = cursor.accept_any(
+        "TRIGGER", "VIRTUAL", "FUNCTION", "SEQUENCE", "SCHEMA", "EXTENSION", "MATERIALIZED", "TYPE"
+    )
+    if what:
+        raise NotSupportedError(f"CREATE {what} is not supported")
+    cursor.fail()
+
+
+def _create_table(cursor: WordCursor) -> Definition:
+    exists = cursor.accept("IF", "NOT", "EXISTS")
+    name = qualified_name(cursor)
+    if cursor.accept("AS"):
+        return TableDefinition(name, (), if_not_exists=exists, query=cursor.rest())
+    columns, constraints = parse_table_body(cursor)
+    while cursor.accept("WITHOUT", "ROWID") or cursor.accept("STRICT"):
+        cursor.accept(",")
+    return TableDefinition(name, columns, constraints, exists)
+
+
+def _create_view(cursor: WordCursor) -> Definition:
+    exists = cursor.accept("IF", "NOT", "EXISTS")
+    name = qualified_name(cursor)
+    columns = cursor.names() if cursor.sees("(") else ()
+    cursor.expect("AS")
+    return ViewDefinition(name, columns, cursor.rest(), exists)
+
+
+def _create_index(cursor: WordCursor, unique: bool) -> Definition:
+    cursor.accept("CONCURRENTLY")
+    exists = cursor.accept("IF", "NOT", "EXISTS")
+    name = qualified_name(cursor)
+    cursor.expect("ON")
+    table = qualified_name(cursor)
+    if cursor.accept("USING"):
+        cursor.name()  # the access method; all are BTrees here
+    terms = parse_terms(cursor)
+    include = cursor.names() if cursor.accept("INCLUDE") else ()
+    distinct = not cursor.accept("NULLS", "NOT", "DISTINCT")
+    cursor.accept("NULLS", "DISTINCT")
+    where = cursor.text_until(";") if cursor.accept("WHERE") else None
+    return IndexDefinition(name, table, terms, unique, where, include, distinct, exists)
+
+
+# --- DROP, COMMENT --------------------------------------------------------------------------------------------------
+
+
+def _drop(cursor: WordCursor) -> Command:
+    what = cursor.accept_any("TABLE", "INDEX", "VIEW")
+    if not what:
+        if cursor.sees("TRIGGER"):
+            raise NotSupportedError("DROP TRIGGER is not supported")
+        cursor.fail()
+    cursor.accept("CONCURRENTLY")
+    exists = cursor.accept("IF", "EXISTS")
+    name = qualified_name(cursor)
+    cascade = cursor.accept_any("CASCADE", "RESTRICT") == "CASCADE"
+    return Drop(what.lower(), name, exists, cascade)
+
+
+def _truncate(cursor: WordCursor) -> Command:
+    cursor.accept("TABLE")
+    cursor.accept("ONLY")
+    tables = [qualified_name(cursor)]
+    while cursor.accept(","):
+        tables.append(qualified_name(cursor))
+    restart = cursor.accept("RESTART", "IDENTITY")
+    cursor.accept("CONTINUE", "IDENTITY")
+    return Truncate(tuple(tables), restart, cursor.accept_any("CASCADE", "RESTRICT") == "CASCADE")
+
+
+def _comment(cursor: WordCursor) -> Command:
+    cursor.expect("ON")
+    what = cursor.accept_any("TABLE", "COLUMN", "INDEX")
+    if not what:
+        cursor.fail()
+    name = cursor.name()
+    column = ""
+    if what == "COLUMN":
+        cursor.expect(".")
+        column = cursor.name()
+        if cursor.accept("."):  # main.table.column
+            name, column = column, cursor.name()
+    elif cursor.accept("."):
+        name = cursor.name()
+    cursor.expect("IS")
+    if cursor.accept("NULL"):
+        return Comment(what.lower(), name, column, "")
+    if cursor.word.kind != "string":
+        cursor.fail()
+    return Comment(what.lower(), name, column, cursor.advance().value)
+
+
+# --- ALTER ----------------------------------------------------------------------------------------------------------
+
+
+def _alter(cursor: WordCursor) -> Definition:
+    if cursor.accept("INDEX"):
+        exists = cursor.accept("IF", "EXISTS")
+        old = qualified_name(cursor)
+        cursor.expect("RENAME", "TO")
+        return AlterDefinition("", (Action("rename_index", old, cursor.name()),), exists)
+    cursor.expect("TABLE")
+    exists = cursor.accept("IF", "EXISTS")
+    cursor.accept("ONLY")
+    table = qualified_name(cursor)
+    actions = [_action(cursor)]
+    while cursor.accept(","):
+        actions.append(_action(cursor))
+    return AlterDefinition(table, tuple(actions), exists)
+
+
+def _action(cursor: WordCursor) -> Action:
+    match cursor.accept_any("RENAME", "ADD", "DROP", "ALTER"):
+        case "RENAME":
+            return _rename(cursor)
+        case "ADD":
+            return _add(cursor)
+        case "DROP":
+            return _drop_part(cursor)
+        case "ALTER":
+            return _alter_column(cursor)
+        case _:
+            cursor.fail()
+
+
+def _rename(cursor: WordCursor) -> Action:
+    if cursor.accept("TO"):
+        return Action("rename_table", name=cursor.name())
+    constraint = cursor.accept("CONSTRAINT")
+    cursor.accept("COLUMN")
+    old = cursor.name()
+    cursor.expect("TO")
+    return Action("rename_constraint" if constraint else "rename_column", old, cursor.name())
+
+
+def _add(cursor: WordCursor) -> Action:
+    if not cursor.accept("COLUMN"):
+        constraint = parse_constraint(cursor)
+        if constraint is not None:
+            return Action("add_constraint", constraint=constraint)
+    exists = cursor.accept("IF", "NOT", "EXISTS")
+    return Action("add_column", definition=parse_column(cursor), if_exists=exists)
+
+
+def _drop_part(cursor: WordCursor) -> Action:
+    constraint = cursor.accept("CONSTRAINT")
+    if not constraint:
+        cursor.accept("COLUMN")
+    exists = cursor.accept("IF", "EXISTS")
+    name = cursor.name()
+    cascade = cursor.accept_any("CASCADE", "RESTRICT") == "CASCADE"
+    if constraint:
+        return Action("drop_constraint", name=name, if_exists=exists, cascade=cascade)
+    return Action("drop_column", name, if_exists=exists, cascade=cascade)
+
+
+def _alter_column(cursor: WordCursor) -> Action:
+    cursor.accept("COLUMN")
+    column = cursor.name()
+    if cursor.accept("SET", "NOT", "NULL"):
+        return Action("set_not_null", column)
+    if cursor.accept("DROP", "NOT", "NULL"):
+        return Action("drop_not_null", column)
+    if cursor.accept("SET", "DEFAULT"):
+        return Action("set_default", column, text=cursor.text_until(",", ";"))
+    if cursor.accept("DROP", "DEFAULT"):
+        return Action("drop_default", column)
+    if cursor.accept("ADD", "GENERATED"):
+        if not cursor.accept("ALWAYS"):
+            cursor.expect("BY", "DEFAULT")
+        cursor.expect("AS", "IDENTITY")
+        return Action("set_identity", column)
+    if cursor.accept("RESTART"):
+        return Action("restart_identity", column)
+    if cursor.accept("DROP", "IDENTITY"):
+        return Action("drop_identity", column, if_exists=cursor.accept("IF", "EXISTS"))
+    if cursor.accept("TYPE") or cursor.accept("SET", "DATA", "TYPE"):
+        words = parse_type(cursor)
+        collation = cursor.name() if cursor.accept("COLLATE") else ""
+        using = cursor.text_until(",", ";") if cursor.accept("USING") else None
+        return Action("set_type", column, text=words, using=using, collation=collation)
+    cursor.fail()
+
+
+# --- transactions, PRAGMA, EXPLAIN, maintenance ---------------------------------------------------------------------
+
+
+def _begin(cursor: WordCursor) -> Command:
+    mode = cursor.accept_any("DEFERRED", "IMMEDIATE", "EXCLUSIVE", "CONCURRENT")
+    cursor.accept_any("TRANSACTION", "WORK")
+    return TransactionControl("begin", mode=mode.lower() or "deferred")
+
+
+def _start(cursor: WordCursor) -> Command:
+    cursor.expect("TRANSACTION")
+    return TransactionControl("begin", mode="deferred")
+
+
+def _commit(cursor: WordCursor) -> Command:
+    cursor.accept_any("TRANSACTION", "WORK")
+    return TransactionControl("commit")
+
+
+def _rollback(cursor: WordCursor) -> Command:
+    cursor.accept_any("TRANSACTION", "WORK")
+    if not cursor.accept("TO"):
+        return TransactionControl("rollback")
+    cursor.accept("SAVEPOINT")
+    return TransactionControl("rollback_to", cursor.name())
+
+
+def _savepoint(cursor: WordCursor) -> Command:
+    return TransactionControl("savepoint", cursor.name())
+
+
+def _release(cursor: WordCursor) -> Command:
+    cursor.accept("SAVEPOINT")
+    return TransactionControl("release", cursor.name())
+
+
+def _pragma(cursor: WordCursor) -> Command:
+    name = cursor.name()
+    if cursor.accept("."):
+        name = cursor.name()
+    if cursor.accept("="):
+        return Pragma(name.lower(), _pragma_value(cursor))
+    if cursor.accept("("):
+        value = _pragma_value(cursor)
+        cursor.expect(")")
+        return Pragma(name.lower(), value)
+    return Pragma(name.lower())
+
+
+def _pragma_value(cursor: WordCursor) -> object:
+    sign = cursor.accept_any("-", "+")
+    word = cursor.advance()
+    if word.kind != "literal":
+        if sign or word.kind == "operator":
+            cursor.fail()
+        return word.value
+    try:
+        return int(sign + word.text)
+    except ValueError:
+        return sign + word.text
+
+
+def _explain(cursor: WordCursor) -> Definition:
+    query_plan = cursor.accept("QUERY", "PLAN")
+    offset = cursor.word.start
+    return ExplainDefinition(query_plan, cursor.rest(), offset)
+
+
+def _maintenance(action: str) -> Callable[[WordCursor], Command]:
+    def parse(cursor: WordCursor) -> Command:
+        return Maintenance(action, "" if cursor.at_end or cursor.sees(";") else qualified_name(cursor))
+
+    return parse
+
+
+_STATEMENTS: dict[str, Callable[[WordCursor], Definition | Command]] = {
+    "CREATE": _create,
+    "DROP": _drop,
+    "TRUNCATE": _truncate,
+    "ALTER": _alter,
+    "COMMENT": _comment,
+    "BEGIN": _begin,
+    "START": _start,
+    "COMMIT": _commit,
+    "END": _commit,
+    "ROLLBACK": _rollback,
+    "SAVEPOINT": _savepoint,
+    "RELEASE": _release,
+    "PRAGMA": _pragma,
+    "EXPLAIN": _explain,
+    "VACUUM": _maintenance("vacuum"),
+    "ANALYZE": _maintenance("analyze"),
+    "REINDEX": _maintenance("reindex"),
+}

@@ -1,0 +1,338 @@
+"""PRAGMA: questions about the schema, checks, and the few settings that mean something here.
+
+In: ``Pragma`` commands. Out: rows as SQLite's (https://www.sqlite.org/pragma.html). The questions are also table-valued
+functions (``pragma_table_info('t')``). Settings about files and caches are accepted and answer what they cannot change;
+a name that nobody knows does nothing, as in SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zodbapi.binder.rename import quote
+from zodbapi.binder.schema_sql import index_sql, table_sql, view_sql
+from zodbapi.catalog import INTEGER, TEXT, Column, ForeignKey, Index, Table, Type
+from zodbapi.codegen import NO_ENTRY
+from zodbapi.errors import OperationalError
+from zodbapi.functions.registry import TableFunction
+from zodbapi.plan.nodes import Pragma
+from zodbapi.storage.check import verify
+from zodbapi.storage.transaction import MISSING
+
+if TYPE_CHECKING:
+    from zodbapi.commands import Columns, Stages
+    from zodbapi.storage.transaction import Transaction
+
+Answer = Iterable[tuple[Any, ...]]
+_ON = frozenset({"1", "on", "yes", "true"})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A PRAGMA that gives rows: its columns, and what computes them from the transaction and the value."""
+
+    columns: tuple[tuple[str, Type], ...]
+    answer: Callable[[Transaction, Stages, Any], Answer]
+    needs_value: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A PRAGMA that reads and sets a number."""
+
+    read: Callable[[Transaction], Any]
+    write: Callable[[Transaction, Any], None]
+    persistent: bool = False  # lives in the database, as against the connection
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+
+def _columns_of(txn: Transaction, stages: Stages, name: Any) -> Iterator[tuple[int, Column, int]]:
+    """(position, column, place in the primary key or 0) of a table or view."""
+    folded = str(name).lower()
+    table = txn.schema.tables.get(folded)
+    if table is not None:
+        for position, column in enumerate(table.columns):
+            place = table.primary_key.index(position) + 1 if position in table.primary_key else 0
+            yield position, column, place
+    view = txn.schema.views.get(folded)
+    if view is not None:
+        names, types = stages.describe(view.sql, txn.schema)
+        for position, (column_name, type_) in enumerate(zip(view.columns or names, types, strict=True)):
+            yield position, Column(column_name, type_), 0
+
+
+def _hidden(column: Column) -> int:
+    return 0 if column.generated is None else 3 if column.stored else 2
+
+
+def _table_xinfo(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    for position, column, place in _columns_of(txn, stages, name):
+        not_null = int(column.not_null and (place == 0 or column.type.kind.value != "integer"))
+        yield position, column.name, column.type.declared, not_null, column.default, place, _hidden(column)
+
+
+def _table_info(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    return [row[:6] for row in _table_xinfo(txn, stages, name) if row[6] == 0]
+
+
+def _table_list(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    for table in txn.schema.tables.values():
+        if name is None or table.name.lower() == str(name).lower():
+            yield "main", table.name, "table", len(table.columns), 0, 1
+    for view in txn.schema.views.values():
+        if name is None or view.name.lower() == str(name).lower():
+            yield "main", view.name, "view", len(stages.describe(view.sql, txn.schema)[0]), 0, 0
+
+
+def sqlite_master(txn: Transaction) -> Answer:
+    """SQLite's own table of the schema; indexes of constraints have no SQL."""
+    for table in sorted(txn.schema.tables.values(), key=lambda table: table.id):
+        yield "table", table.name, table.name, table.id, table_sql(table)
+        for index in table.indexes:
+            yield "index", index.name, table.name, index.id, index_sql(table, index) if index.origin == "c" else None
+    for view in txn.schema.views.values():
+        yield "view", view.name, view.name, 0, view_sql(view)
+
+
+def sqlite_sequence(txn: Transaction) -> Answer:
+    """The highest rowid that each AUTOINCREMENT table ever had."""
+    sequences: Any = txn.entry["sequences"] if txn.entry is not None else {}
+    for table in txn.schema.tables.values():
+        if table.autoincrement and table.id in sequences:
+            yield table.name, sequences[table.id]
+
+
+# --- indexes ------------------------------------------------------------------------------------------------------
+
+
+def _index_list(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    table = txn.schema.table(str(name))
+    for number, index in enumerate(reversed(table.indexes) if table else ()):
+        yield number, index.name, int(index.unique), index.origin, int(index.where is not None)
+
+
+def _index_xinfo(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    found = txn.schema.indexes.get(str(name).lower())
+    if found is None:
+        return
+    table, index = found
+    number = 0
+    for number, part in enumerate(index.columns):
+        cid = -2 if part.position is None else part.position
+        column = None if part.position is None else table.columns[part.position].name
+        yield number, cid, column, int(part.descending), part.collation, 1
+    yield number + 1, -1, None, 0, "BINARY", 0
+
+
+def _index_info(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    return [row[:3] for row in _index_xinfo(txn, stages, name) if row[5]]
+
+
+# --- foreign keys -------------------------------------------------------------------------------------------------
+
+
+def _numbered_keys(table: Table) -> list[tuple[int, ForeignKey]]:
+    """The foreign keys with SQLite's ids: the last one declared is 0."""
+    return list(enumerate(reversed(table.foreign_keys)))
+
+
+def _foreign_key_list(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    table = txn.schema.table(str(name))
+    for number, key in _numbered_keys(table) if table else ():
+        for place, position in enumerate(key.columns):
+            to = key.parent_columns[place] if key.parent_columns else None
+            child = table.columns[position].name if table else ""
+            yield number, place, key.parent, child, to, key.on_update, key.on_delete, "NONE"
+
+
+def _foreign_key_check(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    if name is not None and txn.schema.table(str(name)) is None:
+        raise OperationalError(f"no such table: {name}")
+    for table in list(txn.schema.tables.values()):
+        if name is None or table.name.lower() == str(name).lower():
+            for number, key in _numbered_keys(table):
+                for (rowid,) in stages.query(orphans(txn, table, key), txn.schema).run(txn, ()) or ():
+                    yield table.name, rowid, key.parent, number
+
+
+def orphans(txn: Transaction, table: Table, key: ForeignKey) -> str:
+    """A query for the rowids of the rows whose parent is missing."""
+    names = [quote(table.columns[position].name) for position in key.columns]
+    conditions = [f"c.{name} IS NOT NULL" for name in names]
+    parent = txn.schema.table(key.parent)
+    if parent is not None:
+        targets = key.parent_columns or tuple(parent.columns[i].name for i in parent.primary_key)
+        if len(targets) != len(names):
+            raise OperationalError(f'foreign key mismatch - "{table.name}" referencing "{key.parent}"')
+        pairs = " AND ".join(f"p.{quote(to)} = c.{name}" for to, name in zip(targets, names, strict=True))
+        conditions.append(f"NOT EXISTS (SELECT 1 FROM {quote(parent.name)} AS p WHERE {pairs})")
+    return f"SELECT c.rowid FROM {quote(table.name)} AS c WHERE {' AND '.join(conditions)}"
+
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+
+def _integrity_check(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    found = [(problem,) for problem in find_problems(txn, stages)]
+    return found or [("ok",)]
+
+
+def find_problems(txn: Transaction, stages: Stages) -> Iterator[str]:
+    """Sentences about damaged trees, rows that break a constraint, and indexes that disagree with their rows."""
+    yield from verify(txn, {i.id: _key_of(stages, txn, table, i) for table, i in txn.schema.indexes.values()})
+    for table in txn.schema.tables.values():
+        for check in table.checks:
+            query = f"SELECT 1 FROM {quote(table.name)} WHERE NOT ({check.expression}) LIMIT 1"
+            if stages.query(query, txn.schema).run(txn, ()):
+                yield f"CHECK constraint failed in {table.name}"
+
+
+def _key_of(stages: Stages, txn: Transaction, table: Table, index: Index) -> Callable[[int, tuple[Any, ...]], Any]:
+    entry = stages.writer(txn.schema, table.id).entries[index.id]
+
+    def key_of(rowid: int, row: tuple[Any, ...]) -> Any:
+        key = entry(rowid, row)
+        return MISSING if key is NO_ENTRY else key
+
+    return key_of
+
+
+# --- the tables of this module --------------------------------------------------------------------------------------
+
+
+def _typed(text: str) -> tuple[tuple[str, Type], ...]:
+    """Columns from their names; those with ``#`` in front are integers."""
+    return tuple((name.lstrip("#"), INTEGER if name.startswith("#") else TEXT) for name in text.split())
+
+
+def _fixed(name: str, value: Any) -> Question:
+    columns = ((name, INTEGER if isinstance(value, int) else TEXT),)
+    return Question(columns, lambda txn, stages, _: [(value,)])
+
+
+QUESTIONS: dict[str, Question] = {
+    "table_info": Question(_typed("#cid name type #notnull dflt_value #pk"), _table_info, True),
+    "table_xinfo": Question(_typed("#cid name type #notnull dflt_value #pk #hidden"), _table_xinfo, True),
+    "table_list": Question(_typed("schema name type #ncol #wr #strict"), _table_list),
+    "index_list": Question(_typed("#seq name #unique origin #partial"), _index_list, True),
+    "index_info": Question(_typed("#seqno #cid name"), _index_info, True),
+    "index_xinfo": Question(_typed("#seqno #cid name #desc coll #key"), _index_xinfo, True),
+    "foreign_key_list": Question(_typed("#id #seq table from to on_update on_delete match"), _foreign_key_list, True),
+    "foreign_key_check": Question(_typed("table #rowid parent #fkid"), _foreign_key_check),
+    "integrity_check": Question(_typed("integrity_check"), _integrity_check),
+    "quick_check": Question(_typed("quick_check"), _integrity_check),
+    "database_list": Question(_typed("#seq name file"), lambda txn, stages, _: [(0, "main", txn.database.dsn)]),
+    "collation_list": Question(_typed("#seq name"), lambda txn, stages, _: enumerate(stages.functions.collations)),
+    "encoding": _fixed("encoding", "UTF-8"),
+    "journal_mode": _fixed("journal_mode", "delete"),
+    "synchronous": _fixed("synchronous", 2),
+    "locking_mode": _fixed("locking_mode", "normal"),
+    "auto_vacuum": _fixed("auto_vacuum", 0),
+    "cache_size": _fixed("cache_size", -2000),
+    "page_size": _fixed("page_size", 4096),
+    "page_count": _fixed("page_count", 0),
+    "freelist_count": _fixed("freelist_count", 0),
+    "temp_store": _fixed("temp_store", 0),
+    "busy_timeout": Question((("timeout", INTEGER),), lambda txn, stages, _: [(int(txn.database.timeout * 1000),)]),
+    "schema_version": Question(
+        (("schema_version", INTEGER),), lambda txn, stages, _: [(txn.schema.version & 0x7FFFFFFF,)]
+    ),
+}
+_ECHOING = frozenset({"journal_mode", "locking_mode", "busy_timeout"})  # these answer when they are set, too
+
+
+def _is_on(value: Any) -> bool:
+    return str(value).lower() in _ON
+
+
+def _set_foreign_keys(txn: Transaction, value: Any) -> None:
+    if not txn.active:  # a no-op inside a transaction, as in SQLite
+        txn.foreign_keys_enabled = _is_on(value)
+
+
+def _set_defer_foreign_keys(txn: Transaction, value: Any) -> None:
+    txn.defer_foreign_keys = _is_on(value)
+
+
+def _stored_number(name: str) -> Setting:
+    def read(txn: Transaction) -> int:
+        return int(txn.entry["schema"].get(name, 0)) if txn.entry is not None else 0
+
+    def write(txn: Transaction, value: Any) -> None:
+        if not isinstance(value, int) or not -(2**31) <= value < 2**31:
+            raise OperationalError(f"not a 32-bit integer: {value}")
+        assert txn.entry is not None
+        txn.put(txn.entry["schema"], name, value)
+
+    return Setting(read, write, persistent=True)
+
+
+SETTINGS: dict[str, Setting] = {
+    "foreign_keys": Setting(lambda txn: int(txn.foreign_keys_enabled), _set_foreign_keys),
+    "defer_foreign_keys": Setting(lambda txn: int(txn.defer_foreign_keys), _set_defer_foreign_keys),
+    "user_version": _stored_number("user_version"),
+    "application_id": _stored_number("application_id"),
+}
+
+
+def kind(command: Pragma) -> str:
+    """What the PRAGMA needs: see ``commands.kind``."""
+    setting = SETTINGS.get(command.name)
+    if setting is not None and command.value is not None:
+        return "write" if setting.persistent else "control"
+    if setting is not None and not setting.persistent:
+        return "control"
+    return "read"
+
+
+def output_columns(command: Pragma) -> Columns | None:
+    """The columns of the PRAGMA's answer, or None when it has none."""
+    if command.name in SETTINGS:
+        return ((command.name,), (INTEGER,)) if command.value is None else None
+    question = QUESTIONS.get(command.name)
+    if question is None or (command.value is not None and _only_sets(command.name, question)):
+        return None
+    names, types = zip(*question.columns, strict=True)
+    return names, types
+
+
+def _only_sets(name: str, question: Question) -> bool:
+    return len(question.columns) == 1 and name not in _ECHOING and not name.endswith("_check")
+
+
+def run(command: Pragma, stages: Stages, txn: Transaction) -> list[tuple[Any, ...]] | None:
+    """The rows of the PRAGMA's answer."""
+    setting = SETTINGS.get(command.name)
+    if setting is not None:
+        if command.value is None:
+            return [(setting.read(txn),)]
+        setting.write(txn, command.value)
+        return None
+    if output_columns(command) is None:
+        return None
+    question = QUESTIONS[command.name]
+    if question.needs_value and command.value is None:
+        return []
+    return list(question.answer(txn, stages, command.value))
+
+
+def table_functions(stages_for: Callable[[Transaction], Stages]) -> Iterator[TableFunction]:
+    """The questions as table-valued functions, and the tables that SQLite keeps about itself."""
+    for name, question in QUESTIONS.items():
+        if len(question.columns) > 1:
+            yield TableFunction(f"pragma_{name}", _callable(question, stages_for), 0, 1, question.columns)
+    master = _typed("type name tbl_name #rootpage sql")
+    yield TableFunction("sqlite_master", sqlite_master, 0, 0, master)
+    yield TableFunction("sqlite_schema", sqlite_master, 0, 0, master)
+    yield TableFunction("sqlite_sequence", sqlite_sequence, 0, 0, _typed("name #seq"))
+
+
+def _callable(question: Question, stages_for: Callable[[Transaction], Stages]) -> Callable[..., Answer]:
+    def call(txn: Transaction, value: Any = None) -> Answer:
+        return list(question.answer(txn, stages_for(txn), value))
+
+    return call

@@ -1,0 +1,284 @@
+"""Executing DDL: the catalog change, and what it means for rows and indexes.
+
+In: bound commands. Out: another schema of the transaction, with trees that agree with it. Everything goes through the
+transaction's undo log, so that DDL is undone with its statement, its savepoint or its transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from zodbapi.binder.alter import Alteration, apply_alter, apply_comment
+from zodbapi.catalog import Index, Schema, Table
+from zodbapi.codegen import NO_ENTRY
+from zodbapi.errors import IntegrityError, OperationalError
+from zodbapi.plan.nodes import AlterTable, Comment, CreateIndex, CreateTable, CreateView, Drop, Truncate
+from zodbapi.storage import ddl
+
+if TYPE_CHECKING:
+    from zodbapi.commands import Stages
+    from zodbapi.storage.transaction import Transaction
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+def _check_new_name(schema: Schema, what: str, name: str) -> None:
+    """Raises if a table, view or index of that name exists; tables, views and indexes share one set of names."""
+    folded = name.lower()
+    if folded.startswith("sqlite_") and what != "index":
+        raise OperationalError(f"object name reserved for internal use: {name}")
+    if folded in schema.tables:
+        raise OperationalError(
+            f"there is already a table named {name}" if what == "index" else f"table {name} already exists"
+        )
+    if folded in schema.views:
+        raise OperationalError(
+            f"there is already a table named {name}" if what == "index" else f"view {name} already exists"
+        )
+    if folded in schema.indexes:
+        raise OperationalError(
+            f"index {name} already exists" if what == "index" else f"there is already an index named {name}"
+        )
+
+
+def _find_table(schema: Schema, name: str) -> Table:
+    table = schema.table(name)
+    if table is None:
+        raise OperationalError(f"no such table: {name}")
+    return table
+
+
+# --- CREATE -------------------------------------------------------------------------------------------------------
+
+
+def create_table(command: CreateTable, stages: Stages, txn: Transaction, params: tuple[Any, ...]) -> None:
+    """CREATE TABLE, and the rows of CREATE TABLE AS."""
+    name = command.table.name.lower()
+    if command.if_not_exists and (name in txn.schema.tables or name in txn.schema.views):
+        return
+    _check_new_name(txn.schema, "table", command.table.name)
+    for index in command.table.indexes:
+        _check_new_name(txn.schema, "index", index.name)
+    rows: Iterable[tuple[Any, ...]] = ()
+    if command.query is not None:
+        rows = stages.generate(stages.optimize(command.query, txn.schema), txn.schema).run(txn, params) or ()
+    table = ddl.number(txn, command.table)
+    ddl.set_schema(txn, txn.schema.with_table(table))
+    if command.query is not None:
+        writer = stages.writer(txn.schema, table.id)
+        for row in rows:
+            writer.insert(txn, txn.next_rowid(table.id, False), writer.make_row(*row))
+
+
+def create_index(command: CreateIndex, stages: Stages, txn: Transaction) -> None:
+    """CREATE INDEX, filled from the rows."""
+    if command.if_not_exists and command.index.name.lower() in txn.schema.indexes:
+        return
+    _check_new_name(txn.schema, "index", command.index.name)
+    table = txn.schema.table(command.table)
+    if table is None:
+        raise OperationalError(f"no such table: main.{command.table}")
+    table = ddl.number(txn, replace(table, indexes=(*table.indexes, command.index)))
+    ddl.set_schema(txn, txn.schema.with_table(table))
+    fill_index(stages, txn, table, table.indexes[-1])
+
+
+def create_view(command: CreateView, txn: Transaction) -> None:
+    """CREATE VIEW."""
+    name = command.view.name.lower()
+    if command.if_not_exists and (name in txn.schema.tables or name in txn.schema.views):
+        return
+    _check_new_name(txn.schema, "view", command.view.name)
+    ddl.set_schema(txn, txn.schema.with_view(command.view))
+
+
+# --- indexes ------------------------------------------------------------------------------------------------------
+
+
+def index_entries(stages: Stages, txn: Transaction, table: Table, index: Index) -> Iterator[tuple[Any, int]]:
+    """The (key, rowid) pairs that an index should hold."""
+    key_of = stages.writer(txn.schema, table.id).entries[index.id]
+    for rowid, row in txn.rows(table.id).items():
+        key = key_of(rowid, row)
+        if key is not NO_ENTRY:
+            yield key, rowid
+
+
+def fill_index(stages: Stages, txn: Transaction, table: Table, index: Index) -> None:
+    """Puts the entries of all rows into an index whose tree is new and empty, so that nothing needs undoing."""
+    entries = sorted(index_entries(stages, txn, table, index))
+    tree = txn.index(index.id)
+    if not index.unique:
+        tree.update(entries)
+        return
+    for (key, _), (following, _) in pairwise(entries):
+        if key == following:
+            raise IntegrityError(f"UNIQUE constraint failed: {describe_index(table, index)}")
+    tree.update(entries)
+
+
+def describe_index(table: Table, index: Index) -> str:
+    """How error messages name a unique key: its columns, or the index when it has expressions."""
+    if any(part.position is None for part in index.columns):
+        return f"index '{index.name}'"
+    return ", ".join(f"{table.name}.{table.columns[part.position or 0].name}" for part in index.columns)
+
+
+def reindex(name: str, stages: Stages, txn: Transaction) -> None:
+    """Builds indexes anew: all of them, those of a table, or the one of that name."""
+    folded = name.lower()
+    schema = txn.schema
+    if not name:
+        chosen = list(schema.indexes.values())
+    elif folded in schema.tables:
+        chosen = [(schema.tables[folded], index) for index in schema.tables[folded].indexes]
+    elif folded in schema.indexes:
+        chosen = [schema.indexes[folded]]
+    else:
+        raise OperationalError("unable to identify the object to be reindexed")
+    for table, index in chosen:
+        ddl.clear_index(txn, index)
+        fill_index(stages, txn, table, index)
+
+
+# --- DROP ---------------------------------------------------------------------------------------------------------
+
+
+def drop(command: Drop, stages: Stages, txn: Transaction) -> None:
+    """DROP TABLE, INDEX or VIEW."""
+    schema, folded = txn.schema, command.name.lower()
+    known = {"table": schema.tables, "view": schema.views, "index": schema.indexes}[command.what]
+    if folded not in known:
+        if command.what != "index" and folded in schema.views:
+            raise OperationalError(f"use DROP VIEW to delete view {command.name}")
+        if command.what != "index" and folded in schema.tables:
+            raise OperationalError(f"use DROP TABLE to delete table {command.name}")
+        if not command.if_exists:
+            raise OperationalError(f"no such {command.what}: {command.name}")
+    elif command.what == "view":
+        ddl.set_schema(txn, schema.without_view(folded))
+    elif command.what == "table":
+        if command.cascade:
+            _drop_foreign_keys_to(folded, txn)
+        _drop_table(txn.schema.tables[folded], stages, txn)
+    else:
+        _drop_index(*schema.indexes[folded], txn)
+
+
+def _drop_table(table: Table, stages: Stages, txn: Transaction) -> None:
+    """Rows that other tables refer to are deleted first, with all that their foreign keys ask for, as SQLite does."""
+    children = [child for child, _ in txn.schema.children.get(table.name.lower(), ()) if child.id != table.id]
+    if txn.foreign_keys_enabled and any(txn.rows(child.id) for child in children):
+        before = {check: set(keys) for check, keys in txn.pending.items()}
+        delete = stages.writer(txn.schema, table.id).delete
+        for rowid, row in list(txn.rows(table.id).items()):
+            delete(txn, rowid, row)
+        for check, keys in list(txn.pending.items()):  # once the table is gone nobody can look into it
+            for key in keys - before.get(check, set()):
+                check(txn, key)
+        txn.run_immediate()
+    ddl.set_schema(txn, txn.schema.without_table(table.name))
+
+
+def _drop_foreign_keys_to(parent: str, txn: Transaction) -> None:
+    """Takes the foreign keys that refer to a table away from the others."""
+    schema = txn.schema
+    for child, _ in schema.children.get(parent, ()):
+        kept = tuple(key for key in child.foreign_keys if key.parent.lower() != parent)
+        schema = schema.with_table(replace(child, foreign_keys=kept))
+    ddl.set_schema(txn, schema)
+
+
+def truncate(command: Truncate, txn: Transaction) -> None:
+    """TRUNCATE: new trees in the place of those that are not empty."""
+    tables = {table.id: table for table in (_find_table(txn.schema, name) for name in command.tables)}
+    queue = list(tables.values())
+    while queue:
+        parent = queue.pop()
+        for child, _ in txn.schema.children.get(parent.name.lower(), ()):
+            if child.id in tables:
+                continue
+            if command.cascade:
+                tables[child.id] = child
+                queue.append(child)
+            elif txn.foreign_keys_enabled and txn.rows(child.id) and txn.rows(parent.id):
+                raise IntegrityError(
+                    f"cannot truncate {parent.name}: a foreign key of {child.name}, which has rows, refers to it"
+                )
+    for table in tables.values():
+        if txn.rows(table.id):
+            ddl.clear_rows(txn, table)
+        if command.restart:
+            ddl.restart_sequence(txn, table)
+
+
+def _drop_index(table: Table, index: Index, txn: Transaction) -> None:
+    if index.origin != "c":
+        raise OperationalError("index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped")
+    kept = tuple(i for i in table.indexes if i.id != index.id)
+    ddl.set_schema(txn, txn.schema.with_table(replace(table, indexes=kept)))
+
+
+# --- ALTER, COMMENT -----------------------------------------------------------------------------------------------
+
+
+def alter_table(command: AlterTable, stages: Stages, txn: Transaction) -> None:
+    """ALTER TABLE, one action after the other."""
+    name = command.table
+    for step in command.steps:
+        alteration = apply_alter(txn.schema, name, step)
+        name = alteration.table
+        _apply(alteration, stages, txn)
+
+
+def _apply(alteration: Alteration, stages: Stages, txn: Transaction) -> None:
+    old = txn.schema
+    for query, message in alteration.violations:
+        if stages.query(query, old).run(txn, ()):
+            raise IntegrityError(message)
+    rows = stages.query(alteration.rows, old).run(txn, ()) if alteration.rows is not None else None
+    ddl.set_schema(txn, _numbered(txn, alteration))
+    if alteration.restart:
+        ddl.restart_sequence(txn, _find_table(txn.schema, alteration.table))
+    if rows is not None:
+        _rewrite(_find_table(txn.schema, alteration.table), rows, stages, txn)
+        return
+    for name in alteration.build:
+        table, index = txn.schema.indexes[name.lower()]
+        ddl.clear_index(txn, index)
+        fill_index(stages, txn, table, index)
+
+
+def _numbered(txn: Transaction, alteration: Alteration) -> Schema:
+    """The new schema with an id for every new index."""
+    schema = alteration.schema
+    table = schema.table(alteration.table)
+    return schema.with_table(ddl.number(txn, table)) if table is not None else schema
+
+
+def _rewrite(table: Table, rows: Iterable[tuple[Any, ...]], stages: Stages, txn: Transaction) -> None:
+    """Stores every row anew in its new shape. Foreign keys are not looked at: no key changes."""
+    ddl.clear_rows(txn, table)
+    writer = stages.writer(txn.schema, table.id)
+    enabled, txn.foreign_keys_enabled = txn.foreign_keys_enabled, False
+    try:
+        for rowid, *values in rows:
+            row = writer.make_row(*values)
+            if rowid is None:
+                rowid = row[table.rowid_column] if table.rowid_column is not None else None
+            if rowid is None:
+                rowid = txn.next_rowid(table.id, table.autoincrement)
+            if table.rowid_column is not None and row[table.rowid_column] is None:
+                row = (*row[: table.rowid_column], rowid, *row[table.rowid_column + 1 :])
+            writer.insert(txn, rowid, row)
+    finally:
+        txn.foreign_keys_enabled = enabled
+
+
+def comment(command: Comment, txn: Transaction) -> None:
+    """COMMENT ON TABLE, COLUMN or INDEX."""
+    ddl.set_schema(txn, apply_comment(txn.schema, command))

@@ -1,0 +1,275 @@
+"""Compiled statements: the one module that knows every stage, and the cache of what came out.
+
+In: SQL text, the schema, the functions and the statistics. Out: a ``Statement``, which is run with a transaction and a
+tuple of parameters::
+
+    text -> parse -> bind -> optimize -> generate -> Statement.run(txn, params)
+
+A statement holds no persistent object and depends on nothing but its cache key, (text, schema version, functions
+version, paramstyle), so connections and threads share it. Statistics are not part of the key: they choose between plans
+that give the same rows.
+
+The cache has two generations. A hit in the young one is one dictionary lookup without a lock. When it is full it becomes
+the old one, whose statements move back when they are asked for again; what nobody asked for in between is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from zodbapi import codegen, commands, values
+from zodbapi.binder import bind
+from zodbapi.binder.writer import bind_index, bind_writer, row_scope
+from zodbapi.errors import DataError, InterfaceError, ProgrammingError
+from zodbapi.optimizer import optimize
+from zodbapi.parser import Parsed, parse
+from zodbapi.plan.nodes import BoundIndex, Command, Delete, Insert, Node, Update, output_names, output_types
+from zodbapi.pragmas import table_functions
+from zodbapi.storage.stats import Stats
+
+if TYPE_CHECKING:
+    from zodbapi.catalog import Index, Schema, Table, Type
+    from zodbapi.codegen import Program, WriterProgram
+    from zodbapi.functions.registry import Functions
+    from zodbapi.storage.transaction import Transaction
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+Description = tuple[tuple[str, str, None, None, int | None, int | None, None], ...]
+V = TypeVar("V")
+
+READ, WRITE, CONTROL = "read", "write", "control"
+
+
+class GenerationCache(Generic[V]):
+    """A bounded map that forgets what was not used for a while. ``young.get`` is the fast way in."""
+
+    def __init__(self, size: int) -> None:
+        self.young: dict[Any, V] = {}
+        self._old: dict[Any, V] = {}
+        self._size = size
+        self._lock = Lock()
+
+    def recall(self, key: Any) -> V | None:
+        """The value from the young generation, or from the old one, which makes it young again."""
+        found = self.young.get(key)
+        if found is None and (found := self._old.get(key)) is not None:
+            self.add(key, found)
+        return found
+
+    def add(self, key: Any, value: V) -> None:
+        """Remembers a value; a full young generation becomes the old one."""
+        with self._lock:
+            if len(self.young) >= self._size:
+                self._old = self.young
+                self.young = {}
+            self.young[key] = value
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        with self._lock:
+            self.young, self._old = {}, {}
+
+
+@dataclass(slots=True)
+class Statement:
+    """One compiled statement.
+
+    ``kind`` says what the connection must provide: a snapshot (read), a transaction that writes (write), or nothing, because
+    the statement acts on the connection's transaction itself (control). ``names`` has the parameters' names, one an index,
+    and is None when they are positional.
+    """
+
+    sql: str
+    style: str
+    kind: str
+    node: Node | Command | None
+    program: Program | None
+    run: Callable[[Transaction, tuple[Any, ...]], list[tuple[Any, ...]] | None]
+    description: Description | None
+    parameter_count: int
+    names: tuple[str, ...] | None
+    schema_version: int
+    inserts: bool = False
+
+    @property
+    def is_dml(self) -> bool:
+        """Whether it is an INSERT, UPDATE or DELETE."""
+        return isinstance(self.node, Insert | Update | Delete)
+
+    def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
+        """The tuple that programs take: values in order, each of a native class."""
+        if parameters is None:
+            parameters = ()
+        if self.names is not None:
+            parameters = _by_name(self.names, parameters)
+        elif type(parameters) is not tuple:
+            parameters = _as_tuple(parameters)
+        if len(parameters) != self.parameter_count:
+            raise ProgrammingError(
+                "Incorrect number of bindings supplied. "
+                f"The current statement uses {self.parameter_count}, and there are {len(parameters)} supplied."
+            )
+        for value in parameters:
+            cls = type(value)
+            if cls is str:
+                continue
+            if cls is int:
+                if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
+                    continue
+            elif cls is not float and cls in values.NATIVE:
+                continue
+            return tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
+        return parameters
+
+
+def _as_tuple(parameters: Any) -> tuple[Any, ...]:
+    if isinstance(parameters, Mapping):
+        if not parameters:
+            return ()
+        raise ProgrammingError("Binding 1 has no name, but you supplied a dictionary (which has only names).")
+    if isinstance(parameters, str) or not hasattr(parameters, "__getitem__") or not hasattr(parameters, "__len__"):
+        raise ProgrammingError("parameters are of unsupported type")
+    return tuple(parameters)
+
+
+def _by_name(names: tuple[str, ...], parameters: Any) -> tuple[Any, ...]:
+    if not isinstance(parameters, Mapping):
+        return _as_tuple(parameters)
+    try:
+        return tuple([parameters[name] for name in names])
+    except KeyError as error:
+        raise ProgrammingError(f"You did not supply a value for binding parameter :{error.args[0]}.") from None
+
+
+def _adapt(number: int, value: Any) -> Any:
+    try:
+        return values.adapt(value)
+    except InterfaceError as error:
+        raise InterfaceError(f"Error binding parameter {number}: {error}") from None
+    except DataError as error:
+        raise DataError(f"Error binding parameter {number}: {error}") from None
+
+
+STATEMENTS: GenerationCache[Statement] = GenerationCache(1000)
+_WRITERS: GenerationCache[WriterProgram] = GenerationCache(500)
+
+
+def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
+    """The compiled form of the only statement of a text, from the cache if it was compiled for an equal schema."""
+    key = (sql, schema.version, functions.version, paramstyle)
+    found = STATEMENTS.recall(key)
+    if found is not None:
+        return found
+    parsed = parse(sql, paramstyle)
+    if len(parsed) > 1:
+        raise ProgrammingError("You can only execute one statement at a time.")
+    if not parsed:
+        return Statement(sql, paramstyle, CONTROL, None, None, _run_nothing, None, 0, None, schema.version)
+    statement = compile_parsed(parsed[0], schema, Compiler(functions, stats), paramstyle)
+    if statement.program is not None:
+        STATEMENTS.add(key, statement)
+    return statement
+
+
+def _run_nothing(txn: Transaction, params: tuple[Any, ...]) -> None:
+    """What an empty text does."""
+
+
+def compile_parsed(parsed: Parsed, schema: Schema, compiler: Compiler, style: str = "qmark") -> Statement:
+    """The compiled form of one parsed statement."""
+    bound = bind(parsed, schema, compiler.functions)
+    count = len(bound.parameters)
+    names = tuple(name for name in bound.parameters if name is not None)
+    node = bound.node
+    layout = (count, names if count and len(names) == count else None, schema.version)
+    if isinstance(node, Command):
+        run = partial(commands.run, node, compiler)
+        shown = commands.output_columns(node)
+        return Statement(parsed.sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
+    plan = compiler.optimize(node, schema)
+    program = compiler.generate(plan, schema)
+    writes = isinstance(plan, Insert | Update | Delete)
+    silent = isinstance(plan, Insert | Update | Delete) and plan.returning is None
+    description = None if silent else _describe(output_names(plan), output_types(plan))
+    kind = WRITE if writes else READ
+    return Statement(
+        parsed.sql, style, kind, plan, program, program.run, description, *layout, isinstance(plan, Insert)
+    )
+
+
+def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:
+    """PEP 249's seven items a column."""
+    return tuple(
+        (name, type_.kind.value, None, None, type_.precision, type_.scale, None)
+        for name, type_ in zip(names, types, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """The stages below parsing, for commands that run queries and write rows of their own."""
+
+    functions: Functions
+    stats: Stats
+
+    def optimize(self, node: Node, schema: Schema) -> Node:
+        """The plan after all rules."""
+
+        def bind(table: Table, index: Index) -> BoundIndex:
+            return bind_index(table, index, row_scope(schema, table, self.functions))
+
+        return optimize(node, self.stats, bind_index=bind)
+
+    def generate(self, plan: Node, schema: Schema) -> Program:
+        """The program of an optimised plan."""
+        return codegen.generate(plan, partial(writer, schema, self.functions), self.functions.collations)
+
+    def query(self, sql: str, schema: Schema) -> Program:
+        """The program of a query without parameters, given as text."""
+        return self.generate(self.optimize(self._bind(sql, schema), schema), schema)
+
+    def describe(self, sql: str, schema: Schema) -> tuple[tuple[str, ...], tuple[Type, ...]]:
+        """The names and types of the columns of a query, given as text."""
+        node = self._bind(sql, schema)
+        return output_names(node), output_types(node)
+
+    def _bind(self, sql: str, schema: Schema) -> Node:
+        node = bind(parse(sql)[0], schema, self.functions).node
+        assert isinstance(node, Node)
+        return node
+
+    def writer(self, schema: Schema, table_id: int) -> WriterProgram:
+        """What writes rows of a table."""
+        return writer(schema, self.functions, table_id)
+
+
+def writer(schema: Schema, functions: Functions, table_id: int) -> WriterProgram:
+    """The functions that write rows of a table with all its constraints and indexes; memoised."""
+    key = (schema.version, functions.version, table_id)
+    found = _WRITERS.recall(key)
+    if found is None:
+        bound = bind_writer(schema, schema.table_by_id(table_id), functions)
+        found = codegen.generate_writer(bound, partial(writer, schema, functions), functions.collations)
+        _WRITERS.add(key, found)
+    return found
+
+
+_completed: dict[int, Functions] = {}
+
+
+def complete(functions: Functions) -> Functions:
+    """The functions with the table functions of the schema (sqlite_master, pragma_...); equal sets give the same object."""
+    if "sqlite_master" in functions.tables:
+        return functions
+    found = _completed.get(functions.version)
+    if found is None:
+
+        def stages_for(txn: Transaction) -> Compiler:
+            return Compiler(functions, Stats(txn))
+
+        found = _completed[functions.version] = functions.extended(*table_functions(stages_for))
+    return found

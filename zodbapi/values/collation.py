@@ -1,0 +1,41 @@
+"""Collations: functions from a text to a key that sorts and compares as the collation wants.
+
+Values that are not texts pass through unchanged, so a key function may be applied to a value of any class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def binary(value: Any) -> Any:
+    """Code point order: the text is its own key."""
+    return value
+
+
+def nocase(value: Any) -> Any:
+    """ASCII letters fold to lower case, as in SQLite; other letters keep their case."""
+    return ascii_lower(value) if type(value) is str else value
+
+
+def rtrim(value: Any) -> Any:
+    """Trailing spaces do not count."""
+    return value.rstrip(" ") if type(value) is str else value
+
+
+def ascii_lower(text: str) -> str:
+    """The text with A-Z in lower case and nothing else changed."""
+    if text.isascii():
+        return text.lower()
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
+def ascii_upper(text: str) -> str:
+    """The text with a-z in upper case and nothing else changed."""
+    if text.isascii():
+        return text.upper()
+    return text.encode("utf-8", "surrogatepass").upper().decode("utf-8", "surrogatepass")
+
+
+COLLATIONS: dict[str, Callable[[Any], Any]] = {"BINARY": binary, "NOCASE": nocase, "RTRIM": rtrim}
