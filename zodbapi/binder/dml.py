@@ -121,7 +121,10 @@ def _bind_values(
     rows: list[tuple[exp.Expression, ...]], table: Table, positions: tuple[int, ...], scope: Scope
 ) -> _Source:
     """One row needs no buffer: its expressions are the values. Of several, each is a row of a ``Values`` node."""
-    bound = [tuple(_bind_cell(cell, table, position, scope) for cell, position in zip(row, positions)) for row in rows]
+    bound = [
+        tuple(_bind_cell(cell, table, position, scope) for cell, position in zip(row, positions, strict=True))
+        for row in rows
+    ]
     source = scope.binding.new_source()
     if len(bound) == 1:
         return _Source(Values(source, ((),)), bound[0])
@@ -136,8 +139,8 @@ def _bind_cell(cell: exp.Expression, table: Table, position: int, scope: Scope) 
 
 
 def _values_column(source: int, position: int, cells: list[Expr]) -> Column:
-    types = {cell.type for cell in cells}  # type: ignore[attr-defined]
-    nullable = any(cell.nullable for cell in cells)  # type: ignore[attr-defined]
+    types = {cell.type for cell in cells}
+    nullable = any(cell.nullable for cell in cells)
     return Column(source, position, types.pop() if len(types) == 1 else ANY, nullable)
 
 

@@ -196,7 +196,7 @@ def _project(tree: exp.Select, below: Node, parts: Parts, binding: Binding) -> N
         if parts.order:
             below = Sort(below, tuple(parts.order))
         return _make_project(below, columns, names, fields, binding)
-    top = _Top(columns, list(names), list(fields), binding.new_source())
+    top = _Top(list(columns), list(names), list(fields), binding.new_source())
     keys = [top.key(key) for key in parts.order]
     on = tuple(top.column(expr) for expr in parts.on)
     binding.fields[top.source] = top.fields

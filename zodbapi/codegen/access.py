@@ -150,8 +150,8 @@ def _rowid_seek(unit: Unit, node: RowidSeek, consume: Consume) -> None:
         return
     rows = unit.query.tree(node.table.id)
     row, rowid = bind_row(unit, node.source, node.table)
-    codes = ", ".join(unit.expr.value(e) for e in node.rowids)
-    found = f"{unit.call(runtime.rowids_of)}(({codes},){', descending=True' if node.descending else ''})"
+    codes = tuple_code([unit.expr.value(e) for e in node.rowids])
+    found = f"{unit.call(runtime.rowids_of)}({codes}{', descending=True' if node.descending else ''})"
     if all(unit.expr.independent(e) for e in node.rowids):
         found = unit.hoist(found)
     with unit.body.block(f"for {rowid} in {found}"):

@@ -85,7 +85,7 @@ def _find(node: Node, place: _Place, root: Node) -> Project | None:
             if place.mergeable and _worth_merging(node, place, root):
                 return node
             return _find(node.input, _FREE, root)
-        case Filter() | Sort() | Limit() | Window():
+        case Filter() | Sort() | Window():
             return _find(node.input, place, root)
         case Join() | HashJoin():
             left = _Place(place.mergeable, place.extended or node.kind == "full", True)
@@ -93,7 +93,7 @@ def _find(node: Node, place: _Place, root: Node) -> Project | None:
             return _find(node.left, left, root) or _find(node.right, right, root)
         case Aggregate() | Update() | Delete():
             return _find(node.input, _FREE, root)
-        case Distinct() | Materialize() | Insert():
+        case Distinct() | Limit() | Materialize() | Insert():
             return _find(node.input, _FIXED, root)
         case Compound():
             return _find(node.left, _FIXED, root) or _find(node.right, _FIXED, root)
