@@ -49,6 +49,8 @@ def parse_timestamptz(text: str) -> datetime | None:
 
 def _parse_moment(text: str) -> datetime | None:
     text = text.strip()
+    if text[12:13] == ":":  # an hour of one digit
+        text = f"{text[:11]}0{text[11:]}"
     if len(text) < 10 or text[4] != "-" or text[7] != "-":
         return None
     if len(text) > 10 and (len(text) < 16 or text[10] not in " T" or text[13] != ":"):
@@ -60,7 +62,9 @@ def _parse_moment(text: str) -> datetime | None:
 
 
 def parse_time(text: str) -> time | None:
-    """``HH:MM[:SS[.ffffff]]``."""
+    """``HH:MM[:SS[.ffffff]]``; the hour may have one digit."""
+    if text[1:2] == ":":
+        text = f"0{text}"
     if len(text) < 5 or text[2] != ":":
         return None
     try:
