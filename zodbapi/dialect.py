@@ -82,6 +82,32 @@ def _parse_cast(self: Any) -> exp.Expression:
     return made
 
 
+def _parse_insert(self: Any) -> exp.Expression:
+    """INSERT with any number of ON CONFLICT clauses: ``conflict`` is a list when there are several."""
+    parse: Any = SQLiteParser.STATEMENT_PARSERS[TokenType.INSERT]
+    made: exp.Expression = parse(self)
+    clauses = [made.args.get("conflict")]
+    while clauses[-1] is not None:
+        clauses.append(self._parse_on_conflict())
+    if len(clauses) > 2:
+        made.set("conflict", clauses[:-1])
+        made.set("returning", made.args.get("returning") or self._parse_returning())
+    return made
+
+
+def _parse_limited(kind: TokenType) -> Any:
+    """UPDATE or DELETE whose LIMIT may have an OFFSET."""
+    stock: Any = SQLiteParser.STATEMENT_PARSERS[kind]
+
+    def parse(self: Any) -> exp.Expression:
+        made: exp.Expression = stock(self)
+        if made.args.get("limit"):
+            made.args["offset"] = self._parse_offset()
+        return made
+
+    return parse
+
+
 class Parser(SQLiteParser):
     """The tables of the parser. See ``make_parser`` for how they get to work."""
 
@@ -131,7 +157,9 @@ class Parser(SQLiteParser):
         TokenType.SIMILAR_TO: binary_range_parser(exp.SimilarTo),
     }
     STATEMENT_PARSERS: ClassVar[dict[TokenType, Any]] = {
-        kind: SQLiteParser.STATEMENT_PARSERS[kind] for kind in (TokenType.INSERT, TokenType.UPDATE, TokenType.DELETE)
+        TokenType.INSERT: _parse_insert,
+        TokenType.UPDATE: _parse_limited(TokenType.UPDATE),
+        TokenType.DELETE: _parse_limited(TokenType.DELETE),
     }
     QUERY_MODIFIER_PARSERS: ClassVar[dict[TokenType, Any]] = {
         kind: SQLiteParser.QUERY_MODIFIER_PARSERS[kind]
