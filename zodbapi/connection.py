@@ -373,16 +373,6 @@ class Connection:
             txn.close()
             self._database.close()
 
-    @property
-    def schema(self) -> Schema:
-        """The tables and views, as the open transaction or the newest snapshot sees them."""
-        self._check_usable()
-        txn = self._txn
-        if not txn.active:
-            txn.begin()
-            txn.rollback()
-        return txn.schema  # type: ignore[no-any-return]
-
     def is_usable(self) -> bool:
         """Whether the database answers."""
         txn = self._txn
@@ -395,11 +385,6 @@ class Connection:
                 return False
             txn.rollback()
         return True
-
-    def check_deferred(self) -> None:
-        """Runs the checks that wait for the commit now; raises IntegrityError for the first that fails."""
-        self._check_usable()
-        self._txn.run_pending()
 
     def _check_usable(self) -> None:
         if self._txn is None:

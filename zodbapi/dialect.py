@@ -28,9 +28,7 @@ _SYMBOLS = ("==", "||", ">=", "<=", "<>", "!=", "->", "->>")
 def _known_keywords() -> dict[str, TokenType]:
     known = SQLite.Tokenizer.KEYWORDS
     names = [word.replace("_BY", " BY") for word in _KEYWORDS.split()]
-    # CLIKE is LIKE that heeds case, ILIKE one that ignores it for all letters; sqlglot has no word for the first.
-    patterns = {"ILIKE": TokenType.ILIKE, "CLIKE": TokenType.SIMILAR_TO}
-    return {name: known[name] for name in (*names, *_SYMBOLS)} | patterns
+    return {name: known[name] for name in (*names, *_SYMBOLS)}
 
 
 class Tokenizer(SQLite.Tokenizer):
@@ -121,8 +119,6 @@ class Parser(SQLiteParser):
             for kind in (TokenType.BETWEEN, TokenType.IN, TokenType.IS, TokenType.LIKE, TokenType.GLOB, TokenType.MATCH)
         },
         TokenType.RLIKE: binary_range_parser(exp.RegexpLike),
-        TokenType.ILIKE: binary_range_parser(exp.ILike),
-        TokenType.SIMILAR_TO: binary_range_parser(exp.SimilarTo),
     }
     STATEMENT_PARSERS = {
         kind: SQLiteParser.STATEMENT_PARSERS[kind] for kind in (TokenType.INSERT, TokenType.UPDATE, TokenType.DELETE)

@@ -1,13 +1,13 @@
 """Expressions: sqlglot trees in, plan expressions out.
 
-One rule a class of tree, found in ``_RULES``. Chains of AND, OR and left-leaning operators are walked in loops,
-because they get long; everything else recurses two frames a level.
+One rule a class of tree, found in ``_RULES``. Chains of AND, OR and left-leaning operators are walked in loops, because they get
+long; everything else recurses two frames a level.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from sqlglot import exp
 
@@ -50,16 +50,7 @@ from zodbapi.plan.expr import (
 )
 from zodbapi.plan.nodes import Node, output_source
 
-__all__ = [
-    "affinity_of",
-    "bind_expr",
-    "bind_predicate",
-    "bind_projection",
-    "bind_row",
-    "bind_subquery",
-    "coerce_comparison",
-    "plus",
-]
+__all__ = ["affinity_of", "bind_expr", "bind_predicate", "bind_projection", "bind_row", "bind_subquery", "coerce_comparison"]
 
 Rule = Callable[[Any, Scope], Expr]
 
@@ -138,7 +129,7 @@ def _blob(tree: exp.HexString, scope: Scope) -> Expr:
     try:
         return Const(bytes.fromhex(tree.name), BLOB)
     except ValueError:
-        raise OperationalError(f"unrecognized token: \"x'{tree.name}'\"") from None
+        raise OperationalError(f'unrecognized token: "x\'{tree.name}\'"') from None
 
 
 def _param(tree: exp.Placeholder, scope: Scope) -> Expr:
@@ -171,7 +162,7 @@ _ARITHMETIC: dict[type, str] = {
 
 def _arithmetic(tree: exp.Binary, scope: Scope) -> Expr:
     rest: list[tuple[str, exp.Expression]] = []
-    operand = cast("exp.Expression", tree)
+    operand: exp.Expression = tree
     while True:
         op = _ARITHMETIC.get(type(operand))
         if op is not None:
@@ -197,9 +188,9 @@ def _bit_not(tree: exp.BitwiseNot, scope: Scope) -> Expr:
     return Unary("~", operand, INTEGER, nullable(operand))
 
 
-def plus(tree: exp.Expression, scope: Scope) -> Expr:
-    """``+tree``: the value without its affinity."""
-    operand = bind_expr(tree, scope)
+def plus(tree: exp.Anonymous, scope: Scope) -> Expr:
+    """``+operand``: the value without its affinity."""
+    operand = bind_expr(tree.expressions[0], scope)
     return Unary("+", operand, type_of(operand), nullable(operand))
 
 
@@ -285,7 +276,7 @@ def _compare_trees(op: str, left: exp.Expression, right: exp.Expression, scope: 
 
 
 def _is(tree: exp.Is, scope: Scope) -> Expr:
-    """``IS NULL``, ``IS TRUE`` and ``IS FALSE``; others are parsed as NullSafeEQ."""
+    """``IS NULL``, ``IS TRUE`` and ``IS FALSE``; others are parsed as NullSafeEQ. ``negate`` is never set by this dialect."""
     operand = bind_expr(tree.this, scope)
     right = tree.expression
     if isinstance(right, exp.Null):
@@ -299,11 +290,12 @@ def _is(tree: exp.Is, scope: Scope) -> Expr:
 
 def _between(tree: exp.Between, scope: Scope) -> Expr:
     args = tree.args
-    binding = scope.binding
-    operand, low, high = (bind_row(args[name], scope) for name in ("this", "low", "high"))
-    if len(operand) == len(low) == len(high) == 1:
-        return between(operand[0], low[0], high[0], binding)
-    return conjunction([compare_rows(">=", operand, low, binding), compare_rows("<=", operand, high, binding)])
+    if row_size(args["this"]) != 1:
+        operand = bind_row(args["this"], scope)
+        low, high = bind_row(args["low"], scope), bind_row(args["high"], scope)
+        binding = scope.binding
+        return conjunction([compare_rows(">=", operand, low, binding), compare_rows("<=", operand, high, binding)])
+    return between(*(bind_expr(args[name], scope) for name in ("this", "low", "high")), scope.binding)
 
 
 def _in(tree: exp.In, scope: Scope) -> Expr:
@@ -325,7 +317,8 @@ def _in(tree: exp.In, scope: Scope) -> Expr:
 # --- patterns, subqueries -----------------------------------------------------------------------------------------
 
 
-_LIKES: dict[type[exp.Expression], str] = {exp.Like: "like", exp.SimilarTo: "clike", exp.ILike: "ilike"}
+# SQLite's, which folds ASCII letters; one that folds all letters; one that folds none (CLIKE, see ``dialect``).
+_LIKES: dict[type, str] = {exp.Like: "like", exp.ILike: "ilike", exp.SimilarTo: "clike"}
 
 
 def _pattern(name: str) -> Rule:
@@ -383,7 +376,7 @@ _RULES: dict[type, Rule] = {
     exp.Is: _is,
     exp.Between: _between,
     exp.In: _in,
-    **{kind: _pattern(name) for kind, name in _LIKES.items()},
+    **{form: _pattern(name) for form, name in _LIKES.items()},
     exp.Glob: _pattern("glob"),
     exp.RegexpLike: _pattern("regexp"),
     exp.Match: _pattern("match"),

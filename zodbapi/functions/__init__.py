@@ -1,6 +1,6 @@
 """The built-in functions. ``BUILTIN`` is where every connection starts; ``create_function`` makes extended copies."""
 
-from zodbapi.functions import aggregate, conditional, hashing, json, numeric, series, session, text, window
+from zodbapi.functions import aggregate, conditional, datetime, hashing, json, numeric, series, session, text, window
 from zodbapi.functions.registry import Functions
 from zodbapi.values import COLLATIONS
 
@@ -12,6 +12,7 @@ BUILTIN: Functions = Functions().extended(
     *session.FUNCTIONS,
     *aggregate.FUNCTIONS,
     *window.FUNCTIONS,
+    *datetime.FUNCTIONS,
     *json.FUNCTIONS,
     *series.FUNCTIONS,
     collations=COLLATIONS,

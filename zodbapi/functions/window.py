@@ -1,8 +1,8 @@
 """Window functions, and ``partition``, which computes any window call over one partition.
 
 In: the rows of one partition, already in the window's order, as parallel lists: ``args[i]`` is the tuple of arguments of row
-i, ``peers[i]`` its order key (rows with equal keys are peers; without ORDER BY all keys are equal). For RANGE frames with
-an offset, ``peers[i]`` is the value of the one ORDER BY term itself. Out: the results, in the same order.
+i, ``peers[i]`` the tuple of its ORDER BY values (rows with equal ones are peers; without ORDER BY all are ``()``). Out: the
+results, in the same order.
 
 A window function is registered with kind ``window``. Its ``call`` is either an accumulator class, which sees the rows of the
 frame as an aggregate does (first_value, last_value, nth_value), or a function ``(args, peers) -> results`` over the whole
@@ -119,11 +119,11 @@ def _moving(
 
 def _repeatable(accumulator: Any) -> bool:
     """Whether results can be asked for before the last step: our own accumulators, and those with ``value``."""
-    return hasattr(accumulator, "value") or type(accumulator).__module__.startswith("zodbapi.")
+    return hasattr(accumulator, "value") or type(accumulator).__module__.startswith("zodbapi.functions.")
 
 
 def _result(accumulator: Any) -> Callable[[], Any]:
-    ours = type(accumulator).__module__.startswith("zodbapi.")
+    ours = type(accumulator).__module__.startswith("zodbapi.functions.")
     return accumulator.finalize if ours else accumulator.value  # type: ignore[no-any-return]
 
 
@@ -215,7 +215,8 @@ def _range_slices(
 ) -> Slices:
     count = len(peers)
     if start[0] in ("preceding", "following") or end[0] in ("preceding", "following"):
-        keys = _RangeKeys(peers, groups, descending)
+        values = [peer[0] if type(peer) is tuple and len(peer) == 1 else peer for peer in peers]
+        keys = _RangeKeys(values, groups, descending)
         begins = _range_bound(start, "starting", groups, count, keys, first=True)
         stops = _range_bound(end, "ending", groups, count, keys, first=False)
         return [_clipped(begin, stop, count) for begin, stop in zip(begins, stops, strict=True)]

@@ -61,7 +61,7 @@ def selectivity(term: Expr) -> float:
             return 0.1
         case InList():
             return min(0.5, 0.1 * len(term.items))
-        case Call(function=function) if function.name in ("like", "glob", "regexp"):
+        case Call(function=function) if function.name in ("like", "clike", "ilike", "glob", "regexp"):
             return 0.1
         case Not():
             return 0.8

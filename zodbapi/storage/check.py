@@ -106,7 +106,7 @@ def _plain_key(
         return None
     if sort_key is None and any(table.columns[p].type.kind in keys.MIXED for p in positions if p is not None):
         return None
-    parts = keys.column_parts(table, index, collations or {}, sort_key or keys.same)
+    parts = keys.column_parts(table, index, dict(collations or {}), sort_key or keys.same)
 
     def key_of(rowid: int, row: tuple[Any, ...]) -> Any:
         values = [row[p] for p in positions if p is not None]

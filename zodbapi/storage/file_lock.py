@@ -77,7 +77,7 @@ class FileLock:
 
     def reserve(self, count: int, above: int) -> int:
         """The number before ``count`` numbers that are ours alone, all larger than ``above``; the lock must be held."""
-        word, _, number = os.pread(self._fd, 100, 0).decode("ascii", "replace").partition("oids ")
+        _, _, number = os.pread(self._fd, 100, 0).decode("ascii", "replace").partition("oids ")
         start = max(above, int(number) if number.strip().isdigit() else 0)
         text = f" {os.getpid()}\noids {start + count}\n".encode()
         os.pwrite(self._fd, text, 0)

@@ -42,7 +42,7 @@ from ZODB._compat import Unpickler
 from ZODB.BaseStorage import BaseStorage
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FilePool, RedundantPackWarning, TempFormatter
-from ZODB.FileStorage.format import CorruptedDataError, DATA_HDR, DATA_HDR_LEN, TRANS_HDR, TRANS_HDR_LEN, TxnHeader
+from ZODB.FileStorage.format import DATA_HDR, DATA_HDR_LEN, TRANS_HDR, TRANS_HDR_LEN, CorruptedDataError, TxnHeader
 from ZODB.fsIndex import fsBucket, fsIndex
 from ZODB.POSException import POSKeyError, StorageTransactionError
 from ZODB.utils import p64, u64, z64
@@ -134,6 +134,7 @@ class _CommitLock:
             self._storage.hold()
             try:
                 self._storage.cut_tail()
+                self._storage.keep_for_pack()
             except BaseException:
                 self._storage.drop()
                 raise
@@ -149,6 +150,14 @@ class _CommitLock:
 
 class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
     """One process's view of a FileStorage file that others write to as well."""
+
+    _transaction: Any
+    _ude: Any
+    _file: Any
+    _index: Any
+    _tid: bytes
+    _resolved: list[bytes]
+    _pack_is_in_progress: bool
 
     def __init__(
         self,
@@ -177,6 +186,8 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._tindex: dict[bytes, int] = {}
         self._nextpos = 0
         self._saved_pos = 4
+        self._packer_thread = 0
+        self._kept_for_pack = False
         self._garbage = (-1, -1)  # where garbage begins and ends that was found behind the last transaction
         _check_magic(path)
         self._file_lock = None if self._is_read_only else FileLock(path + ".lock")
@@ -360,6 +371,16 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
                 _save_tail(fd, self._file_name, self._pos, size)
             os.ftruncate(fd, self._pos)
 
+    def keep_for_pack(self) -> None:
+        """Once a pack has come to what was committed since it began, other processes wait until it is done.
+
+        The packer takes the commit lock for each of these transactions; against processes that commit all the time it
+        would not come to an end.
+        """
+        if self._packer_thread == threading.get_ident() and not self._kept_for_pack:
+            self.hold()
+            self._kept_for_pack = True
+
     def new_oid(self) -> bytes:
         with self._oid_lock:
             number = next(self._oids, None)
@@ -407,7 +428,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
     def load(self, oid: bytes, version: str = "") -> tuple[bytes, bytes]:
         found = self._record(oid, lambda _tid: True)
         assert found is not None
-        return found[:2]
+        return found[0], found[1]
 
     def loadSerial(self, oid: bytes, serial: bytes) -> bytes:
         found = self._record(oid, serial.__ge__)
@@ -530,6 +551,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             if self._pack_is_in_progress:
                 raise errors.OperationalError("database is locked: it is being packed")
             self._pack_is_in_progress = True
+        self._packer_thread = threading.get_ident()
         old = self._file
         try:
             fcntl.flock(old.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -537,6 +559,10 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         except BlockingIOError:
             raise errors.OperationalError("database is locked: another process is packing it") from None
         finally:
+            self._packer_thread = 0
+            if self._kept_for_pack:
+                self._kept_for_pack = False
+                self.drop()
             self._pack_is_in_progress = False
             if not old.closed:
                 fcntl.flock(old.fileno(), fcntl.LOCK_UN)

@@ -72,6 +72,18 @@ class _Trees(dict[int, Any]):
 class Transaction:
     """The transactions of one driver connection, one after the other."""
 
+    entry: Any  # our entry of the root, None until the first write to a database makes it
+    _connection: Any
+    _manager: Any
+    _mvcc: Any  # the connection's view of the storage, which collects invalidations
+    _seen: Any  # the last transaction id that the snapshot includes
+    _outside: Callable[[], bool] | None  # whether another process has committed since
+    _shrink: Callable[[], None]
+    _epoch: int
+    _cookie: int | None  # of the schema
+    _rows: _Trees
+    _indexes: _Trees
+
     def __init__(self, database: Database, manager: Any = None) -> None:
         self.database = database
         self.active = False
@@ -221,8 +233,9 @@ class Transaction:
         self._epoch = self.database.epoch
         self._mvcc = self._connection._normal_storage
         self._shrink = self._connection._cache.incrgc
-        self._seen: Any = None
-        self.entry: Any = None
+        self._seen = None
+        self.entry = None
+        self._cookie = None
         self.forget_trees()
         if was_active:
             raise errors.OperationalError("the transaction was lost: the process was forked or the database reopened")
@@ -397,11 +410,6 @@ class Transaction:
             self._run(self.immediate)
         finally:
             self.immediate.clear()
-
-    def run_pending(self) -> None:
-        """Run the checks that were put off to the commit now."""
-        if self.pending:
-            self._run(self.pending)
 
     def _run(self, checks: dict[Callable[[Transaction, Any], None], set[Any]]) -> None:
         for check, found in list(checks.items()):
