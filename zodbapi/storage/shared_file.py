@@ -168,6 +168,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         timeout: float = 30.0,
         durable: bool = True,
     ) -> None:
+        _check_magic(path)
         BaseStorage.__init__(self, path)
         self._is_read_only = read_only or not _can_write(path)
         self._file_name = path
@@ -189,13 +190,13 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._packer_thread = 0
         self._kept_for_pack = False
         self._garbage = (-1, -1)  # where garbage begins and ends that was found behind the last transaction
-        _check_magic(path)
         self._file_lock = None if self._is_read_only else FileLock(path + ".lock")
         try:
             if not os.path.exists(path) or not os.path.getsize(path):
                 self._create()
             self._open_file()
         except BaseException:
+            self._tfile.close()
             if self._file_lock is not None:
                 self._file_lock.close()
             raise
