@@ -248,6 +248,8 @@ def _make_project(
 
 
 def _field(name: str, expr: Expr, binding: Binding) -> Field:
+    if type(expr) is Column and expr.source not in binding.fields:  # a table's
+        return Field(name, expr.type, expr.nullable, expr.collation, expr.type)
     return Field(name, type_of(expr), nullable(expr), own_collation(expr), affinity_of(expr, binding))
 
 
