@@ -74,7 +74,9 @@ def test_decimals_are_not_cast() -> None:
 
 def test_casts_are_native() -> None:
     assert compiled(Cast(Value("x"), models.DateTimeField())) == "CAST(%s AS timestamp with time zone)"
-    assert compiled(Cast(Value("x"), models.DecimalField(max_digits=5, decimal_places=2))) == "CAST(%s AS decimal(5, 2))"
+    assert (
+        compiled(Cast(Value("x"), models.DecimalField(max_digits=5, decimal_places=2))) == "CAST(%s AS decimal(5, 2))"
+    )
     assert compiled(Round(Value(15), -1, output_field=models.IntegerField())) == "ROUND(%s, %s)"
 
 
@@ -117,11 +119,11 @@ def test_moments_without_use_tz() -> None:
     wall_clock = datetime.datetime(2024, 1, 2)
     stored = connection.ops.adapt_datetimefield_value(wall_clock)
     assert stored == wall_clock.replace(tzinfo=datetime.UTC)
-    field = models.DateTimeField()
-    (converter,) = connection.ops.get_db_converters(field.get_col("t"))
-    assert converter(stored, None, connection) == wall_clock
-    with pytest.raises(ValueError, match="timezone-aware"):
-        connection.ops.adapt_datetimefield_value(stored)
+    with DatabaseWrapper(settings_of(NAME="memory://naive")).cursor() as cursor:
+        cursor.execute("SELECT CAST(%s AS timestamp with time zone), 1", [wall_clock])
+        assert cursor.fetchall() == [(wall_clock, 1)]
+    with override_settings(TIME_ZONE="Asia/Kolkata"):
+        assert connection.ops.adapt_datetimefield_value(stored) == stored + datetime.timedelta(hours=5, minutes=30)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,9 @@ def test_columns_are_not_converted(field: Any) -> None:
 
 
 def test_trunc_of_moments_names_the_zone_as_parameter() -> None:
-    expression = TruncDay(Value(datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)), output_field=models.DateTimeField())
+    expression = TruncDay(
+        Value(datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)), output_field=models.DateTimeField()
+    )
     with override_settings(TIME_ZONE="Europe/Paris"):
         compiler = models.sql.Query(None).get_compiler(connection=connection)
         sql, params = compiler.compile(expression.resolve_expression())
