@@ -355,11 +355,13 @@ def test_explain(connection: zodbapi.Connection) -> None:
     assert rows(connection, "SELECT count(*) FROM t") == [(0,)]
 
 
-@pytest.mark.parametrize("name", ['a"b', "it's", "x; DROP TABLE t", "def", "r0", "Ünï", "a.b", "%s", "{0}", "txn", "\\n"])
+@pytest.mark.parametrize(
+    "name", ['a"b', "it's", "x; DROP TABLE t", "def", "r0", "Ünï", "a.b", "%s", "{0}", "txn", "\\n"]
+)
 def test_hostile_names(connection: zodbapi.Connection, name: str) -> None:
     quoted = '"' + name.replace('"', '""') + '"'
     connection.execute(f"CREATE TABLE {quoted} ({quoted} TEXT UNIQUE CHECK ({quoted} <> ''), b INTEGER)")
-    connection.execute(f"CREATE INDEX {quoted[:-1]}_i\" ON {quoted} (b, {quoted})")
+    connection.execute(f'CREATE INDEX {quoted[:-1]}_i" ON {quoted} (b, {quoted})')
     connection.execute(f"INSERT INTO {quoted} VALUES (?, 1)", (name,))
     assert rows(connection, f"SELECT {quoted} FROM {quoted} WHERE {quoted} = {quoted} GROUP BY {quoted}") == [(name,)]
     source = "\n".join(row[1] for row in connection.execute(f"EXPLAIN SELECT {quoted} FROM {quoted}"))

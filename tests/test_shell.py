@@ -22,7 +22,9 @@ def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def shell() -> Shell:
     made = Shell(zodbapi.connect(":memory:", autocommit=True), io.StringIO())
-    assert made.run_text("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);\nINSERT INTO t VALUES (1, 'a;b'), (22, NULL);")
+    assert made.run_text(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);\nINSERT INTO t VALUES (1, 'a;b'), (22, NULL);"
+    )
     return made
 
 
