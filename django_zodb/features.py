@@ -75,6 +75,7 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # JSON is text that is checked when it is written. Containment is PostgreSQL's.
     json_key_contains_list_matching_requires_list = True
 
+    test_now_utc_template = "CURRENT_TIMESTAMP"
     insert_test_table_with_defaults = "INSERT INTO {} DEFAULT VALUES"
     test_collations = {  # noqa: RUF012
         "ci": "NOCASE",

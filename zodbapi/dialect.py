@@ -39,7 +39,7 @@ class Tokenizer(SQLite.Tokenizer):
     KEYWORDS = _known_keywords()
     COMMANDS: ClassVar[set[TokenType]] = set()
     SINGLE_TOKENS = {**SQLite.Tokenizer.SINGLE_TOKENS, "$": TokenType.PARAMETER, "#": TokenType.UNKNOWN}
-    VAR_SINGLE_TOKENS: ClassVar[set[str]] = set()
+    VAR_SINGLE_TOKENS: ClassVar[set[str]] = {"$"}  # inside a name
 
 
 class Dialect(SQLite):
