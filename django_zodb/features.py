@@ -41,7 +41,6 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # Queries.
     allows_group_by_selected_pks = True
     can_distinct_on_fields = True
-    has_case_insensitive_like = True
     order_by_nulls_first = True
     supports_aggregate_filter_clause = True
     supports_frame_exclusion = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-TEXTS = ("", "a", "A", "b", "ab", "Ab", "aB", "z", "1", "10", "-2", "a b", "%", "_x", "x'y", "é")
+TEXTS = ("", "a", "A", "b", "ab", "Ab", "aB", "z", "1", "10", "-2", "a b", "%", "_x", "x'y", "€")
 TYPES = ("INTEGER", "REAL", "TEXT")
 
 
@@ -61,7 +61,8 @@ class Generator:
 
     def _table(self, name: str) -> list[str]:
         table = TableDef(name, [])
-        parts = []
+        parts: list[str] = []
+        unique: list[str] = []
         if self.chance(0.7):
             table.columns.append(("id", "INTEGER"))
             table.not_null.add("id")
@@ -77,12 +78,14 @@ class Generator:
                 table.folding.add(column)
             if self.chance(0.1):
                 words.append("UNIQUE")
-                table.unique.add(column)
+                unique.append(column)
             table.columns.append((column, type_))
             parts.append(" ".join(words))
         names = [column for column, _ in table.columns]
         if "id" not in names and self.chance(0.3):
             parts.append(f"PRIMARY KEY ({self._unique(table, self.random.randint(1, 2))})")
+            table.not_null |= table.unique
+        table.unique.update(unique)
         if self.chance(0.2):
             parts.append(f"UNIQUE ({self._unique(table, 2)})")
         self.tables.append(table)
@@ -108,7 +111,11 @@ class Generator:
         where = ""
         if self.chance(0.2):
             column = self.random.choice(names)
-            where = f" WHERE {column} IS NOT NULL" if self.chance(0.6) else f" WHERE {column} > {self._plain(table, column)}"
+            where = (
+                f" WHERE {column} IS NOT NULL"
+                if self.chance(0.6)
+                else f" WHERE {column} > {self._plain(table, column)}"
+            )
         return f"CREATE INDEX {table.name}_i{number} ON {table.name} ({', '.join(keys)}){where}"
 
     def _plain(self, table: TableDef, column: str) -> str:
@@ -124,7 +131,9 @@ class Generator:
 
     @staticmethod
     def _sql_value(value: object) -> str:
-        return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else "NULL" if value is None else repr(value)
+        return (
+            "'" + value.replace("'", "''") + "'" if isinstance(value, str) else "NULL" if value is None else repr(value)
+        )
 
     def rows(self) -> list[tuple[str, tuple[object, ...]]]:
         """INSERT statements with their parameters; some fail for a constraint, on both sides."""
@@ -220,7 +229,7 @@ class Generator:
         self._depth += 1
         from_, inner = self.from_clause(scope, 1)
         where = f" WHERE {self.predicate(inner + scope, 1)}" if self.chance(0.7) else ""
-        value = self.expression(inner + scope, type_, 1)
+        value = self.expression(inner, type_, 1)  # of outer columns alone, it would be an aggregate of the outer query
         self._depth -= 1
         if self.chance(0.5) or type_ != "INTEGER":
             return f"(SELECT {self.one_of('min', 'max')}({value}) FROM {from_}{where})"
@@ -293,7 +302,9 @@ class Generator:
         text, scope = self._relation(outer)
         for _ in range(self.random.randint(0, most - 1)):
             right, columns = self._relation(outer)
-            kind = self.one_of("JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", ",", "RIGHT JOIN", "FULL JOIN")
+            kind = self.one_of(
+                "JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", ",", "RIGHT JOIN", "FULL JOIN"
+            )
             both = scope + columns
             if kind in (",", "CROSS JOIN"):
                 text += f"{kind if kind == ',' else ' ' + kind} {right}"
@@ -359,7 +370,10 @@ class Generator:
         return text + (self._total_order(len(types)) if ordered else "")
 
     def _total_order(self, width: int) -> str:
-        keys = [f"{i + 1}{self.one_of('', ' DESC')}{self.one_of('', '', '', ' NULLS LAST', ' NULLS FIRST')}" for i in range(width)]
+        keys = [
+            f"{i + 1}{self.one_of('', ' DESC')}{self.one_of('', '', '', ' NULLS LAST', ' NULLS FIRST')}"
+            for i in range(width)
+        ]
         self.random.shuffle(keys)
         limit = f" LIMIT {self.random.randint(0, 6)}" if self.chance(0.4) else ""
         offset = f" OFFSET {self.random.randint(0, 3)}" if limit and self.chance(0.4) else ""

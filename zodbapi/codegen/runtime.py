@@ -36,27 +36,32 @@ class Ordered:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.value == _plain(other))
+        return bool(self.value == (other.value if isinstance(other, Ordered) else other))
 
     def __hash__(self) -> int:
         return hash(self.value)
 
     # Python asks the right operand with the mirrored operator, after the stored value has declined.
     def __lt__(self, other: Any) -> bool:
-        return other is not None and values.lt(self.value, _plain(other))
+        return _is_value(other) and values.lt(self.value, _value(other))
 
     def __le__(self, other: Any) -> bool:
-        return other is not None and values.le(self.value, _plain(other))
+        return _is_value(other) and values.le(self.value, _value(other))
 
     def __gt__(self, other: Any) -> bool:
-        return other is not None and values.gt(self.value, _plain(other))
+        return _is_value(other) and values.gt(self.value, _value(other))
 
     def __ge__(self, other: Any) -> bool:
-        return other is not None and values.ge(self.value, _plain(other))
+        return _is_value(other) and values.ge(self.value, _value(other))
 
 
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Ordered) else value
+def _is_value(other: Any) -> bool:
+    return other is not None and other is not NEVER
+
+
+def _value(other: Any) -> Any:
+    """What is compared when both sides were made comparable in the prologue."""
+    return other.value if type(other) is Ordered else other
 
 
 def ordered(value: Any) -> Any:
