@@ -394,7 +394,12 @@ def cast(type_: Type) -> Callable[[Any], Any]:
 
 @cache
 def _cast(kind: Kind, precision: int | None, scale: int | None) -> Callable[[Any], Any]:
-    convert = _decimal_cast(precision, scale) if kind is Kind.DECIMAL else _CAST[kind]
+    if kind is Kind.DECIMAL:
+        convert = _decimal_cast(precision, scale)
+    elif kind is Kind.TEXT and precision is not None:
+        convert = _text_cast(precision)
+    else:
+        convert = _CAST[kind]
 
     def apply(value: Any) -> Any:
         return None if value is None else convert(value)
@@ -416,6 +421,11 @@ def _decimal_cast(precision: int | None, scale: int | None) -> Callable[[Any], A
             return None
 
     return convert
+
+
+def _text_cast(length: int) -> Callable[[Any], str]:
+    """CAST to ``varchar(length)`` cuts, as the SQL standard says and SQLite does not."""
+    return lambda value: to_text(value)[:length]
 
 
 def to_decimal(value: Any) -> Decimal | None:
