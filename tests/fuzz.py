@@ -53,12 +53,16 @@ class Case:
     def script(self) -> str:
         """The case as text."""
         inserts = [_inlined(sql, params) for sql, params in self.rows]
-        return "\n".join(f"{line};" for line in (*self.schema, *inserts, self.sql)) + f"\n-- parameters: {self.params!r}"
+        return (
+            "\n".join(f"{line};" for line in (*self.schema, *inserts, self.sql)) + f"\n-- parameters: {self.params!r}"
+        )
 
 
 def _inlined(sql: str, params: Params) -> str:
     for value in params:
-        text = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else "NULL" if value is None else repr(value)
+        text = (
+            "'" + value.replace("'", "''") + "'" if isinstance(value, str) else "NULL" if value is None else repr(value)
+        )
         sql = sql.replace("?", text, 1)
     return sql
 

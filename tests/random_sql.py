@@ -108,7 +108,11 @@ class Generator:
         where = ""
         if self.chance(0.2):
             column = self.random.choice(names)
-            where = f" WHERE {column} IS NOT NULL" if self.chance(0.6) else f" WHERE {column} > {self._plain(table, column)}"
+            where = (
+                f" WHERE {column} IS NOT NULL"
+                if self.chance(0.6)
+                else f" WHERE {column} > {self._plain(table, column)}"
+            )
         return f"CREATE INDEX {table.name}_i{number} ON {table.name} ({', '.join(keys)}){where}"
 
     def _plain(self, table: TableDef, column: str) -> str:
@@ -124,7 +128,9 @@ class Generator:
 
     @staticmethod
     def _sql_value(value: object) -> str:
-        return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else "NULL" if value is None else repr(value)
+        return (
+            "'" + value.replace("'", "''") + "'" if isinstance(value, str) else "NULL" if value is None else repr(value)
+        )
 
     def rows(self) -> list[tuple[str, tuple[object, ...]]]:
         """INSERT statements with their parameters; some fail for a constraint, on both sides."""
@@ -293,7 +299,9 @@ class Generator:
         text, scope = self._relation(outer)
         for _ in range(self.random.randint(0, most - 1)):
             right, columns = self._relation(outer)
-            kind = self.one_of("JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", ",", "RIGHT JOIN", "FULL JOIN")
+            kind = self.one_of(
+                "JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", ",", "RIGHT JOIN", "FULL JOIN"
+            )
             both = scope + columns
             if kind in (",", "CROSS JOIN"):
                 text += f"{kind if kind == ',' else ' ' + kind} {right}"
@@ -359,7 +367,10 @@ class Generator:
         return text + (self._total_order(len(types)) if ordered else "")
 
     def _total_order(self, width: int) -> str:
-        keys = [f"{i + 1}{self.one_of('', ' DESC')}{self.one_of('', '', '', ' NULLS LAST', ' NULLS FIRST')}" for i in range(width)]
+        keys = [
+            f"{i + 1}{self.one_of('', ' DESC')}{self.one_of('', '', '', ' NULLS LAST', ' NULLS FIRST')}"
+            for i in range(width)
+        ]
         self.random.shuffle(keys)
         limit = f" LIMIT {self.random.randint(0, 6)}" if self.chance(0.4) else ""
         offset = f" OFFSET {self.random.randint(0, 3)}" if limit and self.chance(0.4) else ""

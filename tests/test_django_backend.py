@@ -74,7 +74,9 @@ def test_decimals_are_not_cast() -> None:
 
 def test_casts_are_native() -> None:
     assert compiled(Cast(Value("x"), models.DateTimeField())) == "CAST(%s AS timestamp with time zone)"
-    assert compiled(Cast(Value("x"), models.DecimalField(max_digits=5, decimal_places=2))) == "CAST(%s AS decimal(5, 2))"
+    assert (
+        compiled(Cast(Value("x"), models.DecimalField(max_digits=5, decimal_places=2))) == "CAST(%s AS decimal(5, 2))"
+    )
     assert compiled(Round(Value(15), -1, output_field=models.IntegerField())) == "ROUND(%s, %s)"
 
 
@@ -142,7 +144,9 @@ def test_columns_are_not_converted(field: Any) -> None:
 
 
 def test_trunc_of_moments_names_the_zone_as_parameter() -> None:
-    expression = TruncDay(Value(datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)), output_field=models.DateTimeField())
+    expression = TruncDay(
+        Value(datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)), output_field=models.DateTimeField()
+    )
     with override_settings(TIME_ZONE="Europe/Paris"):
         compiler = models.sql.Query(None).get_compiler(connection=connection)
         sql, params = compiler.compile(expression.resolve_expression())

@@ -324,7 +324,7 @@ def _open_db(storage: Any, settings: dict[str, Any]) -> Any:
     """``ZODB.DB`` on the storage; it makes the root object, which another process may be doing just now."""
     for attempt in itertools.count(1):
         try:
-            return ZODB.DB(storage, class_factory=find_class, large_record_size=1 << 62, **settings)
+            return ZODB.DB(storage, class_factory=find_class, **{**settings, "large_record_size": 1 << 62})
         except ConflictError:
             if attempt == 5:
                 raise
