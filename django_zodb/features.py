@@ -77,11 +77,11 @@ class DatabaseFeatures(BaseDatabaseFeatures):
 
     insert_test_table_with_defaults = "INSERT INTO {} DEFAULT VALUES"
     test_collations = {  # noqa: RUF012
-        "ci": "nocase",
-        "cs": "binary",
-        "deterministic": "binary",
-        "non_default": "nocase",
-        "virtual": "nocase",
+        "ci": "NOCASE",
+        "cs": "BINARY",
+        "deterministic": "BINARY",
+        "non_default": "NOCASE",
+        "virtual": "NOCASE",
     }
 
     django_test_expected_failures: set[str] = set()  # noqa: RUF012

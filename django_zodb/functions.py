@@ -13,6 +13,7 @@ import json
 import random
 import zoneinfo
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -124,6 +125,7 @@ def _trunc(unit: str) -> Callable[[Any], Any]:
     return trunc
 
 
+_now = BUILTIN.scalar("now", 0)
 _json_type = BUILTIN.scalar("json_type", 2)
 _json_extract = BUILTIN.scalar("json_extract", 2)
 _WORDS = frozenset({"true", "false", "null"})
@@ -171,7 +173,10 @@ def _same(args: Any) -> Type:
     return args[0] if args else ANY
 
 
+assert _now is not None
 FUNCTIONS = BUILTIN.extended(
+    # SQLite's is a text, to the second.
+    replace(_now, name="current_timestamp"),
     Function("django_at_time_zone", at_time_zone, 2, 2, result=TIMESTAMPTZ),
     *(Function(f"django_extract_{part}", _extract(part), 1, 1, result=INTEGER) for part in PARTS),
     *(Function(f"django_trunc_{unit}", _trunc(unit), 1, 1, result=_same) for unit in UNITS),

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sqlglot import exp, parse_one
+from sqlglot.errors import ParseError
 
 OPTIONAL = ("where", "having", "order", "limit", "offset", "distinct", "with_", "with", "group", "filter")
 
 
 def reductions(sql: str) -> Iterator[str]:
     """Statements with one part left out, or one expression replaced by a part of it; the largest cuts first."""
-    tree = parse_one(sql, dialect="sqlite")
+    try:
+        tree = parse_one(re.sub(r"\?(\d+)", r":p\1", sql), dialect="sqlite")
+    except ParseError:
+        return
     seen = {sql}
     count = len(list(tree.walk()))
     for i in range(count):
         for smaller in _variants(tree, i):
-            text = smaller.sql(dialect="sqlite")
+            text = re.sub(r":p(\d+)", r"?\1", smaller.sql(dialect="sqlite"))
             if text not in seen and len(text) < len(sql) + 5:
                 seen.add(text)
                 yield text

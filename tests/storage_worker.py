@@ -14,7 +14,7 @@ from zodbapi import errors
 from zodbapi.catalog import INTEGER, TEXT, Column, Index, IndexColumn, Table
 from zodbapi.storage import ddl
 from zodbapi.storage.database import Database
-from zodbapi.storage.transaction import MISSING, Transaction
+from zodbapi.storage.transaction import MISSING, PRESENT, Transaction
 
 ACCOUNTS = 20
 START = 100
@@ -61,11 +61,20 @@ def insert(txn: Transaction, table: Table, word: str, rowid: int | None = None) 
 
 
 def update(txn: Transaction, table: Table, rowid: int, value: Any) -> None:
-    """Put another second column in a row, without its index entries; inside a transaction."""
+    """Put another second column in a row, and move its index entries if it has some; inside a transaction."""
     with txn.statement():
-        rows = txn.rows(table.id)
-        txn.undo.append((rows, rowid, rows[rowid]))
+        rows, undo = txn.rows(table.id), txn.undo
+        old = rows[rowid][1]
+        undo.append((rows, rowid, rows[rowid]))
         rows[rowid] = (rowid, value)
+        unique, plain = (txn.index(index.id) for index in table.indexes)
+        if (old, rowid) in plain:
+            txn.drop(unique, old)
+            undo.append((plain, (old, rowid), PRESENT))
+            plain.remove((old, rowid))
+            txn.put(unique, value, rowid)
+            undo.append((plain, (value, rowid), MISSING))
+            plain.add((value, rowid))
 
 
 def until_done(txn: Transaction, work: Any) -> int:

@@ -240,6 +240,7 @@ CREATE TABLE book (id integer PRIMARY KEY, title text NOT NULL, author int REFER
 CREATE INDEX by_title ON book (lower(title), author) WHERE "pages" > 3;
 CREATE VIEW v AS SELECT title FROM book WHERE book.pages > 1
 """
+TABLES = LIBRARY.rpartition(";")[0]
 
 
 def alter(sql: str, schema: Schema | None = None) -> tuple[Schema, list[object]]:
@@ -273,6 +274,28 @@ def test_rename_column() -> None:
     assert schema.tables["book"].foreign_keys[0].parent_columns == ("number",)
 
 
+@pytest.mark.parametrize(
+    ("view", "renamed"),
+    [
+        ("SELECT title AS t FROM book", 'SELECT "name of it" AS t FROM book'),
+        ("SELECT b.title, a.name FROM book b, author AS a", 'SELECT b."name of it", a.name FROM book b, author AS a'),
+        ("SELECT title FROM book JOIN other USING (id)", None),
+        ("SELECT book.title, other.title FROM book, other", 'SELECT book."name of it", other.title FROM book, other'),
+        ("SELECT title(title) FROM book", 'SELECT title("name of it") FROM book'),
+        ("SELECT title FROM other", "SELECT title FROM other"),
+    ],
+)
+def test_views_follow_a_renamed_column(view: str, renamed: str | None) -> None:
+    schema = define(f"{LIBRARY}; CREATE TABLE other (id, title); CREATE VIEW w AS {view}")
+    schema, _ = alter('ALTER TABLE book RENAME COLUMN title TO "name of it"', schema)
+    assert schema.views["w"].sql == (renamed or view)
+
+
+def test_a_view_may_not_break() -> None:
+    with pytest.raises(OperationalError, match="error in view v: no such column: title"):
+        alter("ALTER TABLE book DROP COLUMN title")
+
+
 def test_add_column() -> None:
     schema, work = alter("ALTER TABLE book ADD price decimal(5, 2) DEFAULT 1.5 NOT NULL UNIQUE CHECK (price > 0)")
     book = schema.tables["book"]
@@ -290,12 +313,12 @@ def test_add_primary_key_column_numbers_the_rows() -> None:
 
 
 def test_drop_column() -> None:
-    schema, work = alter("ALTER TABLE book DROP COLUMN title")
+    schema, work = alter("ALTER TABLE book DROP COLUMN title", define(TABLES))
     book = schema.tables["book"]
     assert [c.name for c in book.columns] == ["id", "author", "pages", "half"]
     assert (book.indexes, book.foreign_keys[0].columns) == ((), (1,))
     assert work == [((), 'SELECT rowid, "id", "author", "pages", NULL FROM "book"', (4,), ())]
-    schema, _ = alter("ALTER TABLE book DROP half, DROP pages")
+    schema, _ = alter("ALTER TABLE book DROP half, DROP pages", define(TABLES))
     assert schema.tables["book"].checks == ()
 
 

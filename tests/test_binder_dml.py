@@ -85,7 +85,7 @@ def test_rows_of_a_query() -> None:
 
 def test_returning_sees_the_stored_row() -> None:
     node = insert("INSERT INTO t AS x (b) VALUES (1) RETURNING *, x.b + 1 AS more, rowid")
-    assert node.names == ("id", "a", "b", "g", "more", "rowid")
+    assert node.names == ("id", "a", "b", "g", "more", "id")
     assert node.returning is not None
     assert all(isinstance(e, Column) and e.source == node.source for e in node.returning[:4])
 

@@ -31,7 +31,7 @@ def table(sql: str) -> TableDefinition:
         ("PRAGMA main.Foreign_Keys = ON", Pragma("foreign_keys", "ON")),
         ("PRAGMA cache_size(-2000)", Pragma("cache_size", -2000)),
         ("PRAGMA table_info('a b')", Pragma("table_info", "a b")),
-        ("DROP TABLE IF EXISTS main.t CASCADE", Drop("table", "t", True)),
+        ("DROP TABLE IF EXISTS main.t CASCADE", Drop("table", "t", True, True)),
         ("DROP VIEW v", Drop("view", "v", False)),
         ("COMMENT ON COLUMN t.a IS 'it''s'", Comment("column", "t", "a", "it's")),
         ("COMMENT ON TABLE t IS NULL", Comment("table", "t", "", "")),

@@ -284,6 +284,12 @@ class Connection:
         return self._txn is not None and self._txn.active
 
     @property
+    def total_changes(self) -> int:
+        """How many rows the INSERT, UPDATE and DELETE statements of this connection changed."""
+        self._check_usable()
+        return self._txn.total_changes  # type: ignore[no-any-return]
+
+    @property
     def autocommit(self) -> bool:
         """Whether each statement outside ``begin()`` is a transaction; setting it to True commits what is open."""
         return self._autocommit
@@ -422,7 +428,8 @@ class Connection:
         if compare is None:
             self._extend(self._functions.without_collation(name))
         else:
-            self._extend(self._functions.extended(collations={name.upper(): cmp_to_key(compare)}))
+            key = cmp_to_key(compare)
+            self._extend(self._functions.extended(collations={name.upper(): lambda text: key(text)}))
 
     def _extend(self, functions: Functions) -> None:
         self._check_usable()

@@ -6,7 +6,7 @@ transaction's undo log, so that DDL is undone with its statement, its savepoint 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -99,21 +99,14 @@ def create_view(command: CreateView, txn: Transaction) -> None:
 # --- indexes ------------------------------------------------------------------------------------------------------
 
 
-def index_entries(stages: Stages, txn: Transaction, table: Table, index: Index) -> Iterator[tuple[Any, int]]:
-    """The (key, rowid) pairs that an index should hold."""
-    key_of = stages.writer(txn.schema, table.id).entries[index.id]
-    for rowid, row in txn.rows(table.id).items():
-        key = key_of(rowid, row)
-        if key is not NO_ENTRY:
-            yield key, rowid
-
-
 def fill_index(stages: Stages, txn: Transaction, table: Table, index: Index) -> None:
     """Puts the entries of all rows into an index whose tree is new and empty, so that nothing needs undoing."""
-    entries = sorted(index_entries(stages, txn, table, index))
+    key_of = stages.writer(txn.schema, table.id).entries[index.id]
+    found = [(key_of(rowid, row), rowid) for rowid, row in txn.rows(table.id).items()]
+    entries = sorted(pair for pair in found if pair[0] is not NO_ENTRY)
     tree = txn.index(index.id)
     if not index.unique:
-        tree.update(entries)
+        tree.update([key for key, _ in entries])  # a key has its rowid in it
         return
     for (key, _), (following, _) in pairwise(entries):
         if key == following:

@@ -169,7 +169,7 @@ def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, params
         raise ProgrammingError("You can only execute one statement at a time.")
     if not parsed:
         return Statement(sql, paramstyle, CONTROL, None, None, _run_nothing, None, 0, None, schema.version)
-    statement = compile_parsed(parsed[0], schema, Compiler(functions, stats), paramstyle)
+    statement = compile_parsed(parsed[0], schema, Compiler(functions, stats), sql, paramstyle)
     if statement.program is not None:
         STATEMENTS.add(key, statement)
     return statement
@@ -179,8 +179,11 @@ def _run_nothing(txn: Transaction, params: tuple[Any, ...]) -> None:
     """What an empty text does."""
 
 
-def compile_parsed(parsed: Parsed, schema: Schema, compiler: Compiler, style: str = "qmark") -> Statement:
-    """The compiled form of one parsed statement."""
+def compile_parsed(
+    parsed: Parsed, schema: Schema, compiler: Compiler, sql: str = "", style: str = "qmark"
+) -> Statement:
+    """The compiled form of one parsed statement; ``sql`` is its text as the user wrote it, in the style."""
+    sql = sql or parsed.sql
     bound = bind(parsed, schema, compiler.functions)
     count = len(bound.parameters)
     names = tuple(name for name in bound.parameters if name is not None)
@@ -189,16 +192,14 @@ def compile_parsed(parsed: Parsed, schema: Schema, compiler: Compiler, style: st
     if isinstance(node, Command):
         run = partial(commands.run, node, compiler)
         shown = commands.output_columns(node)
-        return Statement(parsed.sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
+        return Statement(sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
     plan = compiler.optimize(node, schema)
     program = compiler.generate(plan, schema)
     writes = isinstance(plan, Insert | Update | Delete)
     silent = isinstance(plan, Insert | Update | Delete) and plan.returning is None
     description = None if silent else _describe(output_names(plan), output_types(plan))
-    kind = WRITE if writes else READ
-    return Statement(
-        parsed.sql, style, kind, plan, program, program.run, description, *layout, isinstance(plan, Insert)
-    )
+    kind = WRITE if writes or bound.for_update else READ
+    return Statement(sql, style, kind, plan, program, program.run, description, *layout, isinstance(plan, Insert))
 
 
 def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:

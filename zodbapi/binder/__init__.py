@@ -14,7 +14,8 @@ from sqlglot import exp
 from zodbapi.binder.scope import Binding
 from zodbapi.binder.writer import bind_writer
 from zodbapi.errors import OperationalError
-from zodbapi.plan.nodes import Command, Node
+from zodbapi.plan.nodes import Command, Explain, Node
+from zodbapi.syntax import ExplainDefinition
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Schema
@@ -57,6 +58,10 @@ def _bind_statement(tree: exp.Expression | Definition | Command, binding: Bindin
             return bind_query(cast("exp.Expression", tree), binding)
         case exp.Expression():
             raise AssertionError(f"{type(tree).__name__} is no statement")
+        case ExplainDefinition():
+            from zodbapi.parser import parse_one
+
+            return Explain(cast("Node", _bind_statement(parse_one(tree.statement).tree, binding)), tree.query_plan)
         case _:
             from zodbapi.binder.ddl import bind_command
 

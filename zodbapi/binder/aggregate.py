@@ -54,13 +54,19 @@ class Aggregation:
         """An expression, key or call over ungrouped rows as one over the rows that the Aggregate node emits."""
         if isinstance(part, Expr):
             position = self.keys.get(part)
-            if position is not None:
+            if position is not None and not self._varies(part, position):
                 shown = self.fields[position]
                 name = part.name if isinstance(part, Column) else ""
                 return Column(self.source, position, shown.type, shown.nullable, shown.collation, name)
             if isinstance(part, (Column, Rowid)) and part.source in self.local:
                 return replace(self._bare(part), name=part.name if isinstance(part, Column) else "rowid")
         return rebuild(part, self.lift)
+
+    def _varies(self, key: Expr, position: int) -> bool:
+        """Whether equal values of a key can differ, and the row of a min() or max() says which one is meant."""
+        if self.collations[position] == "BINARY" or not isinstance(key, Column):
+            return False
+        return any(call.function.name in ("min", "max") for call in self.calls)
 
     def _bare(self, column: Column | Rowid) -> Column:
         """The value of a column that is no key: SQLite takes it from the row of the query's only min() or max()."""

@@ -111,8 +111,14 @@ def _rename_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
         keys = tuple(_renamed_parent_column(key, table.name, old, step.name) for key in child.foreign_keys)
         if keys != child.foreign_keys:
             schema = schema.with_table(replace(child, foreign_keys=keys))
+
+    def ambiguous(name: str) -> bool:
+        other = schema.table(name)
+        return name in schema.views or (other is not None and old.lower() in other.positions)
+
     for view in tuple(schema.views.values()):
-        schema = schema.with_view(replace(view, sql=rename_view_column(view.sql, table.name, old, step.name)))
+        sql = rename_view_column(view.sql, table.name, old, step.name, ambiguous)
+        schema = schema.with_view(replace(view, sql=sql))
     return Alteration(schema, table.name)
 
 
@@ -390,7 +396,8 @@ def primary_key_names(table: Table) -> frozenset[str]:
 def _check_constraint_exists(table: Table, name: str) -> None:
     folded = name.lower()
     known = {index.name.lower() for index in table.indexes if index.origin != "c"}
-    known |= {table.name_of(item).lower() for item in (*table.checks, *table.foreign_keys)} | primary_key_names(table)
+    known |= {table.name_of(check).lower() for check in table.checks} | primary_key_names(table)
+    known |= {table.name_of(key).lower() for key in table.foreign_keys}
     if folded not in known:
         raise OperationalError(f"no such constraint: {name}")
 

@@ -21,6 +21,10 @@ def bind_compound(tree: exp.SetOperation, scope: Scope) -> Node:
     chain: list[exp.SetOperation] = [tree]
     while isinstance(chain[-1].this, exp.SetOperation) and not chain[-1].this.args.get("with_"):
         chain.append(chain[-1].this)
+    for operation in chain:
+        for clause, word in (("order", "ORDER BY"), ("limit", "LIMIT")):
+            if operation.this.args.get(clause) and not isinstance(operation.this, exp.Subquery):
+                raise OperationalError(f"{word} clause should come after {operation.key.upper()} not before")
     node = bind_query(chain[-1].this, scope.binding, scope.outer, scope.ctes)
     for operation in reversed(chain):
         right = bind_query(operation.expression, scope.binding, scope.outer, scope.ctes)

@@ -99,7 +99,8 @@ def _normal(expr: Expr) -> tuple[Expr, str]:
     """An expression in a form that is equal for equal keys, with the collation it names ("" for its own)."""
     collation = ""
     if isinstance(expr, Collate):
-        expr, collation = expr.operand, expr.collation
+        collation = expr.collation
+        expr = expr.operand
     if isinstance(expr, Column):
         expr = Column(expr.source, expr.position)
     return expr, collation

@@ -17,7 +17,7 @@ from zodbapi.binder.table import AUTOINDEX, TableBuilder, name_indexes
 from zodbapi.binder.types import declared_type
 from zodbapi.binder.writer import bind_writer
 from zodbapi.catalog import ANY, Column, Index, Kind, Schema, Table, View
-from zodbapi.errors import OperationalError
+from zodbapi.errors import DatabaseError, OperationalError
 from zodbapi.parser import parse_one
 from zodbapi.plan.nodes import AlterStep, AlterTable, Command, CreateIndex, CreateTable, CreateView, Drop, output_names
 from zodbapi.syntax import (
@@ -84,6 +84,7 @@ def _bind_create_table_as(tree: TableDefinition, binding: Binding) -> Command:
     query = parse_one(tree.query).tree
     if not isinstance(query, exp.Expression):
         raise OperationalError(f"not a query: {tree.query}")
+    binding = replace(binding, sql=tree.query)
     node = bind_query(query, binding)
     columns: list[Column] = []
     used: set[str] = set()
@@ -174,7 +175,26 @@ def _bind_alter(tree: AlterDefinition, binding: Binding) -> Command:
             steps.append(step)
     table = existing_table(schema, name, "Cannot alter a view")
     bind_writer(schema, table, binding.functions)
+    _check_views(binding, schema)
     return AlterTable(first, tuple(steps))
+
+
+def _check_views(binding: Binding, changed: Schema) -> None:
+    """Raises if a view could be read before an ALTER TABLE and cannot be after it."""
+    for view in changed.views.values():
+        error = _view_error(view, Binding(changed, binding.functions, view.sql))
+        if error and not _view_error(binding.schema.views[view.name.lower()], replace(binding, sql=view.sql)):
+            raise OperationalError(f"error in view {view.name}: {error}")
+
+
+def _view_error(view: View, binding: Binding) -> str:
+    query = parse_one(view.sql).tree
+    assert isinstance(query, exp.Expression)
+    try:
+        bind_query(query, binding)
+    except DatabaseError as error:
+        return str(error)
+    return ""
 
 
 def _bind_action(action: Action, table: Table, binding: Binding) -> tuple[AlterStep, ...]:

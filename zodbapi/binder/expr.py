@@ -1,13 +1,13 @@
 """Expressions: sqlglot trees in, plan expressions out.
 
-One rule a class of tree, found in ``_RULES``. Chains of AND, OR and left-leaning operators are walked in loops, because they get
-long; everything else recurses two frames a level.
+One rule a class of tree, found in ``_RULES``. Chains of AND, OR and left-leaning operators are walked in loops,
+because they get long; everything else recurses two frames a level.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlglot import exp
 
@@ -50,7 +50,16 @@ from zodbapi.plan.expr import (
 )
 from zodbapi.plan.nodes import Node, output_source
 
-__all__ = ["affinity_of", "bind_expr", "bind_predicate", "bind_projection", "bind_row", "bind_subquery", "coerce_comparison"]
+__all__ = [
+    "affinity_of",
+    "bind_expr",
+    "bind_predicate",
+    "bind_projection",
+    "bind_row",
+    "bind_subquery",
+    "coerce_comparison",
+    "plus",
+]
 
 Rule = Callable[[Any, Scope], Expr]
 
@@ -129,7 +138,7 @@ def _blob(tree: exp.HexString, scope: Scope) -> Expr:
     try:
         return Const(bytes.fromhex(tree.name), BLOB)
     except ValueError:
-        raise OperationalError(f'unrecognized token: "x\'{tree.name}\'"') from None
+        raise OperationalError(f"unrecognized token: \"x'{tree.name}'\"") from None
 
 
 def _param(tree: exp.Placeholder, scope: Scope) -> Expr:
@@ -162,7 +171,7 @@ _ARITHMETIC: dict[type, str] = {
 
 def _arithmetic(tree: exp.Binary, scope: Scope) -> Expr:
     rest: list[tuple[str, exp.Expression]] = []
-    operand: exp.Expression = tree
+    operand = cast("exp.Expression", tree)
     while True:
         op = _ARITHMETIC.get(type(operand))
         if op is not None:
@@ -188,9 +197,9 @@ def _bit_not(tree: exp.BitwiseNot, scope: Scope) -> Expr:
     return Unary("~", operand, INTEGER, nullable(operand))
 
 
-def plus(tree: exp.Anonymous, scope: Scope) -> Expr:
-    """``+operand``: the value without its affinity."""
-    operand = bind_expr(tree.expressions[0], scope)
+def plus(tree: exp.Expression, scope: Scope) -> Expr:
+    """``+tree``: the value without its affinity."""
+    operand = bind_expr(tree, scope)
     return Unary("+", operand, type_of(operand), nullable(operand))
 
 
@@ -276,7 +285,7 @@ def _compare_trees(op: str, left: exp.Expression, right: exp.Expression, scope: 
 
 
 def _is(tree: exp.Is, scope: Scope) -> Expr:
-    """``IS NULL``, ``IS TRUE`` and ``IS FALSE``; others are parsed as NullSafeEQ. ``negate`` is never set by this dialect."""
+    """``IS NULL``, ``IS TRUE`` and ``IS FALSE``; others are parsed as NullSafeEQ."""
     operand = bind_expr(tree.this, scope)
     right = tree.expression
     if isinstance(right, exp.Null):
@@ -290,12 +299,11 @@ def _is(tree: exp.Is, scope: Scope) -> Expr:
 
 def _between(tree: exp.Between, scope: Scope) -> Expr:
     args = tree.args
-    if row_size(args["this"]) != 1:
-        operand = bind_row(args["this"], scope)
-        low, high = bind_row(args["low"], scope), bind_row(args["high"], scope)
-        binding = scope.binding
-        return conjunction([compare_rows(">=", operand, low, binding), compare_rows("<=", operand, high, binding)])
-    return between(*(bind_expr(args[name], scope) for name in ("this", "low", "high")), scope.binding)
+    binding = scope.binding
+    operand, low, high = (bind_row(args[name], scope) for name in ("this", "low", "high"))
+    if len(operand) == len(low) == len(high) == 1:
+        return between(operand[0], low[0], high[0], binding)
+    return conjunction([compare_rows(">=", operand, low, binding), compare_rows("<=", operand, high, binding)])
 
 
 def _in(tree: exp.In, scope: Scope) -> Expr:
@@ -308,10 +316,18 @@ def _in(tree: exp.In, scope: Scope) -> Expr:
         query = items[0]
     if query is not None:
         return in_query(bind_row(tree.this, scope), bind_subquery(query, scope), scope.binding)
-    if row_size(tree.this) > 1:
+    if row_size(tree.this) > 1 and items:
         operand = bind_row(tree.this, scope)
         return disjunction([compare_rows("=", operand, bind_row(item, scope), scope.binding) for item in items])
-    return in_list(bind_expr(tree.this, scope), [bind_expr(item, scope) for item in items], scope.binding)
+    return in_list(bind_expr(tree.this, scope), _list_items(items, scope), scope.binding)
+
+
+def _list_items(items: Sequence[exp.Expression], scope: Scope) -> list[Expr]:
+    """The items of IN; a placeholder ``first:last`` stands for as many parameters (see ``parser``)."""
+    if len(items) == 1 and isinstance(items[0], exp.Placeholder) and ":" in items[0].this:
+        first, last = items[0].this.split(":")
+        return [Param(index) for index in range(int(first), int(last))]
+    return [bind_expr(item, scope) for item in items]
 
 
 # --- patterns, subqueries -----------------------------------------------------------------------------------------

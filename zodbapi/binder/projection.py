@@ -69,7 +69,7 @@ def bind_items(items: Sequence[Item], scope: Scope) -> list[Item]:
 
 def _name(tree: exp.Expression, expr: Expr, scope: Scope) -> str:
     plain = tree
-    while isinstance(plain, (exp.Paren, exp.Collate)):
+    while isinstance(plain, exp.Paren):
         plain = plain.this
     if isinstance(plain, exp.Column):
         return expr.name if isinstance(expr, Column) and expr.name and plain is tree else plain.name

@@ -5,9 +5,9 @@ In: the text of a CHECK, DEFAULT, generated column, index or view. Out: the text
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from zodbapi.words import Word, split_words
+from zodbapi.words import RESERVED, Word, split_words
 
 _NOTHING = Word("end", "", 0)
 _BEFORE_TABLES = frozenset({"FROM", "JOIN", ",", "INTO", "UPDATE"})
@@ -34,11 +34,33 @@ def rename_table_in(text: str, old: str, new: str) -> str:
     return _replace(text, _table_words(text, old), new)
 
 
-def rename_view_column(text: str, table: str, old: str, new: str) -> str:
-    """A query with another name for a column of a table; only queries over that one table are understood."""
-    if not any(True for _ in _table_words(text, table)):
+def rename_view_column(text: str, table: str, old: str, new: str, ambiguous: Callable[[str], bool]) -> str:
+    """A query with another name for a column of a table.
+
+    Qualified names are followed through aliases. Names without a qualifier mean the table unless another one that the
+    query reads has such a column too: ``ambiguous`` says so of a name behind FROM or JOIN.
+    """
+    words = [_NOTHING, _NOTHING, *split_words(text), _NOTHING, _NOTHING]
+    read = {words[i].value.lower() for i in range(2, len(words) - 2) if words[i - 1].upper in _BEFORE_TABLES}
+    if table.lower() not in read:
         return text
-    return rename_column_in(text, table, old, new)
+    qualifiers = {table.lower(), *_aliases(words, table)}
+    own = not any(ambiguous(name) for name in read - {table.lower()})
+    found = []
+    for before, word, after in _named(text, old):
+        if after.upper in ("(", ".") or before[-1].upper in _BEFORE_OTHER_NAMES | _BEFORE_TABLES - {","}:
+            continue
+        if before[-2].value.lower() in qualifiers if before[-1].upper == "." else own:
+            found.append(word)
+    return _replace(text, iter(found), new)
+
+
+def _aliases(words: list[Word], table: str) -> Iterator[str]:
+    for i in range(2, len(words) - 2):
+        if words[i].value.lower() == table.lower() and words[i - 1].upper in _BEFORE_TABLES:
+            alias = words[i + 2] if words[i + 1].upper == "AS" else words[i + 1]
+            if alias.kind == "name" or (alias.kind == "word" and alias.upper not in RESERVED):
+                yield alias.value.lower()
 
 
 def _column_words(text: str, table: str, column: str) -> Iterator[Word]:

@@ -196,7 +196,7 @@ def _project(tree: exp.Select, below: Node, parts: Parts, binding: Binding) -> N
         if parts.order:
             below = Sort(below, tuple(parts.order))
         return _make_project(below, columns, names, fields, binding)
-    top = _Top(columns, list(names), list(fields), binding.new_source())
+    top = _Top(list(columns), list(names), list(fields), binding.new_source())
     keys = [top.key(key) for key in parts.order]
     on = tuple(top.column(expr) for expr in parts.on)
     binding.fields[top.source] = top.fields
@@ -248,6 +248,8 @@ def _make_project(
 
 
 def _field(name: str, expr: Expr, binding: Binding) -> Field:
+    if type(expr) is Column and expr.source not in binding.fields:  # a table's
+        return Field(name, expr.type, expr.nullable, expr.collation, expr.type)
     return Field(name, type_of(expr), nullable(expr), own_collation(expr), affinity_of(expr, binding))
 
 

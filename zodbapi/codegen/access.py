@@ -150,8 +150,8 @@ def _rowid_seek(unit: Unit, node: RowidSeek, consume: Consume) -> None:
         return
     rows = unit.query.tree(node.table.id)
     row, rowid = bind_row(unit, node.source, node.table)
-    codes = ", ".join(unit.expr.value(e) for e in node.rowids)
-    found = f"{unit.call(runtime.rowids_of)}(({codes},){', descending=True' if node.descending else ''})"
+    codes = tuple_code([unit.expr.value(e) for e in node.rowids])
+    found = f"{unit.call(runtime.rowids_of)}({codes}{', descending=True' if node.descending else ''})"
     if all(unit.expr.independent(e) for e in node.rowids):
         found = unit.hoist(found)
     with unit.body.block(f"for {rowid} in {found}"):
@@ -171,8 +171,11 @@ def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_saf
     """A test that the part can match at all ("" if it can), and code of the encoded part."""
     type_, nullable = part_type(table, column)
     writer = unit.expr
-    if null_safe:
+    if null_safe and (nullable or type_.kind in MIXED):
         code = writer.folded(writer.value(expr), column.collation)
+        if type_.kind not in MIXED and _needs_guard(expr, type_):
+            first, code = writer.hold(code)
+            code = f"(None if {first} is None else {unit.call(runtime.guard(type_.kind))}({code}))"
         return "", encode(unit, code, type_, nullable, maybe_null=True)
     if type_.kind in MIXED:
         first, again = writer.hold(writer.value(expr)) if writer.nullable(expr) else ("", writer.value(expr))

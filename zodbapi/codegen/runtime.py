@@ -43,16 +43,25 @@ class Ordered:
 
     # Python asks the right operand with the mirrored operator, after the stored value has declined.
     def __lt__(self, other: Any) -> bool:
-        return other is not None and values.lt(self.value, other)
+        return _is_value(other) and values.lt(self.value, _value(other))
 
     def __le__(self, other: Any) -> bool:
-        return other is not None and values.le(self.value, other)
+        return _is_value(other) and values.le(self.value, _value(other))
 
     def __gt__(self, other: Any) -> bool:
-        return other is not None and values.gt(self.value, other)
+        return _is_value(other) and values.gt(self.value, _value(other))
 
     def __ge__(self, other: Any) -> bool:
-        return other is not None and values.ge(self.value, other)
+        return _is_value(other) and values.ge(self.value, _value(other))
+
+
+def _is_value(other: Any) -> bool:
+    return other is not None and other is not NEVER
+
+
+def _value(other: Any) -> Any:
+    """What is compared when both sides were made comparable in the prologue."""
+    return other.value if type(other) is Ordered else other
 
 
 def ordered(value: Any) -> Any:

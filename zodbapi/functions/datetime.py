@@ -1,8 +1,8 @@
 """Date and time functions, with SQLite's time values and modifiers.
 
 In: texts, Julian day numbers, or native dates, times and timestamps (an aware one counts in UTC). Out: texts and numbers, as
-SQLite's functions give, for native values too: ``date(ts)`` is the text ``2024-05-01``. To get native values use CAST. Comparing the text
-with a native column converts it.
+SQLite's functions give, for native values too: ``date(ts)`` is the text ``2024-05-01``. To get native values use CAST.
+Comparing the text with a native column converts it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from zodbapi.catalog import ANY, INTEGER, REAL, TEXT, TIMESTAMPTZ
+from zodbapi.catalog import ANY, INTEGER, REAL, TEXT, TIMESTAMPTZ, Type
 from zodbapi.functions.moment import DAY, UNIX_EPOCH, Moment, julian, moment, now
 from zodbapi.functions.registry import Function
 from zodbapi.values import to_text
@@ -142,7 +142,7 @@ _CONVERSIONS: dict[str, Callable[[Moment], str]] = {
     "V": lambda at: f"{_iso(at)[1]:02d}",
     "w": lambda at: str(_weekday(at)),
     "W": lambda at: f"{(_day_of_year(at) + 7 - (_weekday(at) + 6) % 7) // 7:02d}",
-    "Y": lambda at: f"{'-' if at.ymd()[0] < 0 else ''}{abs(at.ymd()[0]):04d}",
+    "Y": lambda at: f"{at.ymd()[0]:04d}",
     "%": lambda at: "%",
 }
 
@@ -176,21 +176,28 @@ def current_moment() -> datetime:
     return datetime.now(UTC)
 
 
-def _function(name: str, call: Callable[..., Any], low: int, high: int, **options: Any) -> Function:
-    return Function(name, call, low, high, deterministic=False, stable=True, safe=True, **options)
+def _at(name: str, call: Callable[..., Any], least: int, result: Type) -> tuple[Function, Function]:
+    """The function of a time value, and without one of the current time, which no index or generated column may use."""
+    return (
+        Function(name, call, least, least, safe=True, deterministic=False, stable=True, result=result),
+        Function(name, call, least + 1, -1, safe=True, stable=True, result=ANY if name == "unixepoch" else result),
+    )
+
+
+def _current(name: str, call: Callable[..., Any], result: Type) -> Function:
+    return Function(name, call, 0, 0, nullable=False, safe=True, deterministic=False, stable=True, result=result)
 
 
 FUNCTIONS: tuple[Function, ...] = (
-    _function("date", date_text, 0, -1, result=TEXT),
-    _function("time", time_text, 0, -1, result=TEXT),
-    _function("datetime", datetime_text, 0, -1, result=TEXT),
-    _function("julianday", julianday, 0, -1, result=REAL),
-    _function("unixepoch", unixepoch, 0, 0, result=INTEGER),
-    _function("unixepoch", unixepoch, 1, -1, result=ANY),
-    _function("strftime", strftime, 1, -1, result=TEXT),
-    _function("timediff", timediff, 2, 2, result=TEXT),
-    _function("current_date", date_text, 0, 0, nullable=False, result=TEXT),
-    _function("current_time", time_text, 0, 0, nullable=False, result=TEXT),
-    _function("current_timestamp", datetime_text, 0, 0, nullable=False, result=TEXT),
-    _function("now", current_moment, 0, 0, nullable=False, result=TIMESTAMPTZ),
+    *_at("date", date_text, 0, TEXT),
+    *_at("time", time_text, 0, TEXT),
+    *_at("datetime", datetime_text, 0, TEXT),
+    *_at("julianday", julianday, 0, REAL),
+    *_at("unixepoch", unixepoch, 0, INTEGER),
+    *_at("strftime", strftime, 1, TEXT),
+    Function("timediff", timediff, 2, 2, safe=True, stable=True, result=TEXT),
+    _current("current_date", date_text, TEXT),
+    _current("current_time", time_text, TEXT),
+    _current("current_timestamp", datetime_text, TEXT),
+    _current("now", current_moment, TIMESTAMPTZ),
 )

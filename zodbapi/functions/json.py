@@ -210,6 +210,23 @@ def arrow_sql(value: Any, operand: Any) -> Any:
     return None if found is MISSING else sql_value(found)
 
 
+def json_extract_marked(value: Any, *paths: Any) -> Any:
+    """``json_extract`` as a direct argument of a function with ``json_args``: arrays and objects stay JSON."""
+    found = json_extract(value, *paths)
+    if type(found) is not str:
+        return found
+    part = None if len(paths) > 1 else find(parse(value), parse_path(to_text(paths[0])))
+    return found if type(part) is str else Json(found)
+
+
+def arrow_marked(value: Any, operand: Any) -> Any:
+    """``->>`` as a direct argument of a function with ``json_args``."""
+    found = _arrow(value, operand)
+    if found is MISSING:
+        return None
+    return Json(render(found)) if type(found) in (list, dict) else sql_value(found)
+
+
 def json_type(value: Any, path: Any = "$") -> str | None:
     """The name of the type of what stands at the path; NULL where nothing does."""
     found = find(parse(value), parse_path(to_text(path)))
@@ -469,6 +486,14 @@ def _row(key: Any, part: Any, node: int, parent: int | None, fullkey: str, path:
 _SET = _editor("json_set", create=True, overwrite=True)
 _INSERT = _editor("json_insert", create=True, overwrite=False)
 _REPLACE = _editor("json_replace", create=False, overwrite=True)
+
+# What a caller wraps around an argument of static type JSON of a function with ``json_args``.
+MARK = Function("json_argument", mark, 1, 1, nullable=False, safe=True, result=JSON)
+# What it calls instead where such an argument is itself a call whose result may or may not be JSON.
+NESTING: dict[str, Function] = {
+    "json_extract": Function("json_extract", json_extract_marked, 1, -1),
+    "->>": Function("->>", arrow_marked, 2, 2),
+}
 
 FUNCTIONS: tuple[Function | AggregateFunction | TableFunction, ...] = (
     Function("json", json_text, 1, 1, nullable=False, result=JSON),

@@ -26,7 +26,8 @@ class Function:
     ``with_txn``: is called with the transaction before the arguments (``changes()``, ``last_insert_rowid()``).
     ``lazy`` names a function that codegen expands in place (coalesce, iif, nullif), so that arguments are
     evaluated only when needed.
-    ``stable``: not deterministic, but to be evaluated once a statement (``date('now')``), so it may be moved out of loops.
+    ``stable``: what it gives for equal arguments is the same throughout a statement, but maybe not later (``date('now')``):
+    it may be moved out of loops, and must not be evaluated before the statement runs.
     ``json_args``: arguments of static type JSON are passed as ``functions.json.Json``, so that they nest.
     """
 

@@ -210,7 +210,7 @@ def as_key(key: Expr, column: Type) -> Expr | None:
     if given is kind or kind is Kind.ANY or (given in TEXTS and kind in TEXTS):
         return key
     if given in NUMBERS and kind in NUMBERS:
-        return key if kind is not Kind.INTEGER else Affine(key, column, nullable=getattr(key, "nullable", True))
+        return key
     return Affine(key, column) if kind is Kind.BLOB else None
 
 

@@ -129,7 +129,7 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
     scan = item.node.input if isinstance(item.node, Filter) else item.node
     local = split(item.node.predicate) if isinstance(item.node, Filter) else []
     if not isinstance(scan, Scan):
-        item.rows = item.all_rows = item.cost = rows_of(item.node, context)
+        item.rows = item.all_rows = item.cost = max(1.0, rows_of(item.node, context))
         return
     best = min(paths_to(scan.source, scan.table, local, context), key=lambda path: path.cost)
     item.all_rows = context.rows(scan.table)

@@ -137,14 +137,22 @@ def _ordered_join(node: Join | HashJoin, keys: Keys, terms: list[Expr], context:
     if node.kind not in ("semi", "anti"):
         left_only = next((i for i, key in enumerate(keys) if used(key.expr) - left), len(keys))
         if left_only < len(keys) and not (
-            is_single(node.right, context) and tells_apart(node.left, keys[:left_only], terms, context)
+            is_single(node.right, context)
+            and tells_apart(node.left, keys[:left_only], _of_left(node, terms), context)
         ):
             return None
         keys = keys[:left_only]
+        terms = _of_left(node, terms)
     below = node.left if is_single(node.left, context) else _ordered(node.left, keys, terms, context)
     if below is None:
         return None
     return node if below is node.left else replace(node, left=below)
+
+
+def _of_left(node: Join | HashJoin, terms: list[Expr]) -> list[Expr]:
+    """The terms that do not compare with right rows, which are others for each left row."""
+    right = emitted(node.right)
+    return [term for term in terms if right.isdisjoint(used(term))]
 
 
 def _ordered_access(node: Access, keys: Keys, terms: list[Expr], context: Context) -> Node | None:
@@ -225,7 +233,7 @@ def tells_apart(node: Node, keys: Keys, terms: list[Expr], context: Context) -> 
         case Join(kind="semi" | "anti") | HashJoin(kind="semi" | "anti"):
             return tells_apart(node.left, keys, terms, context)
         case Join():
-            return is_single(node.right, context) and tells_apart(node.left, keys, terms, context)
+            return is_single(node.right, context) and tells_apart(node.left, keys, _of_left(node, terms), context)
         case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
             targets = {target_of(key.expr, node.source, node.table, False): key.collation for key in keys}
             return has_unique(node.table, targets, fixing(node.source, node.table, terms) + _fixed_by(node))

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from zodbapi.catalog import Index, Table
 
-# Rowid and row -> the key that the index must have, without the rowid of a set's entry; MISSING when a partial index
-# leaves the row out.
+# Rowid and row -> the key of a unique index, or the whole entry of another; MISSING when a partial index leaves the row out.
 KeyOf = "Callable[[int, tuple[Any, ...]], Any]"
 
 
@@ -112,19 +111,19 @@ def _plain_key(
         values = [row[p] for p in positions if p is not None]
         if index.unique:
             return keys.unique_key(parts, values, rowid, index.nulls_distinct)
-        return keys.key(parts, values)
+        return keys.entry(parts, values, rowid)
 
     return key_of
 
 
 def _check_entries(index: Index, tree: Any, rows: Any, key_of: Callable[[int, tuple[Any, ...]], Any]) -> Iterator[str]:
-    expected: set[tuple[Any, int]] = set()
+    expected: dict[tuple[Any, ...], int] = {}
     for rowid, row in rows.items():
         key = key_of(rowid, row)
         if key is not MISSING:
-            expected.add((key, rowid))
+            expected[(key, rowid) if index.unique else key] = rowid
     found = set(tree.items() if index.unique else tree)
-    for key, rowid in sorted(expected - found, key=repr):
-        yield f"index {index.name}: row {rowid} has no entry {key!r}"
-    for key, rowid in sorted(found - expected, key=repr):
-        yield f"index {index.name}: entry {key!r} of row {rowid} has no row"
+    for entry in sorted(expected.keys() - found, key=repr):
+        yield f"index {index.name}: row {expected[entry]} has no entry {entry!r}"
+    for entry in sorted(found - expected.keys(), key=repr):
+        yield f"index {index.name}: entry {entry!r} has no row"

@@ -25,7 +25,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import transaction
-import ZODB
+from ZConfig import ConfigurationError
 from ZODB.POSException import ConflictError
 from zodburi import NoResolverForScheme, resolve_uri
 
@@ -34,6 +34,7 @@ from zodbapi.storage import ddl
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
+from zodbapi.storage.records import DB
 from zodbapi.storage.shared_file import SharedFileStorage
 from zodbapi.storage.transaction import Transaction
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
 FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable"})
 DB_OPTIONS = frozenset({"cache_size", "cache_size_bytes", "pool_size", "pool_timeout", "database_name", "databases"})
+DB_DEFAULTS = {"cache_size": 50_000, "pool_size": 1000, "large_record_size": 1 << 62}
 KEPT_SCHEMAS = 64
 KEPT_IDLE = 4
 
@@ -183,7 +185,7 @@ class Database:
             self.storage = storage
             self._write_lock = None if self.dsn.startswith(("zeo:", "neo:", "neos:")) else threading.Lock()
             self._writer = None
-            settings = {"cache_size": 50_000, "pool_size": 1000, **settings}
+            settings = {**DB_DEFAULTS, **settings}
             settings.update((name, value) for name, value in self.options.items() if name in DB_OPTIONS)
             try:
                 self._db = _open_db(storage, settings)
@@ -302,8 +304,11 @@ def _open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any
         factory, settings = resolve_uri(dsn)
     except NoResolverForScheme as error:
         raise errors.OperationalError(f"unable to open database file: nothing is installed that opens {dsn}") from error
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, ConfigurationError) as error:
         raise errors.OperationalError(f"unable to open database file: {dsn}: {error}") from error
+    for name, default in (("cache_size", 10_000), ("pool_size", 7)):  # zodburi's own defaults are not the user's wish
+        if settings.get(name) == default:
+            del settings[name]
     return factory(), settings
 
 
@@ -324,7 +329,7 @@ def _open_db(storage: Any, settings: dict[str, Any]) -> Any:
     """``ZODB.DB`` on the storage; it makes the root object, which another process may be doing just now."""
     for attempt in itertools.count(1):
         try:
-            return ZODB.DB(storage, class_factory=find_class, **{**settings, "large_record_size": 1 << 62})
+            return DB(storage, class_factory=find_class, **settings)
         except ConflictError:
             if attempt == 5:
                 raise

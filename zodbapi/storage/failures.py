@@ -5,10 +5,12 @@ In: whatever a storage raises. Out: ``errors.*``, chained to the cause.
 
 from __future__ import annotations
 
+import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from transaction.interfaces import TransientError
+from zc.lockfile import LockError
 from ZEO.Exceptions import ClientDisconnected, ClientStorageError
 from ZODB import POSException
 
@@ -27,6 +29,8 @@ def translate(error: BaseException) -> errors.Error | None:
             return errors.OperationalError(f"server closed the connection: {error or 'not connected'}")
         case POSException.ConflictError() | TransientError():
             return errors.ConflictError(f"could not serialize access, retry the transaction: {error}")
+        case LockError():
+            return errors.OperationalError(f"database is locked: another process has it open ({error})")
         case POSException.ReadOnlyError():
             return errors.OperationalError("attempt to write a readonly database")
         case POSException.POSKeyError():
@@ -43,8 +47,6 @@ def translate(error: BaseException) -> errors.Error | None:
 
 def os_message(error: OSError) -> str:
     """SQLite's words for an error of the operating system."""
-    import errno
-
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"database or disk is full: {error.strerror}"
     return f"disk I/O error: {error}"

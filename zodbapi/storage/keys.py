@@ -10,14 +10,14 @@ the same, but it may be NULL           ``()`` for NULL, otherwise ``(value,)``
 kind ANY or NUMERIC, or an expression  ``sort_key(value)``: a tuple, NULL included, never wrapped
 =====================================  ======================================================
 
-DECIMAL parts are normalised, so that equal values have equal keys. The key of an index with one part is that part as it
-is; with several parts it is the tuple of them. Every part of one index position thus has one class, and keys can be
+DECIMAL parts are normalised, so that equal values have equal keys. The key of a unique index with one part is that part as
+it is; any other key is a tuple of parts. Every part of one index position thus has one class, and keys can be
 compared with Python's operators, which BTrees need.
 
 Entries::
 
     unique      OOBTree     key -> rowid
-    not unique  OOTreeSet   (key, rowid)
+    not unique  OOTreeSet   (*parts, rowid)
 
 A unique index lets several rows with a NULL part live together (unless NULLS NOT DISTINCT). The key of such a row is made
 longer by its rowid, ``key + (rowid,)``: it sorts right after the place where the shorter key would be and never equals a
@@ -87,11 +87,9 @@ def is_wrapped(parts: Sequence[Part], unique: bool, nulls_distinct: bool) -> boo
     return len(parts) > 1 or (unique and nulls_distinct and parts[0].nullable)
 
 
-def key(parts: Sequence[Part], values: Sequence[Any]) -> Any:
-    """The key of those values in an index that is not unique."""
-    if len(parts) == 1:
-        return parts[0].key(values[0])
-    return tuple(p.key(value) for p, value in zip(parts, values, strict=True))
+def entry(parts: Sequence[Part], values: Sequence[Any], rowid: int) -> tuple[Any, ...]:
+    """The entry of the row in an index that is not unique."""
+    return (*(p.key(value) for p, value in zip(parts, values, strict=True)), rowid)
 
 
 def unique_key(parts: Sequence[Part], values: Sequence[Any], rowid: int, nulls_distinct: bool) -> Any:

@@ -121,6 +121,16 @@ class _Log:
         return found
 
 
+class _Reader:
+    """A descriptor of the file whose position is nobody's; closed when the last thread that reads with it lets go."""
+
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.fd)
+
+
 class _CommitLock:
     """What ZODB calls the commit lock: one thread of one process commits, and knows all that is committed."""
 
@@ -168,6 +178,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         timeout: float = 30.0,
         durable: bool = True,
     ) -> None:
+        _check_magic(path)
         BaseStorage.__init__(self, path)
         self._is_read_only = read_only or not _can_write(path)
         self._file_name = path
@@ -189,13 +200,13 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._packer_thread = 0
         self._kept_for_pack = False
         self._garbage = (-1, -1)  # where garbage begins and ends that was found behind the last transaction
-        _check_magic(path)
         self._file_lock = None if self._is_read_only else FileLock(path + ".lock")
         try:
             if not os.path.exists(path) or not os.path.getsize(path):
                 self._create()
             self._open_file()
         except BaseException:
+            self._tfile.close()
             if self._file_lock is not None:
                 self._file_lock.close()
             raise
@@ -221,13 +232,13 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
     def _open_file(self) -> None:
         """Open the file that the name stands for now and read its index; nothing of the file changes."""
         self._file = open(self._file_name, "rb" if self._is_read_only else "r+b", buffering=0)  # noqa: SIM115
-        reader = open(self._file_name, "rb", buffering=0)  # noqa: SIM115 - its position is nobody's, unlike _file's
-        found = os.fstat(reader.fileno())
+        reader = _Reader(self._file_name)
+        found = os.fstat(reader.fd)
         self._identity = found.st_dev, found.st_ino
         restored = self._restore_index()
         index, pos, ltid = restored or (fsIndex(), 4, z64)
-        started, log = pos, _Log(reader.fileno(), found.st_size)
-        while (step := self._next_transaction(log, reader.fileno(), pos)) is not None:
+        started, log = pos, _Log(reader.fd, found.st_size)
+        while (step := self._next_transaction(log, reader.fd, pos)) is not None:
             ltid, records, pos = step
             index.update(records)
         self._set_view(reader, index)
@@ -236,10 +247,10 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         if pos - started > _WORTH_SAVING:
             self._save_index()
 
-    def _set_view(self, reader: Any, index: fsIndex) -> None:
+    def _set_view(self, reader: _Reader, index: fsIndex) -> None:
         """Let readers use this file with this index; both change at once for them."""
         self._initIndex(index, self._tindex)
-        self._reader_fd = reader.fileno()
+        self._reader_fd = reader.fd
         self._view = (index.get, self._reader_fd, reader)
 
     def _next_transaction(self, log: _Log, fd: int, pos: int) -> tuple[bytes, dict[bytes, int], int] | None:
@@ -321,7 +332,6 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         if self._pos - self._saved_pos > _WORTH_SAVING:
             self._save_index()
         self._file.close()
-        self._view[2].close()
         self._tfile.close()
         if self._file_lock is not None:
             self._file_lock.close()
@@ -396,7 +406,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
 
     def _record(self, oid: bytes, wanted: Callable[[bytes], bool]) -> tuple[bytes, bytes, bytes | None] | None:
         """Data, transaction id and the next transaction id of the newest revision whose transaction id is ``wanted``."""
-        position, fd, _open_file = self._view
+        position, fd, _reader = self._view  # kept in a name, so that the descriptor stays open
         pos = position(oid)
         if pos is None:
             raise POSKeyError(oid)
@@ -581,8 +591,8 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             if not self.pack_keep_old:
                 _write(old.fileno(), _PACKED, self._pos)
             self._file = open(name, "r+b", buffering=0)  # noqa: SIM115
-            reader = open(name, "rb", buffering=0)  # noqa: SIM115
-            found = os.fstat(reader.fileno())
+            reader = _Reader(name)
+            found = os.fstat(reader.fd)
             self._identity = found.st_dev, found.st_ino
             self._set_view(reader, index)
             self._pos = pos

@@ -1,0 +1,112 @@
+"""Pickles leaves of our trees without asking for each value whether it is persistent.
+
+In: the state of a persistent object. Out: the same record that ZODB makes, in a fifth of the time for a leaf of rows.
+
+ZODB's pickler calls a Python function for every value, to replace persistent objects by references. A leaf holds native
+values, and one reference at its end, to the next leaf. So the values are pickled without that function, the reference
+with it, and the two pickles are put together::
+
+    state of a leaf     (values, next)
+    its pickle          PROTO  <values>  <reference>  TUPLE2  STOP
+
+A row that does hold a reference (a blob) makes the plain pickler stop, and the record is made in ZODB's way.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import types
+from typing import TYPE_CHECKING, Any
+
+import ZODB.Connection
+from BTrees.LOBTree import LOBTree, LOBucket
+from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
+from ZODB._compat import _protocol
+from ZODB.blob import Blob
+from ZODB.serialize import ObjectWriter
+from zodbpickle.pickle import Pickler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LEAVES = frozenset({LOBucket, OOBucket, OOSet})
+_SMALL = frozenset({LOBTree, OOBTree, OOTreeSet})  # their state is that of a leaf as long as they have only one
+_HEADER = bytes([0x80, _protocol])  # PROTO
+_TUPLE2_STOP = b"\x86."
+
+
+class _NotPlain(Exception):
+    """A value is persistent."""
+
+
+def _refuse(_value: Any) -> Any:
+    raise _NotPlain
+
+
+_REDUCERS: dict[type, Callable[[Any], Any]] = {
+    Blob: _refuse,
+    **dict.fromkeys(_LEAVES | _SMALL, _refuse),
+}
+
+
+def _plain(value: Any) -> bytes:
+    """The pickle of a value in which nothing is persistent."""
+    file = io.BytesIO()
+    pickler = Pickler(file, _protocol)
+    pickler.dispatch_table = copyreg.dispatch_table | _REDUCERS
+    pickler.dump(value)
+    return file.getvalue()
+
+
+class RecordWriter(ObjectWriter):  # type: ignore[misc]
+    """ZODB's writer, with a shorter way for leaves."""
+
+    def _dump(self, classmeta: Any, state: Any) -> bytes:
+        try:
+            if classmeta in _LEAVES:
+                return self._leaf(classmeta, state)
+            if classmeta in _SMALL and (state is None or len(state) == 1):
+                return _class_record(classmeta) + _plain(state)
+        except _NotPlain:
+            pass
+        record: bytes = super()._dump(classmeta, state)
+        return record
+
+    def _leaf(self, cls: type, state: Any) -> bytes:
+        if len(state) == 1:
+            return _class_record(cls) + _plain(state)
+        values = _plain(state[0])
+        self._file.seek(0)
+        self._p.clear_memo()
+        self._p.dump(state[1])
+        self._file.truncate()
+        reference = self._file.getvalue()
+        return b"".join((_class_record(cls), values[:-1], reference[2:-1], _TUPLE2_STOP))
+
+
+_class_records: dict[type, bytes] = {}
+
+
+def _class_record(cls: type) -> bytes:
+    found = _class_records.get(cls)
+    if found is None:
+        found = _class_records[cls] = _plain(cls)
+        assert found.startswith(_HEADER)
+    return found
+
+
+class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
+    """ZODB's connection, which offers no other way to choose its writer than the name that this function looks up."""
+
+    _commit = types.FunctionType(
+        ZODB.Connection.Connection._commit.__code__,
+        {**vars(ZODB.Connection), "ObjectWriter": RecordWriter},
+        "_commit",
+    )
+
+
+class DB(ZODB.DB):  # type: ignore[misc]
+    """ZODB's database, which opens such connections."""
+
+    klass = Connection
