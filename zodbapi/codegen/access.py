@@ -17,11 +17,11 @@ from zodbapi import values
 from zodbapi.catalog import Index, IndexColumn, Kind, Table, Type
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class
+from zodbapi.codegen.descending import items_descending, keys_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.unit import StoredRow, tuple_code
 from zodbapi.plan.expr import Affine, Const, Expr
 from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
-from zodbapi.storage.descending import items_descending, keys_descending
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
