@@ -101,6 +101,14 @@ def test_change_type(session: Session) -> None:
     assert session.run("SELECT rank FROM author") == [("no 10",), (None,), ("no 30",)]
 
 
+def test_change_text_to_times(session: Session) -> None:
+    session.run("CREATE TABLE t (a text, b text, c text)")
+    session.run("INSERT INTO t VALUES ('2020-01-02', '2020-01-02 3:04:05.5', '3:16:17.4567')")
+    session.run("ALTER TABLE t ALTER a TYPE date, ALTER b TYPE timestamp, ALTER c TYPE time")
+    moment = dt.datetime(2020, 1, 2, 3, 4, 5, 500000)
+    assert session.run("SELECT * FROM t") == [(moment.date(), moment, dt.time(3, 16, 17, 456700))]
+
+
 def test_change_type_that_loses(session: Session) -> None:
     with pytest.raises(DataError):
         session.run("ALTER TABLE author ALTER name TYPE int")

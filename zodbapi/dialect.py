@@ -45,7 +45,7 @@ class Tokenizer(SQLite.Tokenizer):
         "$": TokenType.PARAMETER,
         "#": TokenType.UNKNOWN,
     }
-    VAR_SINGLE_TOKENS: ClassVar[set[str]] = set()
+    VAR_SINGLE_TOKENS: ClassVar[set[str]] = {"$"}  # inside a name
 
 
 class Dialect(SQLite):

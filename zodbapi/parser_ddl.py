@@ -281,6 +281,19 @@ def _release(cursor: WordCursor) -> Command:
     return TransactionControl("release", cursor.name())
 
 
+def _set(cursor: WordCursor) -> Command:
+    """SET CONSTRAINTS, as in SQL and PostgreSQL; whichever constraints are named, all are meant."""
+    cursor.expect("CONSTRAINTS")
+    if not cursor.accept("ALL"):
+        cursor.name()
+        while cursor.accept(","):
+            cursor.name()
+    if cursor.accept("DEFERRED"):
+        return TransactionControl("defer_constraints")
+    cursor.expect("IMMEDIATE")
+    return TransactionControl("check_constraints")
+
+
 def _pragma(cursor: WordCursor) -> Command:
     name = cursor.name()
     if cursor.accept("."):
@@ -333,6 +346,7 @@ _STATEMENTS: dict[str, Callable[[WordCursor], Definition | Command]] = {
     "ROLLBACK": _rollback,
     "SAVEPOINT": _savepoint,
     "RELEASE": _release,
+    "SET": _set,
     "PRAGMA": _pragma,
     "EXPLAIN": _explain,
     "VACUUM": _maintenance("vacuum"),

@@ -38,8 +38,11 @@ def absolute(value: Any) -> Any:
 
 
 def round_number(value: Any, digits: Any = 0) -> Any:
-    """The number rounded half away from zero to this many decimals: a float, or a decimal for a decimal."""
-    places = min(max(to_integer(digits), 0), 30)
+    """The number rounded half away from zero to this many decimals: a float, or a decimal for a decimal.
+
+    Digits below zero round to tens, hundreds, ..., where SQLite takes them as zero.
+    """
+    places = min(max(to_integer(digits), -30), 30)
     if type(value) is Decimal:
         return _EXACT.quantize(value, Decimal(1).scaleb(-places))
     number = to_real(value)

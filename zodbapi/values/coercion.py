@@ -395,6 +395,8 @@ def cast(type_: Type) -> Callable[[Any], Any]:
 @cache
 def _cast(kind: Kind, precision: int | None, scale: int | None) -> Callable[[Any], Any]:
     convert = _decimal_cast(precision, scale) if kind is Kind.DECIMAL else _CAST[kind]
+    if kind is Kind.TEXT and precision is not None:
+        return lambda value: None if value is None else to_text(value)[:precision]
 
     def apply(value: Any) -> Any:
         return None if value is None else convert(value)
