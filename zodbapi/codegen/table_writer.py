@@ -26,7 +26,7 @@ from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.unit import StoredRow, Unit, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
-from zodbapi.storage.transaction import MISSING, PRESENT
+from zodbapi.undo import MISSING, PRESENT
 
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
