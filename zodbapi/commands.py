@@ -131,7 +131,7 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
         case "check_constraints":
             txn.check_pending()
         case "defer_constraints":
-            txn.defer_foreign_keys = True
+            txn.defer_foreign_keys, txn.check_at_once = True, False
         case "commit":
             txn.commit()
         case "rollback":
