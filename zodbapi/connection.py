@@ -195,8 +195,9 @@ class Connection:
         def run_each(current: Statement) -> None:
             nonlocal changes
             changes = 0
+            run, normalise = self._run_whole, current.normalise
             for parameters in parameter_rows:
-                rows = self._run_whole(current, current.normalise(parameters))
+                rows = run(current, normalise(parameters))
                 changes += txn.changes if rows is None else len(rows)
 
         try:

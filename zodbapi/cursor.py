@@ -78,16 +78,21 @@ class Cursor:
             if statement is None:
                 statement = connection._prepare(sql, style)
             params = statement.normalise(parameters)
-            if statement.kind is not READ or connection._observed:
+            if connection._observed or (statement.kind is not READ and not (statement.is_dml and txn.writing)):
                 return self._finish(*connection._run(statement, params, begun))
             connection._running = ident
-            rows: Any = statement.run(txn, params)
+            if statement.is_dml:
+                rows: Any = connection._run_whole(statement, params)
+            else:
+                rows = statement.run(txn, params)
             connection._running = 0
         except BaseException:
             connection._running = 0
             if begun:
                 txn.rollback()
             raise
+        if statement.is_dml:
+            return self._finish(statement, rows)
         if begun:
             txn.rollback()
         self.description = statement.description
