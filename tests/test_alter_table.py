@@ -84,9 +84,9 @@ def test_rename(session: Session) -> None:
     session.run("ALTER TABLE author RENAME TO writer")
     session.run("ALTER TABLE writer RENAME COLUMN id TO number")
     session.run("ALTER TABLE book RENAME COLUMN title TO name, RENAME price TO cost")
-    assert session.run("SELECT book.name, double FROM book JOIN writer ON author = number WHERE lower(book.name) = 'c'") == [
-        ("C", Decimal("6.00"))
-    ]
+    assert session.run(
+        "SELECT book.name, double FROM book JOIN writer ON author = number WHERE lower(book.name) = 'c'"
+    ) == [("C", Decimal("6.00"))]
     session.run("UPDATE writer SET number = 50 WHERE number = 1 AND NOT EXISTS (SELECT 1 FROM book WHERE author = 1)")
     session.run("DELETE FROM writer WHERE number = 5")
     assert session.run("SELECT name FROM book") == [("A",), ("B",)]

@@ -19,7 +19,7 @@ from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.plan.nodes import Pragma
 from zodbapi.storage.check import verify
-from zodbapi.storage.transaction import MISSING
+from zodbapi.undo import MISSING
 
 if TYPE_CHECKING:
     from zodbapi.commands import Columns, Stages

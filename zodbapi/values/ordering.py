@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from zodbapi.catalog import Kind
-from zodbapi.values.coercion import affine
+from zodbapi.values.affinity import affine
 from zodbapi.values.temporal import naive_utc
 
 NUMBER, TEXT, BLOB, MOMENT, TIME, INTERVAL, IDENTIFIER = range(1, 8)
