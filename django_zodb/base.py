@@ -5,7 +5,9 @@ https://docs.djangoproject.com/en/stable/ref/databases/ describes what a project
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -22,10 +24,11 @@ from django_zodb.functions import FUNCTIONS
 from django_zodb.introspection import DatabaseIntrospection
 from django_zodb.operations import DatabaseOperations
 from django_zodb.schema import DatabaseSchemaEditor
+from zodbapi.catalog import Kind
+from zodbapi.cursor import Cursor
 
 if TYPE_CHECKING:
     from zodbapi.connection import Connection
-    from zodbapi.cursor import Cursor
 
 register_expressions()
 
@@ -38,6 +41,34 @@ def _varchar(data: dict[str, Any]) -> str:
 def _decimal(data: dict[str, Any]) -> str:
     # A DecimalField without digits only types an expression, as in Cast(x, DecimalField()).
     return "decimal" if data["max_digits"] is None else "decimal({max_digits}, {decimal_places})".format(**data)
+
+
+class LocalCursor(Cursor):
+    """Gives moments in the time zone ``zone``, or without one if it is None: what psycopg does for PostgreSQL.
+
+    The database has them in UTC. Without USE_TZ they are wall clocks, stored as if they were UTC's.
+    """
+
+    zone: datetime.tzinfo | None
+
+    @property
+    def row_factory(self) -> Any:  # type: ignore[override]
+        return self.description and _localize(self.description, self.zone)
+
+
+@lru_cache(maxsize=500)
+def _localize(description: Sequence[Sequence[Any]], zone: datetime.tzinfo | None) -> Any:
+    moments = [i for i, column in enumerate(description) if column[1] == Kind.TIMESTAMPTZ.value]
+
+    def make(cursor: Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = list(row)
+        for i in moments:
+            moment = values[i]
+            if moment is not None:
+                values[i] = moment.replace(tzinfo=None) if zone is None else moment.astimezone(zone)
+        return tuple(values)
+
+    return make if moments else None
 
 
 class DatabaseWrapper(BaseDatabaseWrapper):
@@ -130,14 +161,14 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         """The arguments of ``zodbapi.connect()``; OPTIONS go through."""
-        settings = self.settings_dict
-        if not settings["NAME"]:
+        options = self.settings_dict
+        if not options["NAME"]:
             raise ImproperlyConfigured("settings.DATABASES is improperly configured. Please supply the NAME value.")
-        if settings["USER"] or settings["PASSWORD"]:
+        if (options["USER"] or options["PASSWORD"]) and str(options["NAME"]).startswith("zeo:"):
             # Ignoring them would give the impression of a database that is protected.
             raise ImproperlyConfigured(
-                "settings.DATABASES is improperly configured. ZODB knows no USER and PASSWORD: protect a file by its "
-                "permissions, and a ZEO server by TLS with client certificates, given in the zeo:// URI of NAME."
+                "settings.DATABASES is improperly configured. ZEO knows no USER and PASSWORD: protect the server by "
+                "TLS with client certificates, named in the zeo:// URI of NAME."
             )
         return {
             "dsn": self.dsn,
@@ -146,7 +177,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
             "paramstyle": "format",
             # Django itself watches over threads, and lets tests share connections between them.
             "check_same_thread": False,
-            **settings["OPTIONS"],
+            **options["OPTIONS"],
         }
 
     @property
@@ -167,7 +198,12 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         """The driver's own cursor: it reads ``%s`` and ``%(name)s`` itself."""
-        return self.connection.cursor()
+        zone = self.timezone
+        if zone is datetime.UTC:
+            return self.connection.cursor()
+        cursor = self.connection.cursor(LocalCursor)
+        cursor.zone = zone
+        return cursor
 
     def get_database_version(self) -> tuple[int, ...]:
         """The version of the engine."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
@@ -186,18 +186,23 @@ def _field_info(table: Table, position: int, column: Column) -> FieldInfo:
     )
 
 
-def _constraint(columns: list[str], **flags: Any) -> dict[str, Any]:
+def _constraint(columns: Sequence[str | None], **flags: Any) -> dict[str, Any]:
     kinds = {"primary_key": False, "unique": False, "foreign_key": None, "check": False, "index": False}
-    return {"columns": columns, **kinds, "definition": None, "options": None, **flags}
+    return {"columns": list(columns), **kinds, "definition": None, "options": None, **flags}
 
 
 def _index(table: Table, index: Index) -> dict[str, Any]:
-    columns = _names(table, (part.position for part in index.columns))
-    entry = _constraint(columns, unique=index.unique)
-    expressions = [part.expression for part in index.columns if part.position is None]
-    if index.origin == "c":  # as on PostgreSQL, what a UNIQUE constraint is kept in is not an index of the user's
-        entry["index"] = True
-        entry["type"] = ModelIndex.suffix
-        entry["orders"] = [] if expressions else ["DESC" if part.descending else "ASC" for part in index.columns]
-        entry["definition"] = ", ".join(expressions) if expressions else None
+    """As on PostgreSQL: an expression has no column name, columns that an index includes come last, without an order."""
+    parts = [None if part.position is None else table.columns[part.position].name for part in index.columns]
+    columns = [*parts, *_names(table, index.include)]
+    entry = _constraint([] if columns == [None] else columns, unique=index.unique)
+    if index.origin == "c":  # what a UNIQUE constraint is kept in is not an index of the user's
+        orders = ["DESC" if part.descending else "ASC" for part in index.columns]
+        expressions = [part.expression for part in index.columns if part.expression is not None]
+        entry |= {
+            "index": True,
+            "type": ModelIndex.suffix,
+            "orders": orders,
+            "definition": ", ".join(expressions) or None,
+        }
     return entry

@@ -93,7 +93,7 @@ class DatabaseOperations(BaseDatabaseOperations):
         if not isinstance(value, datetime.datetime) or settings.USE_TZ:
             return value
         if value.tzinfo is not None:
-            raise ValueError("ZODB backend does not support timezone-aware datetimes when USE_TZ is False.")
+            value = timezone.make_naive(value, timezone.get_default_timezone())
         return value.replace(tzinfo=UTC)
 
     def adapt_unknown_value(self, value: Any) -> Any:
@@ -106,20 +106,9 @@ class DatabaseOperations(BaseDatabaseOperations):
         """A column needs none: its values are of the field's class. A computed value may be of another one."""
         converters = super().get_db_converters(expression)
         internal_type = expression.output_field.get_internal_type()
-        if internal_type == "DateTimeField":
-            if not isinstance(expression, Col):
-                converters.append(convert_datetime)
-            if not settings.USE_TZ:
-                converters.append(remove_time_zone)
-            elif self.connection.timezone is not UTC:
-                converters.append(self.convert_time_zone)
-        elif not isinstance(expression, Col) and internal_type in COMPUTED:
+        if not isinstance(expression, Col) and internal_type in COMPUTED:
             converters.append(COMPUTED[internal_type])
         return converters
-
-    def convert_time_zone(self, value: Any, expression: Any, connection: Any) -> Any:
-        """Moments in the time zone that DATABASES asks for."""
-        return value if value is None else value.astimezone(self.connection.timezone)
 
     # --- expressions --------------------------------------------------------------------------------------------------
 
@@ -239,20 +228,15 @@ class DatabaseOperations(BaseDatabaseOperations):
         ]
 
 
-def remove_time_zone(value: Any, expression: Any, connection: Any) -> Any:
-    """Without USE_TZ the wall clock is stored as if it were UTC's."""
-    return value if value is None else value.replace(tzinfo=None)
-
-
 def convert_datetime(value: Any, expression: Any, connection: Any) -> Any:
-    """A moment that an expression gave as text or as a date."""
+    """A moment that an expression gave as text or as a date, or whose type the database did not know."""
     if isinstance(value, str):
         value = parse_datetime(value)
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
-    if value is None or not timezone.is_naive(value):
+    if value is None or (value.tzinfo is not None) == settings.USE_TZ:
         return value
-    return value.replace(tzinfo=UTC)
+    return value.replace(tzinfo=UTC if settings.USE_TZ else None)
 
 
 def convert_date(value: Any, expression: Any, connection: Any) -> Any:
@@ -291,6 +275,7 @@ def convert_decimal(value: Any, expression: Any, connection: Any) -> Any:
 COMPUTED = {
     "BooleanField": convert_boolean,
     "DateField": convert_date,
+    "DateTimeField": convert_datetime,
     "DecimalField": convert_decimal,
     "DurationField": convert_duration,
     "TimeField": convert_time,

@@ -61,7 +61,8 @@ class Generator:
 
     def _table(self, name: str) -> list[str]:
         table = TableDef(name, [])
-        parts = []
+        parts: list[str] = []
+        unique: list[str] = []
         if self.chance(0.7):
             table.columns.append(("id", "INTEGER"))
             table.not_null.add("id")
@@ -77,17 +78,27 @@ class Generator:
                 table.folding.add(column)
             if self.chance(0.1):
                 words.append("UNIQUE")
-                table.unique.add(column)
+                unique.append(column)
             table.columns.append((column, type_))
             parts.append(" ".join(words))
         names = [column for column, _ in table.columns]
         if "id" not in names and self.chance(0.3):
             parts.append(f"PRIMARY KEY ({self._unique(table, self.random.randint(1, 2))})")
+            table.not_null |= table.unique
+            parts = [self._with_not_null(part, table) for part in parts]
+        table.unique.update(unique)
         if self.chance(0.2):
             parts.append(f"UNIQUE ({self._unique(table, 2)})")
         self.tables.append(table)
         indexes = [self._index(table, number) for number in range(self.random.randint(0, 3))]
         return [f"CREATE TABLE {name} ({', '.join(parts)})", *indexes]
+
+    @staticmethod
+    def _with_not_null(part: str, table: TableDef) -> str:
+        """SQLite takes NULL in a PRIMARY KEY that does not say NOT NULL; this engine does not."""
+        if part.startswith("PRIMARY") or part[0] not in table.not_null or "NOT NULL" in part:
+            return part
+        return part + " NOT NULL"
 
     def _unique(self, table: TableDef, width: int) -> str:
         names = self.random.sample([column for column, _ in table.columns], width)
@@ -226,7 +237,7 @@ class Generator:
         self._depth += 1
         from_, inner = self.from_clause(scope, 1)
         where = f" WHERE {self.predicate(inner + scope, 1)}" if self.chance(0.7) else ""
-        value = self.expression(inner + scope, type_, 1)
+        value = self.expression(inner, type_, 1)  # of outer columns alone, it would be an aggregate of the outer query
         self._depth -= 1
         if self.chance(0.5) or type_ != "INTEGER":
             return f"(SELECT {self.one_of('min', 'max')}({value}) FROM {from_}{where})"

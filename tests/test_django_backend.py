@@ -36,7 +36,7 @@ def test_dsn(name: str, dsn: str, in_memory: bool) -> None:
 
 def test_a_password_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="TLS"):
-        DatabaseWrapper(settings_of(PASSWORD="secret")).get_connection_params()
+        DatabaseWrapper(settings_of(NAME="zeo://localhost:8100", PASSWORD="secret")).get_connection_params()
 
 
 def test_a_name_is_needed() -> None:
@@ -119,11 +119,11 @@ def test_moments_without_use_tz() -> None:
     wall_clock = datetime.datetime(2024, 1, 2)
     stored = connection.ops.adapt_datetimefield_value(wall_clock)
     assert stored == wall_clock.replace(tzinfo=datetime.UTC)
-    field = models.DateTimeField()
-    (converter,) = connection.ops.get_db_converters(field.get_col("t"))
-    assert converter(stored, None, connection) == wall_clock
-    with pytest.raises(ValueError, match="timezone-aware"):
-        connection.ops.adapt_datetimefield_value(stored)
+    with DatabaseWrapper(settings_of(NAME="memory://naive")).cursor() as cursor:
+        cursor.execute("SELECT CAST(%s AS timestamp with time zone), 1", [wall_clock])
+        assert cursor.fetchall() == [(wall_clock, 1)]
+    with override_settings(TIME_ZONE="Asia/Kolkata"):
+        assert connection.ops.adapt_datetimefield_value(stored) == stored + datetime.timedelta(hours=5, minutes=30)
 
 
 @pytest.mark.parametrize(

@@ -28,16 +28,24 @@ _SYMBOLS = ("==", "||", ">=", "<=", "<>", "!=", "->", "->>")
 def _known_keywords() -> dict[str, TokenType]:
     known = SQLite.Tokenizer.KEYWORDS
     names = [word.replace("_BY", " BY") for word in _KEYWORDS.split()]
-    return {name: known[name] for name in (*names, *_SYMBOLS)}
+    # CLIKE is LIKE that heeds case, ILIKE one that ignores it for all letters; sqlglot has no word for the first.
+    patterns = {"ILIKE": TokenType.ILIKE, "CLIKE": TokenType.SIMILAR_TO}
+    # ORDER and GROUP without BY: a type of token that nothing accepts.
+    halves = dict.fromkeys(("ORDER", "GROUP"), TokenType.BLOCK_START)
+    return {name: known[name] for name in (*names, *_SYMBOLS)} | patterns | halves
 
 
 class Tokenizer(SQLite.Tokenizer):
     """Only SQLite's own words are keywords, so that names of types and of other dialects' clauses stay plain names."""
 
-    KEYWORDS = _known_keywords()
+    KEYWORDS: ClassVar[dict[str, TokenType]] = _known_keywords()
     COMMANDS: ClassVar[set[TokenType]] = set()
-    SINGLE_TOKENS = {**SQLite.Tokenizer.SINGLE_TOKENS, "$": TokenType.PARAMETER, "#": TokenType.UNKNOWN}
-    VAR_SINGLE_TOKENS: ClassVar[set[str]] = set()
+    SINGLE_TOKENS: ClassVar[dict[str, TokenType]] = {
+        **SQLite.Tokenizer.SINGLE_TOKENS,
+        "$": TokenType.PARAMETER,
+        "#": TokenType.UNKNOWN,
+    }
+    VAR_SINGLE_TOKENS: ClassVar[set[str]] = {"$"}  # inside a name
 
 
 class Dialect(SQLite):
@@ -102,30 +110,45 @@ def _parse_limited(kind: TokenType) -> Any:
     return parse
 
 
+# Words that name nothing unless they are quoted.
+_RESERVED = {
+    TokenType[word]
+    for word in """ALIAS AND BETWEEN CASE COLLATE DELETE DISTINCT ELSE ESCAPE EXISTS FROM GROUP_BY HAVING IN INSERT
+    INTERSECT INTO IS ISNULL JOIN LIMIT NOT NOTNULL NULL ON OR ORDER_BY RETURNING SELECT SET THEN UNION EXCEPT UPDATE USING VALUES
+    WHEN WHERE BLOCK_START""".split()
+}
+
+
 class Parser(SQLiteParser):
     """The tables of the parser. See ``make_parser`` for how they get to work."""
 
     __slots__ = ()
 
+    RESERVED_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.RESERVED_TOKENS | _RESERVED
+    ID_VAR_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.ID_VAR_TOKENS - _RESERVED
+    TABLE_ALIAS_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.TABLE_ALIAS_TOKENS - _RESERVED
+    ALIAS_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.ALIAS_TOKENS - _RESERVED
+    AMBIGUOUS_ALIAS_TOKENS: ClassVar[tuple[TokenType, TokenType]] = (TokenType.BLOCK_START, TokenType.BLOCK_END)
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
-    FUNCTION_PARSERS = {"CAST": _parse_cast}
-    NO_PAREN_FUNCTION_PARSERS = {"CASE": SQLiteParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}
+    FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CAST": _parse_cast}
+    NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CASE": SQLiteParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}
     NO_PAREN_FUNCTIONS: ClassVar[dict[TokenType, Any]] = {}
-    SUBQUERY_PREDICATES = {TokenType.EXISTS: exp.Exists}
+    SUBQUERY_PREDICATES: ClassVar[dict[TokenType, Any]] = {TokenType.EXISTS: exp.Exists}
+    SUBQUERY_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.SUBQUERY_TOKENS | {TokenType.VALUES}
     LAMBDAS: ClassVar[dict[TokenType, Any]] = {}
-    COLUMN_OPERATORS = {TokenType.DOT: None}
-    CONCAT_OPERATORS = {
+    COLUMN_OPERATORS: ClassVar[dict[TokenType, Any]] = {TokenType.DOT: None}
+    CONCAT_OPERATORS: ClassVar[dict[TokenType, Any]] = {
         TokenType.DPIPE: lambda self, left, right: self.expression(exp.DPipe(this=left, expression=right)),
         TokenType.ARROW: lambda self, left, right: _call(self, ARROW, left, right),
         TokenType.DARROW: lambda self, left, right: _call(self, DOUBLE_ARROW, left, right),
     }
-    UNARY_PARSERS = {
+    UNARY_PARSERS: ClassVar[dict[TokenType, Any]] = {
         TokenType.PLUS: lambda self: _call(self, PLUS, self._parse_unary()),
         TokenType.NOT: SQLiteParser.UNARY_PARSERS[TokenType.NOT],
         TokenType.TILDE: SQLiteParser.UNARY_PARSERS[TokenType.TILDE],
         TokenType.DASH: SQLiteParser.UNARY_PARSERS[TokenType.DASH],
     }
-    PRIMARY_PARSERS = {
+    PRIMARY_PARSERS: ClassVar[dict[TokenType, Any]] = {
         **{
             kind: SQLiteParser.PRIMARY_PARSERS[kind]
             for kind in (TokenType.STRING, TokenType.NUMBER, TokenType.HEX_STRING, TokenType.STAR)
@@ -138,20 +161,24 @@ class Parser(SQLiteParser):
         TokenType.CURRENT_TIME: lambda self, token: _primary(self, exp.CurrentTime(), token),
         TokenType.CURRENT_TIMESTAMP: lambda self, token: _primary(self, exp.CurrentTimestamp(), token),
     }
-    PLACEHOLDER_PARSERS = {TokenType.PLACEHOLDER: lambda self: exp.Placeholder(this=self._prev.text)}
-    RANGE_PARSERS = {
+    PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {
+        TokenType.PLACEHOLDER: lambda self: exp.Placeholder(this=self._prev.text)
+    }
+    RANGE_PARSERS: ClassVar[dict[TokenType, Any]] = {
         **{
             kind: SQLiteParser.RANGE_PARSERS[kind]
             for kind in (TokenType.BETWEEN, TokenType.IN, TokenType.IS, TokenType.LIKE, TokenType.GLOB, TokenType.MATCH)
         },
         TokenType.RLIKE: binary_range_parser(exp.RegexpLike),
+        TokenType.ILIKE: binary_range_parser(exp.ILike),
+        TokenType.SIMILAR_TO: binary_range_parser(exp.SimilarTo),
     }
-    STATEMENT_PARSERS = {
+    STATEMENT_PARSERS: ClassVar[dict[TokenType, Any]] = {
         TokenType.INSERT: _parse_insert,
         TokenType.UPDATE: _parse_limited(TokenType.UPDATE),
         TokenType.DELETE: _parse_limited(TokenType.DELETE),
     }
-    QUERY_MODIFIER_PARSERS = {
+    QUERY_MODIFIER_PARSERS: ClassVar[dict[TokenType, Any]] = {
         kind: SQLiteParser.QUERY_MODIFIER_PARSERS[kind]
         for kind in (
             TokenType.WHERE,
@@ -164,7 +191,7 @@ class Parser(SQLiteParser):
             TokenType.FOR,
         )
     }
-    QUERY_MODIFIER_TOKENS = set(QUERY_MODIFIER_PARSERS)
+    QUERY_MODIFIER_TOKENS: ClassVar[set[TokenType]] = set(QUERY_MODIFIER_PARSERS)
 
 
 DIALECT = Dialect()

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from zodbapi.syntax import Definition
 
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "(", "INSERT", "REPLACE", "UPDATE", "DELETE"})
-_MARKS = re.compile("[?:@$]")
+_NAMED_MARKS = re.compile(r"[:@$]|\?\d")
+_LONG_LIST = 4
 _FORMATS = re.compile(
     r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/
     | %% | %s | %\(([^)]*)\)s""",
     re.VERBOSE | re.DOTALL,
 )
+_QUOTES = re.compile(r"['`\[]|%[%(]|--|/\*")  # anything that needs a closer look than replacing %s
 _CLOSED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _STATEMENTS = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete)
 _local = threading.local()
@@ -55,7 +57,7 @@ def parse(sql: str, paramstyle: str = "qmark") -> list[Parsed]:
     if paramstyle in ("format", "pyformat") and "%" in sql:
         sql = _convert_formats(sql)
     tokens = tokenize(sql)
-    if not any(token.token_type is TokenType.SEMICOLON for token in tokens):
+    if ";" not in sql or not any(token.token_type is TokenType.SEMICOLON for token in tokens):
         return [_parse_statement(sql, tokens)] if tokens else []
     return [_parse_statement(text, tokenize(text)) for text in _split(sql, tokens)]
 
@@ -140,10 +142,8 @@ def _parse_statement(sql: str, tokens: list[Token]) -> Parsed:
         definition = parse_ddl(sql)
         if definition is None:
             raise _syntax_error(sql, tokens[0])
-        return Parsed(definition, sql, _number_placeholders(tokens)[1] if _MARKS.search(sql) else ())
-    names: tuple[str | None, ...] = ()
-    if _MARKS.search(sql):
-        tokens, names = _number_placeholders(tokens)
+        return Parsed(definition, sql, _number_placeholders(tokens, sql)[1])
+    tokens, names = _number_placeholders(tokens, sql)
     return Parsed(_parse_tokens(sql, tokens), sql, names)
 
 
@@ -154,11 +154,38 @@ def _parse_tokens(sql: str, tokens: list[Token]) -> exp.Expression:
         (tree,) = parser.parse(tokens, sql)
     except ParseError:
         raise _syntax_error(sql, parser._curr or None) from None
+    except RecursionError:
+        raise OperationalError("parser stack overflow") from None
+    _check_tokens(sql, tokens)
     if not isinstance(tree, _STATEMENTS):
         raise _syntax_error(sql, tokens[0])
     if alternative and isinstance(tree, exp.Update):
         tree.set("alternative", alternative)
     return cast("exp.Expression", tree)
+
+
+_CANNOT_END = frozenset(
+    {TokenType.COMMA, TokenType.ON, TokenType.IN, TokenType.DOT, TokenType.SELECT, TokenType.FROM, TokenType.LIMIT}
+    | {TokenType.SET, TokenType.USING, TokenType.BLOCK_START, TokenType.ORDER_BY, TokenType.GROUP_BY}
+)
+_AFTER_EXPRESSION = (TokenType.R_PAREN, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING)
+_AFTER_EXPRESSION += (TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT)
+_CANNOT_FOLLOW = frozenset(
+    {(TokenType.COMMA, kind) for kind in (TokenType.COMMA, *_AFTER_EXPRESSION)}
+    | {(TokenType.ON, kind) for kind in (TokenType.JOIN, TokenType.COMMA, *_AFTER_EXPRESSION)}
+    | {(kind, TokenType.COMMA) for kind in (TokenType.SELECT, TokenType.L_PAREN, TokenType.DISTINCT, TokenType.FROM)}
+)
+
+
+def _check_tokens(sql: str, tokens: list[Token]) -> None:
+    """Refuses what sqlglot passes over: items and conditions that are missing."""
+    kinds = [token.token_type for token in tokens]
+    if kinds[-1] in _CANNOT_END:
+        raise _syntax_error(sql, None)
+    if not _CANNOT_FOLLOW.isdisjoint(zip(kinds, kinds[1:], strict=False)):
+        for i, pair in enumerate(zip(kinds, kinds[1:], strict=False)):
+            if pair in _CANNOT_FOLLOW:
+                raise _syntax_error(sql, tokens[i + 1])
 
 
 def _syntax_error(sql: str, token: Token | None) -> OperationalError:
@@ -211,8 +238,49 @@ def _expand_alternatives(tokens: list[Token]) -> tuple[list[Token], str]:
     return tokens, ""
 
 
-def _number_placeholders(tokens: list[Token]) -> tuple[list[Token], tuple[str | None, ...]]:
+def _number_placeholders(tokens: list[Token], sql: str) -> tuple[list[Token], tuple[str | None, ...]]:
     """Tokens with each placeholder as one token whose text is its index, and the names of the indexes."""
+    if _NAMED_MARKS.search(sql):
+        return _number_named(tokens)
+    if "?" not in sql:
+        return tokens, ()
+    places = [i for i, token in enumerate(tokens) if token.token_type is TokenType.PLACEHOLDER]
+    for index, place in enumerate(places):
+        tokens[place].text = str(index)
+    return _join_lists(tokens, places), (None,) * len(places)
+
+
+def _join_lists(tokens: list[Token], places: list[int]) -> list[Token]:
+    """Tokens with the placeholders of each ``IN (?, ?, ?, ...)`` as one, whose text is ``first:last``.
+
+    Lists of thousands are common, and the grammar would climb through all levels of precedence for each.
+    """
+    if len(places) < _LONG_LIST:
+        return tokens
+    joined: list[Token] = []
+    copied = start = 0
+    for end in range(1, len(places) + 1):
+        if end < len(places) and places[end] == places[end - 1] + 2 and _comma(tokens[places[end] - 1]):
+            continue
+        first, last = places[start], places[end - 1]
+        if end - start >= _LONG_LIST and _in_brackets(tokens, first, last):
+            tokens[first].text = f"{start}:{end}"
+            joined += tokens[copied : first + 1]
+            copied = last + 1
+        start = end
+    return [*joined, *tokens[copied:]] if joined else tokens
+
+
+def _comma(token: Token) -> bool:
+    return token.token_type is TokenType.COMMA
+
+
+def _in_brackets(tokens: list[Token], first: int, last: int) -> bool:
+    kinds = [token.token_type for token in (*tokens[first - 2 : first], *tokens[last + 1 : last + 2])]
+    return kinds == [TokenType.IN, TokenType.L_PAREN, TokenType.R_PAREN]
+
+
+def _number_named(tokens: list[Token]) -> tuple[list[Token], tuple[str | None, ...]]:
     names: list[str | None] = []
     numbered: list[Token] = []
     size = len(tokens)
@@ -251,6 +319,8 @@ def _checked_index(text: str) -> int:
 
 def _convert_formats(sql: str) -> str:
     """``%s`` and ``%(name)s`` as ``?`` and ``:name`` outside of literals; ``%%`` as ``%`` inside and outside."""
+    if not _QUOTES.search(sql) and not any("%" in name for name in sql.split('"')[1::2]):
+        return sql.replace("%s", "?")
 
     def convert(match: re.Match[str]) -> str:
         text = match[0]

@@ -20,7 +20,7 @@ from zodbapi.binder.target import Assignment, bind_assignments, find_target, is_
 from zodbapi.binder.writer import NULL, bind_default
 from zodbapi.catalog import ANY, Table
 from zodbapi.errors import NotSupportedError, OperationalError
-from zodbapi.plan.expr import Column, Expr, SortKey
+from zodbapi.plan.expr import Case, Column, Expr, IsNull, Not, SortKey
 from zodbapi.plan.nodes import Delete, Filter, Insert, Join, Limit, Node, Scan, Sort, Update, Values, output_source
 
 _ROWID = -1  # among the positions of an INSERT's column list
@@ -51,13 +51,17 @@ def bind_insert(tree: exp.Expression, binding: Binding) -> Node:
         given.setdefault(position, value)  # SQLite uses the first when a column is named twice
     written = binding.new_source()
     returning, names = _bind_returning(tree, outer, table, target.alias, written)
+    clauses = bind_conflicts(tree, table, outer, target.alias)
+    values = [_column_value(table, position, given, binding) for position in range(len(table.columns))]
+    if any(clause.action == "replace" for clause in clauses):
+        values = [_default_for_null(table, i, value, binding) for i, value in enumerate(values)]
     return Insert(
         written,
         table,
         source.input,
-        tuple(_column_value(table, position, given, binding) for position in range(len(table.columns))),
+        tuple(values),
         given.get(_ROWID),
-        bind_conflicts(tree, table, outer, target.alias),
+        clauses,
         returning,
         names,
     )
@@ -86,6 +90,15 @@ def _column_value(table: Table, position: int, given: dict[int, Expr | None], bi
         return None
     value = given.get(position)
     return bind_default(column, binding) if value is None else value
+
+
+def _default_for_null(table: Table, position: int, value: Expr | None, binding: Binding) -> Expr | None:
+    """OR REPLACE stores the default of a NOT NULL column in the place of NULL."""
+    column = table.columns[position]
+    if value is None or not column.not_null or column.default is None or not value.nullable:
+        return value
+    is_given = Not(IsNull(value), nullable=False)
+    return Case(((is_given, value),), bind_default(column, binding), column.type)
 
 
 def _bind_source(
@@ -159,12 +172,16 @@ def bind_update(tree: exp.Expression, binding: Binding) -> Node:
     source = scope.relations[0].source
     assignments = list(bind_assignments(tree.expressions, table, scope))
     returning, names = _bind_returning(tree, outer, table, tree.this.alias, source)
+    action = _bind_action(tree.args.get("alternative"))
+    values = dict(_last_assignments(assignments))
+    if action == "replace":
+        values = {i: _default_for_null(table, i, value, binding) or value for i, value in values.items()}
     return Update(
         source,
         table,
         _bind_restriction(tree, scope, node),
-        tuple(_last_assignments(assignments)),
-        _bind_action(tree.args.get("alternative")),
+        tuple(values.items()),
+        action,
         returning,
         names,
         next((a.value for a in reversed(assignments) if a.position is None), None),

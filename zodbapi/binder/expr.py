@@ -311,15 +311,26 @@ def _in(tree: exp.In, scope: Scope) -> Expr:
     query = args.get("query")
     if query is None and args.get("field") is not None:
         query = exp.select("*").from_(exp.Table(this=args["field"].this, db=args["field"].args.get("table")))
-    items: Sequence[exp.Expression] = args.get("expressions") or ()
+    items: Sequence[exp.Expression] | None = args.get("expressions")
+    if query is None and items is None:
+        raise OperationalError('near "IN": syntax error')
+    items = items or ()
     if query is None and len(items) == 1 and isinstance(items[0], exp.Values):
         query = items[0]
     if query is not None:
         return in_query(bind_row(tree.this, scope), bind_subquery(query, scope), scope.binding)
-    if row_size(tree.this) > 1:
+    if row_size(tree.this) > 1 and items:
         operand = bind_row(tree.this, scope)
         return disjunction([compare_rows("=", operand, bind_row(item, scope), scope.binding) for item in items])
-    return in_list(bind_expr(tree.this, scope), [bind_expr(item, scope) for item in items], scope.binding)
+    return in_list(bind_expr(tree.this, scope), _list_items(items, scope), scope.binding)
+
+
+def _list_items(items: Sequence[exp.Expression], scope: Scope) -> list[Expr]:
+    """The items of IN; a placeholder ``first:last`` stands for as many parameters (see ``parser``)."""
+    if len(items) == 1 and isinstance(items[0], exp.Placeholder) and ":" in items[0].this:
+        first, last = items[0].this.split(":")
+        return [Param(index) for index in range(int(first), int(last))]
+    return [bind_expr(item, scope) for item in items]
 
 
 # --- patterns, subqueries -----------------------------------------------------------------------------------------
@@ -392,6 +403,7 @@ _RULES: dict[type, Rule] = {
     exp.Exists: _exists,
     exp.Subquery: _scalar_query,
     exp.Select: _scalar_query,
+    exp.Values: _scalar_query,
     exp.Tuple: _misused_row,
     exp.Anonymous: bind_call,
     exp.Filter: bind_call,

@@ -82,11 +82,24 @@ class _Insert:
         self._rowid(given)
         if position is not None:
             codes[position] = "rowid"
-        body.line(f"row = {_function(unit, self.writer, 'make_row')}({', '.join(codes)})")
+        make_row = f"row = {_function(unit, self.writer, 'make_row')}({', '.join(codes)})"
+        if not any(clause.any_constraint and clause.action == "ignore" for clause in self.node.clauses):
+            body.line(make_row)
+            self._write_row()
+            return
+        with body.block("try"):
+            body.line(make_row)
+        with body.block(f"except {unit.call_value(IntegrityError, 'IntegrityError')}"):
+            body.line("pass  # NOT NULL or CHECK")
+        with body.block("else"):
+            self._write_row()
+
+    def _write_row(self) -> None:
+        """Stores the row, or does what the clauses say if one of its keys is there already."""
         if not self.node.clauses:
             self._store()
             return
-        body.line(f"found = {_function(unit, self.writer, 'conflicts')}(txn, rowid, row)")
+        self.unit.body.line(f"found = {_function(self.unit, self.writer, 'conflicts')}(txn, rowid, row)")
         self._resolve(list(self.node.clauses))
 
     def _rowid(self, given: Expr | None) -> None:
@@ -255,4 +268,3 @@ def _delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
         _current_row(unit, node)
         unit.body.line(f"{_function(unit, writer, 'delete')}(txn, rowid, row)")
         _return_row(unit, node, "row", "rowid")
-

@@ -191,7 +191,7 @@ def _with_keys(node: HashJoin) -> Expr:
 def _key(unit: Unit, keys: tuple[Expr, ...]) -> tuple[str, str]:
     """Code that tests that no key is NULL ("" when none can be), and code of the key after it."""
     tests, codes = unit.expr.not_null([(key, unit.expr.value(key)) for key in keys])
-    test = " and ".join(t.replace(" is None", " is not None") for t in tests)
+    test = " and ".join(t.removesuffix(" is None") + " is not None" for t in tests)
     return test, codes[0] if len(codes) == 1 else tuple_code(codes)
 
 

@@ -65,7 +65,7 @@ class Sum:
         self.whole = 0  # the sum of the integers; likewise the others
         self.real = 0.0
         self.exact = Decimal(0)
-        self.length = timedelta()
+        self.length = 0  # microseconds
 
     def step(self, value: Any, *_: Any) -> None:
         if type(value) is int:
@@ -90,7 +90,7 @@ class Sum:
             self.exact = EXACT.add(self.exact, value) if by > 0 else EXACT.subtract(self.exact, value)
         else:
             self.intervals += by
-            self.length += by * value
+            self.length += by * microseconds(value)
 
     def _count_real(self, value: float, by: int) -> None:
         self.reals += by
@@ -104,7 +104,7 @@ class Sum:
     def total(self) -> Any:
         """The sum in the widest class seen; None where infinities cancel out."""
         if self.intervals:
-            return self.length + timedelta(microseconds=self.whole)
+            return _interval(self.length + self.whole)
         if self.reals:
             if self.infinities or self.minus_infinities:
                 return None if self.infinities and self.minus_infinities else math.inf if self.infinities else -math.inf
@@ -120,6 +120,13 @@ class Sum:
         if type(result) is int and not MIN_INTEGER <= result <= MAX_INTEGER:
             raise DataError("integer overflow")
         return result
+
+
+def _interval(length: int) -> timedelta:
+    try:
+        return timedelta(microseconds=length)
+    except OverflowError as error:
+        raise DataError("interval out of range") from error
 
 
 def _summand(value: Any) -> Any:
@@ -244,8 +251,12 @@ class Spread(Collected):
         count = len(self.values)
         if count < (2 if self.sample else 1):
             return None
-        mean = math.fsum(self.values) / count
-        return math.fsum((value - mean) ** 2 for value in self.values) / (count - self.sample)
+        try:
+            mean = math.fsum(self.values) / count
+            result = math.fsum((value - mean) * (value - mean) for value in self.values) / (count - self.sample)
+        except (OverflowError, ValueError):  # beyond the range of floats, or infinities of both signs
+            return None
+        return None if math.isnan(result) else result
 
     def finalize(self) -> float | None:
         return self.variance()

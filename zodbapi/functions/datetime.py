@@ -142,7 +142,7 @@ _CONVERSIONS: dict[str, Callable[[Moment], str]] = {
     "V": lambda at: f"{_iso(at)[1]:02d}",
     "w": lambda at: str(_weekday(at)),
     "W": lambda at: f"{(_day_of_year(at) + 7 - (_weekday(at) + 6) % 7) // 7:02d}",
-    "Y": lambda at: f"{'-' if at.ymd()[0] < 0 else ''}{abs(at.ymd()[0]):04d}",
+    "Y": lambda at: f"{at.ymd()[0]:04d}",
     "%": lambda at: "%",
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from zodbapi.values import to_integer, to_number, to_text
 
 _SPECIFIER = re.compile(r"%([-+ 0#!,]*)(\*|\d+)?(?:\.(\*|\d+)?)?(?:hh|h|ll|l|)([a-zA-Z%])?", re.ASCII)
 _MAX_WIDTH = 1_000_000
+_ROUNDING = Context(prec=2000, rounding=ROUND_HALF_UP)
 
 
 class _Arguments:
@@ -59,7 +61,7 @@ def _convert(match: re.Match[str], arguments: _Arguments) -> str | None:
     width = min(width, _MAX_WIDTH)
     match conversion:
         case "%":
-            return "%"
+            body = "%"
         case "d" | "i":
             body = _signed(str(abs(number := to_integer(_zero(arguments.take())))), number < 0, flags, width, precision)
         case "u":
@@ -123,8 +125,9 @@ def _real(conversion: str, number: float, flags: str, width: int, precision: int
     sign = _sign(number < 0, flags)
     if number in (float("inf"), float("-inf")):
         return sign + "Inf"
+    digits = _fixed(abs(number), 6 if precision is None else precision, flags) if conversion in "fF" else ""
     shape = ("#" if "#" in flags or "!" in flags else "") + f".{min(6 if precision is None else precision, 350)}{conversion}"
-    digits = format(abs(number), shape)
+    digits = digits or format(abs(number), shape)
     if "!" in flags:
         digits = _shortened(digits)
     if "," in flags and conversion in "fF":
@@ -133,6 +136,13 @@ def _real(conversion: str, number: float, flags: str, width: int, precision: int
     if "0" in flags and "-" not in flags:
         digits = digits.rjust(width - len(sign), "0")
     return sign + digits
+
+
+def _fixed(number: float, precision: int, flags: str) -> str:
+    """The digits, rounded half up from the shortest decimal text, as in SQLite."""
+    step = Decimal(1).scaleb(-min(precision, 350))
+    digits = format(_ROUNDING.quantize(Decimal(repr(number)), step), "f")
+    return digits + "." if precision == 0 and ("#" in flags or "!" in flags) else digits
 
 
 def _shortened(digits: str) -> str:

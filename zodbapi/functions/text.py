@@ -242,28 +242,38 @@ def starts_with(value: Any, prefix: Any) -> int:
     return 1 if to_text(value).startswith(to_text(prefix)) else 0
 
 
+def unknown(text: str) -> bool:
+    """The matcher of a NULL pattern: nothing is known to match, and the value of the call is NULL."""
+    return False
+
+
 def _never(text: str) -> bool:
     return False
 
 
 def _like_factory(fold: str) -> Callable[..., Callable[[str], bool]]:
     def factory(pattern: Any, escape: Any = None) -> Callable[[str], bool]:
-        if pattern is None or type(pattern) is bytes:
+        if type(pattern) is bytes:
             return _never
+        if pattern is None:
+            return unknown
         return like_matcher(to_text(pattern), None if escape is None else to_text(escape), fold=fold)
 
     return factory
 
 
 def _glob_factory(pattern: Any) -> Callable[[str], bool]:
-    return _never if pattern is None or type(pattern) is bytes else glob_matcher(to_text(pattern))
+    if type(pattern) is bytes:
+        return _never
+    return unknown if pattern is None else glob_matcher(to_text(pattern))
 
 
 def _regexp_factory(pattern: Any) -> Callable[[str], bool]:
-    return _never if pattern is None else regexp_matcher(to_text(pattern))
+    return unknown if pattern is None else regexp_matcher(to_text(pattern))
 
 
-# Function name -> factory ``(pattern[, escape])`` of a matcher, for patterns that are the same for all rows.
+# Function name -> factory ``(pattern[, escape])`` of a matcher, for patterns that are the same for all rows. The factory may
+# raise, for a bad pattern or ESCAPE. For NULL it gives ``unknown``.
 MATCHERS: dict[str, Callable[..., Callable[[str], bool]]] = {
     "like": _like_factory("ascii"),
     "clike": _like_factory("none"),

@@ -273,7 +273,7 @@ def _is_no_text(expr: Expr) -> bool:
 def _buffered(right: Node, context: Context) -> Node:
     """The right input of a nested loop, computed once if that saves more than reading a table again."""
     match right:
-        case Project() | Aggregate() | Compound() | Distinct() | Sort() | Limit() | Recursive() if not used(right):
+        case Project() | Aggregate() | Compound() | Distinct() | Limit() | Recursive() if not used(right):
             old, new = output_source(right), context.new_source()
             return Materialize(old, -new, rename(_with_source(right, old, new), old, new))
         case _:

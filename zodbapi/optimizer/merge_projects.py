@@ -7,7 +7,7 @@ other rules see one join tree. A CTE that is used once is taken for a subquery i
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import (
@@ -62,9 +62,32 @@ def merge_projects(node: Node, context: Context) -> Node:
     """The plan without Projects that their consumer can do without."""
     if context.occurs(Materialize):
         node = _inline_materialized(node)
+    if context.occurs(Sort) and context.occurs(Join):
+        node = each_query(node, _without_idle_sorts)
+        node = _without_idle_sorts(node)
     if context.has_queries:
         node = each_query(node, _merge)
     return _merge(node)
+
+
+def _without_idle_sorts(node: Node) -> Node:
+    """The plan without Sorts whose order a join above does not keep anyway."""
+    if isinstance(node, Join):
+        left, right = _unsorted(node.left), _unsorted(node.right)
+        if left is not node.left or right is not node.right:
+            node = replace(node, left=left, right=right)
+    return each_input(node, _without_idle_sorts)
+
+
+def _unsorted(node: Node) -> Node:
+    match node:
+        case Sort(limit=None):
+            return _unsorted(node.input)
+        case Filter() | Project():
+            below = _unsorted(node.input)
+            return node if below is node.input else replace(node, input=below)
+        case _:
+            return node
 
 
 def _merge(root: Node) -> Node:

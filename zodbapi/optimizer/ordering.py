@@ -137,14 +137,22 @@ def _ordered_join(node: Join | HashJoin, keys: Keys, terms: list[Expr], context:
     if node.kind not in ("semi", "anti"):
         left_only = next((i for i, key in enumerate(keys) if used(key.expr) - left), len(keys))
         if left_only < len(keys) and not (
-            is_single(node.right, context) and tells_apart(node.left, keys[:left_only], terms, context)
+            is_single(node.right, context)
+            and tells_apart(node.left, keys[:left_only], _of_left(node, terms), context)
         ):
             return None
         keys = keys[:left_only]
+        terms = _of_left(node, terms)
     below = node.left if is_single(node.left, context) else _ordered(node.left, keys, terms, context)
     if below is None:
         return None
     return node if below is node.left else replace(node, left=below)
+
+
+def _of_left(node: Join | HashJoin, terms: list[Expr]) -> list[Expr]:
+    """The terms that do not compare with right rows, which are others for each left row."""
+    right = emitted(node.right)
+    return [term for term in terms if right.isdisjoint(used(term))]
 
 
 def _ordered_access(node: Access, keys: Keys, terms: list[Expr], context: Context) -> Node | None:
@@ -212,7 +220,7 @@ def is_single(node: Node, context: Context) -> bool:
 def is_unique_seek(index: Index, node: IndexSeek) -> bool:
     """Whether one key of the seek finds at most one row."""
     full = all(len(keys) == len(index.columns) for keys in node.alternatives)
-    return index.unique and not index.deferred and full and not any(node.null_safe)
+    return index.keyed and full and not any(node.null_safe)
 
 
 def tells_apart(node: Node, keys: Keys, terms: list[Expr], context: Context) -> bool:
@@ -225,7 +233,7 @@ def tells_apart(node: Node, keys: Keys, terms: list[Expr], context: Context) -> 
         case Join(kind="semi" | "anti") | HashJoin(kind="semi" | "anti"):
             return tells_apart(node.left, keys, terms, context)
         case Join():
-            return is_single(node.right, context) and tells_apart(node.left, keys, terms, context)
+            return is_single(node.right, context) and tells_apart(node.left, keys, _of_left(node, terms), context)
         case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
             targets = {target_of(key.expr, node.source, node.table, False): key.collation for key in keys}
             return has_unique(node.table, targets, fixing(node.source, node.table, terms) + _fixed_by(node))
@@ -238,7 +246,7 @@ def has_unique(table: Table, targets: dict[Target | None, str], fixed: list[Sarg
     if ROWID in targets or any(sarg.target == ROWID for sarg in fixed):
         return True
     return any(
-        index.unique and not index.deferred and index.where is None and _holds(table, index, targets, fixed)
+        index.keyed and index.where is None and _holds(table, index, targets, fixed)
         for index in table.indexes
     )
 

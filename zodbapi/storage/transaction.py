@@ -28,6 +28,7 @@ from zodbapi import errors
 from zodbapi.catalog import Schema
 from zodbapi.storage import ddl
 from zodbapi.storage.failures import translated
+from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,21 +38,7 @@ if TYPE_CHECKING:
 MAX_ROWID: Final = 2**63 - 1
 
 
-class _Mark:
-    """A value in the undo log that no column can hold."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-MISSING: Final = _Mark("MISSING")  # the key was not there: undoing removes it
-PRESENT: Final = _Mark("PRESENT")  # the entry of a set was there: undoing adds it
-_SCHEMA: Final = _Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
+_SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
 
 
 class _Trees(dict[int, Any]):
@@ -484,6 +471,10 @@ class Transaction:
             for key in list(found):
                 check(self, key)
         checks.clear()
+
+    def check_pending(self) -> None:
+        """Run the checks that were put off to the commit, now."""
+        self._run(self.pending)
 
     def savepoint(self, name: str) -> None:
         """Set a savepoint; several may have one name, the newest counts."""

@@ -1,6 +1,7 @@
 """Texts of dates, times and intervals, read strictly: ISO 8601 as SQLite and Django write it.
 
-In: a text. Out: the native value, or None when the text is not one. Time zones are turned into UTC.
+In: a text. Out: the native value, or None when the text is not one. Time zones are turned into UTC. An hour may have one
+digit, as PostgreSQL and Django read it.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def _parse_moment(text: str) -> datetime | None:
     text = text.strip()
     if len(text) < 10 or text[4] != "-" or text[7] != "-":
         return None
+    if text[12:13] == ":":
+        text = f"{text[:11]}0{text[11:]}"
     if len(text) > 10 and (len(text) < 16 or text[10] not in " T" or text[13] != ":"):
         return None
     try:
@@ -61,6 +64,8 @@ def _parse_moment(text: str) -> datetime | None:
 
 def parse_time(text: str) -> time | None:
     """``HH:MM[:SS[.ffffff]]``."""
+    if text[1:2] == ":":
+        text = f"0{text}"
     if len(text) < 5 or text[2] != ":":
         return None
     try:
