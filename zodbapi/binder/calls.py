@@ -210,13 +210,15 @@ def _bind_over(
 
     args = tuple(strip_collate(arg) for arg in _bind_args(parts, scope))
     order = bind_order_terms(over.args.get("order"), scope)
+    keys = [bind_expr(key, scope) for key in over.args.get("partition_by") or ()]
     return WindowCall(
         function,
         _inputs(function, args),
-        tuple(strip_collate(bind_expr(key, scope)) for key in over.args.get("partition_by") or ()),
+        tuple(strip_collate(key) for key in keys),
         order,
         bind_frame(over.args.get("spec"), order, scope),
         bind_expr(parts.filter, scope) if parts.filter is not None else None,
         function.result_type([type_of(arg) for arg in args]),
         function.nullable,
+        tuple(own_collation(key) for key in keys),
     )
