@@ -472,10 +472,6 @@ class Transaction:
                 check(self, key)
         checks.clear()
 
-    def check_pending(self) -> None:
-        """Run the checks that were put off to the commit, now."""
-        self._run(self.pending)
-
     def savepoint(self, name: str) -> None:
         """Set a savepoint; several may have one name, the newest counts."""
         self._savepoints.append((name.lower(), len(self.undo)))
