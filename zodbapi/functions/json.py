@@ -47,6 +47,9 @@ def mark(value: Any) -> Any:
     return Json(value) if type(value) is str else value
 
 
+# What the binder puts around such an argument. No user can write its name.
+MARK = Function("json argument", mark, 1, 1, nullable=False, safe=True, result=JSON)
+
 # --- reading and writing --------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,8 @@ from BTrees import check as btrees_check
 from BTrees.OOBTree import OOBTree
 
 from zodbapi.storage import keys
-from zodbapi.storage.transaction import MISSING, Transaction
+from zodbapi.storage.transaction import Transaction
+from zodbapi.undo import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
