@@ -47,7 +47,7 @@ def typeof(value: Any) -> str:
 
 
 def to_text(value: Any) -> str:
-    """The text that ``CAST(value AS TEXT)`` gives; the value must not be None."""
+    """The text that ``CAST(value AS TEXT)`` gives. NULL stays NULL; callers that care about types have ruled it out."""
     kind = type(value)
     if kind is str:
         return value  # type: ignore[no-any-return]
@@ -63,7 +63,7 @@ def to_text(value: Any) -> str:
         return format(value, "f")
     if kind is timedelta:
         return interval_text(value)
-    return str(value)
+    return str(value) if value is not None else None  # type: ignore[return-value]
 
 
 def float_text(value: float) -> str:
