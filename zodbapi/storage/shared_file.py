@@ -297,8 +297,8 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             self._oid = max(self._oid, max(records, default=z64))
         self._pos, self._ltid, self._ts = pos, ltid, TimeStamp(ltid)
 
-    def _was_replaced(self) -> bool:
-        for _ in range(100):
+    def _was_replaced(self, patience: int = 100) -> bool:
+        for _ in range(patience):
             try:
                 found = os.stat(self._file_name)
             except FileNotFoundError:  # ZODB's own pack renames twice
@@ -310,7 +310,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
     def is_in_place(self) -> bool:
         """Whether the file that this process has open is still the one of that name."""
         try:
-            return not self._was_replaced()
+            return not self._was_replaced(patience=2)
         except errors.OperationalError:
             return False
 
@@ -347,14 +347,13 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         """Keep other processes from writing, and know what they wrote."""
         if self._file_lock is None:
             raise errors.OperationalError("attempt to write a readonly database")
-        self._file_lock.acquire(self._timeout if timeout is None else timeout)
-        try:
-            with self._lock:
-                if self._transaction is None and (self._was_replaced() or self.is_behind()):
-                    self._catch_up()
-        except BaseException:
-            self._file_lock.release()
-            raise
+        self._file_lock.acquire(self._timeout if timeout is None else timeout, self._learn)
+
+    def _learn(self) -> None:
+        """Learn what others committed; nobody commits any more."""
+        with self._lock:
+            if self._was_replaced() or self.is_behind():
+                self._catch_up()
 
     def drop(self) -> None:
         """Let other processes write again."""
@@ -460,12 +459,14 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             header.user, header.descr, header.ext = user, description, extension
             fd = self._file.fileno()
             try:
-                end = _write(fd, header.asString(), self._pos)
+                end, data = self._pos, [header.asString()]
                 while data_length > 0:
-                    data = self._tfile.read(min(data_length, 1 << 24))
-                    data_length -= len(data)
-                    end = _write(fd, data, end)
-                end = _write(fd, p64(length), end)
+                    data.append(self._tfile.read(min(data_length, 1 << 24)))
+                    data_length -= len(data[-1])
+                    if data_length:
+                        end = _write(fd, b"".join(data), end)
+                        data.clear()
+                end = _write(fd, b"".join((*data, p64(length))), end)
             except BaseException:
                 os.ftruncate(fd, self._pos)
                 raise
@@ -521,12 +522,12 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         mine = f"{name}.{os.getpid()}.tmp"
         try:
             with self._lock:
-                if self._was_replaced():
+                if not self.is_in_place():
                     return
                 self._index.save(self._pos, mine)
                 os.replace(mine, name)
                 self._saved_pos = self._pos
-        except (OSError, errors.OperationalError):
+        except OSError:
             logger.warning("%s: could not save its index", self._file_name, exc_info=True)
 
     # --- pack -------------------------------------------------------------------------------------------------------------
