@@ -108,6 +108,13 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         "_commit",
     )
 
+    durable_later = False  # whether somebody will wait for the disk after the locks are released
+
+    def tpc_begin(self, transaction: Any) -> None:
+        """Begin to commit."""
+        super().tpc_begin(transaction)
+        transaction.data(self).durable_later = self.durable_later
+
     def tpc_vote(self, transaction: Any) -> None:
         """Verify that the commit will not fail."""
         if self.merges:

@@ -21,8 +21,9 @@ makes sharing it simple::
 - Object ids come in blocks that are reserved in the lock file.
 - A pack writes a new file and moves it over the old one. Others notice by the mark that it appends to the old file, or by
   the inode, and open the new one.
-- Commits are made durable after the lock is released: the next process appends while this one waits for the disk. Whoever
-  builds on a transaction that is not on disk yet has it written by its own fsync, which covers the whole file.
+- Commits are made durable after the locks are released: others append while this one waits for the disk, and one fsync
+  serves all that committed before it. Whoever builds on a transaction that is not on disk yet has it written by its own
+  fsync, which covers the whole file.
 """
 
 from __future__ import annotations
@@ -188,6 +189,8 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._pack_gc, self.pack_keep_old = True, False
         self._wrapper: Any = None
         self._oid_lock = threading.Lock()
+        self._durable_lock = threading.Lock()
+        self._durable_tid: bytes = z64
         self._oids: Iterator[int] = iter(())
         self._commit_lock = _CommitLock(self)
         self._commit_lock_acquire, self._commit_lock_release = self._commit_lock.acquire, self._commit_lock.release
@@ -477,11 +480,11 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         with self._lock:
             if transaction is not self._transaction:
                 raise StorageTransactionError("tpc_finish called with wrong transaction")
-            file, tid = self._file, self._tid
+            tid = self._tid
             try:
                 if f is not None:
                     f(tid)
-                _write(file.fileno(), self._tstatus.encode(), self._pos + _STATUS_AT)
+                _write(self._file.fileno(), self._tstatus.encode(), self._pos + _STATUS_AT)
                 self._index.update(self._tindex)
                 self._pos, self._ltid, self._nextpos = self._nextpos, tid, 0
                 self._blob_tpc_finish()
@@ -490,9 +493,19 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
                 self._ude = None
                 self._transaction = None
                 self._commit_lock.release()
-        if self.durable:
-            os.fsync(file.fileno())
+        if not getattr(transaction, "durable_later", False):
+            self.make_durable(tid)
         return tid
+
+    def make_durable(self, tid: bytes) -> None:
+        """Return when the transaction is on disk. One thread waits for the disk on behalf of all that committed before."""
+        if not self.durable or tid <= self._durable_tid:
+            return
+        with self._durable_lock:
+            if tid > self._durable_tid:
+                ltid, (_, fd, _reader) = self._ltid, self._view
+                os.fsync(fd)
+                self._durable_tid = ltid
 
     def _abort(self) -> None:
         if self._nextpos:

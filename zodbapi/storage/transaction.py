@@ -163,7 +163,11 @@ class Transaction:
         except BaseException:
             self.rollback()
             raise
+        committed = self._mvcc._ltid
         self._finished()
+        if self._connection.durable_later:
+            with translated():
+                self.database.storage.make_durable(committed)
 
     def prepare(self) -> None:
         """The first phase of a two-phase commit: after it, ``commit`` will not fail. A failure rolls back.
@@ -277,6 +281,7 @@ class Transaction:
         self._end_quietly()
         with translated():
             self._connection, self._manager, self._outside = self.database.attach(self, self._given_manager)
+        self._connection.durable_later = self._given_manager is None and hasattr(self.database.storage, "make_durable")
         self._epoch = self.database.epoch
         self._mvcc = self._connection._normal_storage
         self._shrink = self._connection._cache.incrgc
