@@ -85,6 +85,7 @@ class Transaction:
         self.total_changes = 0
         self.foreign_keys_enabled = True
         self.defer_foreign_keys = False
+        self.check_at_once = False  # SET CONSTRAINTS ALL IMMEDIATE: nothing is put off to the commit
         self.serializable = False  # for all transactions to come
         self.prepared = False
         self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
@@ -255,7 +256,7 @@ class Transaction:
             self.pending.clear()
         if self.immediate:
             self.immediate.clear()
-        self.defer_foreign_keys = False
+        self.defer_foreign_keys = self.check_at_once = False
         self.begun_by_savepoint = False
         self._shrink()
 
@@ -476,6 +477,12 @@ class Transaction:
             for key in list(found):
                 check(self, key)
         checks.clear()
+
+    def constraints_immediate(self) -> None:
+        """Run the checks that were put off to the commit, now; until the commit none is put off any more."""
+        self._run(self.pending)
+        self.defer_foreign_keys = False
+        self.check_at_once = True
 
     def savepoint(self, name: str) -> None:
         """Set a savepoint; several may have one name, the newest counts."""
