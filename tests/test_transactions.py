@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ZEO.Exceptions import ClientDisconnected
+from ZODB import POSException
 
 from tests.storage_worker import TABLE, create, insert, schema_of, until_done, update
 from zodbapi import errors
@@ -447,3 +450,35 @@ def test_clear_rows_is_undone(txn: Transaction, table: Table) -> None:
         ddl.clear_rows(txn, table)
     txn.rollback()
     assert words(txn, table) == ["a"]
+
+
+# --- errors of the storage --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected", "message"),
+    [
+        (POSException.POSKeyError(b"12345678"), errors.OperationalError, "^database disk image is malformed"),
+        (POSException.ReadConflictError("packed"), errors.ConflictError, "retry"),
+        (ClientDisconnected("gone"), errors.OperationalError, "^server closed the connection: gone"),
+        (OSError(5, "Input/output error"), errors.OperationalError, "^disk I/O error"),
+    ],
+)
+def test_reading_a_tree_raises_errors_of_ours(
+    txn: Transaction, table: Table, monkeypatch: pytest.MonkeyPatch, cause: Exception, expected: Any, message: str
+) -> None:
+    until_done(txn, lambda t: [insert(t, table, str(n)) for n in range(100)])
+    txn._connection.cacheMinimize()
+    txn.begin()
+
+    def fail(_oid: bytes) -> None:
+        raise cause
+
+    rows = txn.rows(table.id)
+    monkeypatch.setattr(txn._mvcc, "load", fail)
+    for read in (lambda: rows.get(7), lambda: rows[7], lambda: list(rows.items()), lambda: 7 in rows):
+        with pytest.raises(expected, match=message) as caught:
+            read()
+        assert caught.value.__cause__ is cause
+    monkeypatch.undo()
+    txn.rollback()

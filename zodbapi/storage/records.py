@@ -28,6 +28,9 @@ from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
 from zodbpickle.pickle import Pickler
 
+from zodbapi import errors
+from zodbapi.storage.failures import translate
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -107,6 +110,20 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         {**vars(ZODB.Connection), "ObjectWriter": RecordWriter},
         "_commit",
     )
+
+    def setstate(self, item: Any) -> None:
+        """Load the state of an object; every read of a tree that goes to the storage comes through here."""
+        try:
+            super().setstate(item)
+        except Exception as error:
+            replacement = translate(error)
+            if replacement is None:
+                raise
+            raise replacement from error
+
+    def should_retry(self, error: BaseException) -> bool:
+        """Whether a transaction that failed so may be run again; transaction managers ask."""
+        return isinstance(error, errors.ConflictError)
 
     durable_later = False  # whether somebody will wait for the disk after the locks are released
 
