@@ -76,11 +76,11 @@ class Case:
 
 
 def _inlined(sql: str, params: Params) -> str:
-    for value in params:
+    for i, value in reversed(list(enumerate(params, 1))):
         text = (
             "'" + value.replace("'", "''") + "'" if isinstance(value, str) else "NULL" if value is None else repr(value)
         )
-        sql = sql.replace("?", text, 1)
+        sql = sql.replace(f"?{i}", text)
     return sql
 
 
