@@ -164,11 +164,11 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         options = self.settings_dict
         if not options["NAME"]:
             raise ImproperlyConfigured("settings.DATABASES is improperly configured. Please supply the NAME value.")
-        if options["USER"] or options["PASSWORD"]:
+        if (options["USER"] or options["PASSWORD"]) and str(options["NAME"]).startswith("zeo:"):
             # Ignoring them would give the impression of a database that is protected.
             raise ImproperlyConfigured(
-                "settings.DATABASES is improperly configured. ZODB knows no USER and PASSWORD: protect a file by its "
-                "permissions, and a ZEO server by TLS with client certificates, given in the zeo:// URI of NAME."
+                "settings.DATABASES is improperly configured. ZEO knows no USER and PASSWORD: protect the server by "
+                "TLS with client certificates, named in the zeo:// URI of NAME."
             )
         return {
             "dsn": self.dsn,

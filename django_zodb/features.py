@@ -41,7 +41,6 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # Queries.
     allows_group_by_selected_pks = True
     can_distinct_on_fields = True
-    has_case_insensitive_like = True
     order_by_nulls_first = True
     supports_aggregate_filter_clause = True
     supports_frame_exclusion = True
@@ -75,6 +74,7 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # JSON is text that is checked when it is written. Containment is PostgreSQL's.
     json_key_contains_list_matching_requires_list = True
 
+    test_now_utc_template = "CURRENT_TIMESTAMP"
     insert_test_table_with_defaults = "INSERT INTO {} DEFAULT VALUES"
     test_collations = {  # noqa: RUF012
         "ci": "NOCASE",

@@ -9,7 +9,6 @@ then taken apart or truncated; its wall clock there stays marked as UTC, so that
 from __future__ import annotations
 
 import datetime
-import json
 import random
 import zoneinfo
 from collections.abc import Callable
@@ -138,36 +137,6 @@ def json_key(document: str, path: str) -> Any:
     return kind if kind in _WORDS else _json_extract.call(document, path)
 
 
-@lru_cache(maxsize=256)
-def _loads(document: str) -> Any:
-    return json.loads(document)
-
-
-def json_contains(document: str, candidate: str) -> int:
-    """Whether a document contains another one, as PostgreSQL's ``@>`` decides.
-
-    https://www.postgresql.org/docs/current/datatype-json.html#JSON-CONTAINMENT
-    """
-    outer, inner = json.loads(document), _loads(candidate)
-    if isinstance(outer, list) and not isinstance(inner, list | dict):
-        return int(any(_contains(item, inner) for item in outer))  # an array may contain a primitive
-    return int(_contains(outer, inner))
-
-
-def _contains(outer: Any, inner: Any) -> bool:
-    match outer, inner:
-        case dict(), dict():
-            return all(key in outer and _contains(outer[key], value) for key, value in inner.items())
-        case list(), list():
-            return all(any(_contains(mine, item) for mine in outer) for item in inner)
-        case bool(), _:
-            return outer is inner
-        case _, bool():
-            return False
-        case _:
-            return bool(outer == inner)
-
-
 def _same(args: Any) -> Type:
     """Truncation gives a value of the type that it takes."""
     return args[0] if args else ANY
@@ -181,7 +150,6 @@ FUNCTIONS = BUILTIN.extended(
     *(Function(f"django_extract_{part}", _extract(part), 1, 1, result=INTEGER) for part in PARTS),
     *(Function(f"django_trunc_{unit}", _trunc(unit), 1, 1, result=_same) for unit in UNITS),
     Function("django_json_key", json_key, 2, 2),
-    Function("json_contains", json_contains, 2, 2, result=INTEGER),
     # Django's Random() on SQLite: RANDOM() is an integer there.
     Function("rand", random.random, 0, 0, nullable=False, deterministic=False, safe=True, result=REAL),
 )

@@ -36,7 +36,7 @@ def test_dsn(name: str, dsn: str, in_memory: bool) -> None:
 
 def test_a_password_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="TLS"):
-        DatabaseWrapper(settings_of(PASSWORD="secret")).get_connection_params()
+        DatabaseWrapper(settings_of(NAME="zeo://localhost:8100", PASSWORD="secret")).get_connection_params()
 
 
 def test_a_name_is_needed() -> None:

@@ -16,13 +16,15 @@ from sqlglot import exp
 from zodbapi.binder.order import bind_order_terms
 from zodbapi.binder.scope import Scope
 from zodbapi.binder.typing import nullable, own_collation, strip_collate, type_of
+from zodbapi.catalog import JSON, Kind
 from zodbapi.dialect import PLUS
 from zodbapi.errors import OperationalError
+from zodbapi.functions.json import MARK
 from zodbapi.plan.expr import AggregateCall, Call, Expr, SortKey, WindowCall
 from zodbapi.plan.walk import free_sources
 
 if TYPE_CHECKING:
-    from zodbapi.functions.registry import AggregateFunction
+    from zodbapi.functions.registry import AggregateFunction, Function
 
 
 @dataclass(slots=True)
@@ -97,7 +99,14 @@ def bind_named(name: str, args: Sequence[Expr], scope: Scope) -> Expr:
         can = any(nullable(arg) for arg in plain)
     else:
         can = function.nullable
-    return Call(function, plain, function.result_type([type_of(arg) for arg in plain]), can)
+    return Call(function, _inputs(function, plain), function.result_type([type_of(arg) for arg in plain]), can)
+
+
+def _inputs(function: Function | AggregateFunction, args: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """The arguments as the function wants them: those known to be JSON marked, so that they nest."""
+    if not function.json_args:
+        return args
+    return tuple(Call(MARK, (arg,), JSON, nullable(arg)) if type_of(arg).kind is Kind.JSON else arg for arg in args)
 
 
 def _wrong_call(name: str, scope: Scope) -> OperationalError:
@@ -141,7 +150,7 @@ def _bind_inputs(function: AggregateFunction, parts: CallParts, scope: Scope) ->
     plain = tuple(strip_collate(arg) for arg in args)
     return AggregateCall(
         function,
-        plain,
+        _inputs(function, plain),
         parts.distinct,
         condition,
         order,
@@ -203,7 +212,7 @@ def _bind_over(
     order = bind_order_terms(over.args.get("order"), scope)
     return WindowCall(
         function,
-        args,
+        _inputs(function, args),
         tuple(strip_collate(bind_expr(key, scope)) for key in over.args.get("partition_by") or ()),
         order,
         bind_frame(over.args.get("spec"), order, scope),

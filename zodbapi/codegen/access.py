@@ -317,13 +317,16 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
             ends.append([*prefix, *_after_null(unit, node.table, column, above)])
         else:
             ends.append(prefix if lower else [*prefix, above])
-    arguments = ", ".join(tuple_code(end) if end else "None" for end in ends)
+    # A key of a non-unique index goes on with the rowid and so sorts after its own parts; a unique key is just its parts.
+    is_last = node.index.unique and len(prefix) + 1 == len(node.index.columns)
+    strict = ", False, True" if is_last and node.upper is not None and not node.upper.inclusive else ""
+    arguments = ", ".join(tuple_code(end) if end else "None" for end in ends) + strict
     if ":=" in arguments or ":=" in "".join(tests):
         low, high = unit.fresh("k"), unit.fresh("k")
         with unit.body.test(" and ".join(tests)):
             unit.body.line(f"{low} = {tuple_code(ends[0]) if ends[0] else 'None'}")
             unit.body.line(f"{high} = {tuple_code(ends[1])}")
-            _loop_entries(unit, node, f"{low}, {high}", consume)
+            _loop_entries(unit, node, f"{low}, {high}{strict}", consume)
         return
     with unit.body.test(" and ".join(tests)):
         _loop_entries(unit, node, arguments, consume)

@@ -235,7 +235,7 @@ class ExprWriter:
             match part:
                 case Column() | Rowid() | Exists() | ScalarQuery() | InQuery() | Raise() | Case():
                     return False
-                case Call(function=function) if not (function.deterministic and function.safe):
+                case Call(function=function) if not ((function.deterministic or function.stable) and function.safe):
                     return False
         return True
 

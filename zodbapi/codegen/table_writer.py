@@ -80,18 +80,22 @@ def key_mismatch(child: str, parent: str) -> errors.OperationalError:
 def schedule(txn: Any, deferred: bool, check: Any, key: Any) -> None:
     """Has a foreign key's value checked at the end of the statement, or of the transaction."""
     if txn.foreign_keys_enabled:
-        checks = txn.pending if deferred or txn.defer_foreign_keys else txn.immediate
-        keys = checks.get(check)
-        if keys is None:
-            keys = checks[check] = set()
-        keys.add(key)
+        _put_off(txn, deferred or txn.defer_foreign_keys, check, key)
+
+
+def _put_off(txn: Any, deferred: bool, check: Any, key: Any) -> None:
+    checks = txn.pending if deferred and not txn.check_at_once else txn.immediate
+    keys = checks.get(check)
+    if keys is None:
+        keys = checks[check] = set()
+    keys.add(key)
 
 
 def schedule_unique(txn: Any, check: Any, entry: tuple[Any, ...]) -> None:
     """Has the key of an entry of a deferred unique constraint checked at the commit; one with a NULL never collides."""
     parts = entry[:-1]
     if () not in parts:
-        txn.pending.setdefault(check, set()).add(parts)
+        _put_off(txn, True, check, parts)
 
 
 def generate_writer(
