@@ -473,7 +473,7 @@ class Transaction:
                 check(self, key)
         checks.clear()
 
-    def check_pending(self) -> None:
+    def constraints_immediate(self) -> None:
         """Run the checks that were put off to the commit, now; until the commit none is put off any more."""
         self._run(self.pending)
         self.defer_foreign_keys = False
