@@ -526,7 +526,9 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
                 self._index.save(self._pos, mine)
                 os.replace(mine, name)
                 self._saved_pos = self._pos
-        except (OSError, errors.OperationalError):
+        except errors.OperationalError:
+            logger.info("%s: is gone, so its index is not saved", self._file_name)
+        except OSError:
             logger.warning("%s: could not save its index", self._file_name, exc_info=True)
 
     # --- pack -------------------------------------------------------------------------------------------------------------
