@@ -227,6 +227,7 @@ select (with recursive c(n) as (select 1 union all select n + 1 from c where n <
 select t.b, min(null), u.a from t, u
 select b, min(x) from t where x is null
 select avg(a) over w, sum(c) over (w order by id) from t window w as (partition by b) order by t.id
+select nullif(b, 'X'), min(b, 'X'), max('X', b), nullif(b, 'X' collate binary) from t order by id
 select 1 as x, x + 1
 select a from t order by count(*)
 select 1 limit

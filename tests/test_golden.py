@@ -102,8 +102,9 @@ def run_section(connection: zodbapi.Connection, section: Section) -> list[str]:
         assert program is not None
         lines += ["== python", *program.source.rstrip().splitlines()]
         try:
-            rows = connection.execute(section.text, params).fetchall()
-            lines += ["== rows", *map(repr, rows)]
+            cursor = connection.execute(section.text, params)
+            rows = [f"{cursor.rowcount} rows"] if cursor.description is None else map(repr, cursor.fetchall())
+            lines += ["== rows", *rows]
         except zodbapi.Error as error:
             lines += ["== error", f"{type(error).__name__}: {error}"]
     return lines
