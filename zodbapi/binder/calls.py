@@ -73,7 +73,7 @@ def bind_call(tree: exp.Expression, scope: Scope) -> Expr:
         if aggregate.kind == "window":
             raise OperationalError(f"misuse of window function {parts.name}()")
         return _bind_aggregate(aggregate, parts, scope)
-    if parts.name == PLUS:
+    if parts.name == PLUS and parts.args:
         from zodbapi.binder.expr import plus
 
         return plus(parts.args[0], scope)
