@@ -20,7 +20,7 @@ from zodbapi.catalog import JSON, Kind
 from zodbapi.dialect import PLUS
 from zodbapi.errors import OperationalError
 from zodbapi.functions.json import MARK
-from zodbapi.plan.expr import AggregateCall, Call, Expr, SortKey, WindowCall
+from zodbapi.plan.expr import AggregateCall, Call, Collate, Expr, SortKey, WindowCall
 from zodbapi.plan.walk import free_sources
 
 if TYPE_CHECKING:
@@ -202,6 +202,12 @@ def bind_window_call(tree: exp.Window, scope: Scope) -> Expr:
         scope.windows = windows
 
 
+def _partition_key(expr: Expr) -> Expr:
+    """A key of PARTITION BY, with COLLATE around it when its collation is not BINARY."""
+    key, collation = strip_collate(expr), own_collation(expr)
+    return key if collation == "BINARY" else Collate(key, collation, type_of(key), nullable(key))
+
+
 def _bind_over(
     function: AggregateFunction, parts: CallParts, tree: exp.Window, scope: Scope, over: exp.Window
 ) -> WindowCall:
@@ -213,7 +219,7 @@ def _bind_over(
     return WindowCall(
         function,
         _inputs(function, args),
-        tuple(strip_collate(bind_expr(key, scope)) for key in over.args.get("partition_by") or ()),
+        tuple(_partition_key(bind_expr(key, scope)) for key in over.args.get("partition_by") or ()),
         order,
         bind_frame(over.args.get("spec"), order, scope),
         bind_expr(parts.filter, scope) if parts.filter is not None else None,
