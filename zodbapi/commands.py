@@ -129,7 +129,7 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
         case "commit" | "rollback" if not txn.active:
             raise OperationalError(f"cannot {command.action} - no transaction is active")
         case "check_constraints":
-            txn.check_pending()
+            txn.constraints_immediate()
         case "defer_constraints":
             txn.defer_foreign_keys, txn.check_at_once = True, False
         case "commit":
