@@ -35,6 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running bookshop."""
     folder = tmp_path_factory.mktemp("bookshop")
     make_bookshop(folder, scale=0.05)
+    assert (folder / "db.fs").read_bytes().startswith(b"FS30"), "the bookshop is in a ZODB file"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -30,7 +30,8 @@ VALUES = [
     None, True, 0, 2**63 - 1, -(2**63), 1.5, "", "text \N{GREEK SMALL LETTER ALPHA}", b"", b"\x00\xff", "x" * 1000,
     decimal.Decimal("1.10"), decimal.Decimal("-0"), datetime.date(2024, 2, 29), datetime.time(1, 2, 3, 4),
     datetime.datetime(2024, 2, 29, 1, 2, 3, 4), datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC),
-    datetime.timedelta(days=-1, microseconds=1), uuid.UUID(int=7), uuid.uuid4(), uuid.uuid1(),
+    datetime.timedelta(days=-1, microseconds=1), uuid.UUID(int=7),
+    uuid.UUID("945bf1f1-52fd-4263-ad8e-d7958309a5fd"), uuid.UUID("9e390d90-e71e-11f1-96c8-02fc00000001"),
 ]  # fmt: skip
 
 

@@ -77,8 +77,8 @@ def results_of(engine: str) -> Path:
 
 def print_skips(outcomes: Outcomes) -> None:
     reasons = Counter(reason for status, reason in outcomes.values() if status == "skipped")
-    features = sum(n for reason, n in reasons.items() if "feature" in reason)
-    print(f"\nSkipped, by reason ({features} for a database feature):")
+    missing = sum(n for reason, n in reasons.items() if reason.startswith("Database doesn't support feature"))
+    print(f"\nSkipped, by reason ({missing} for a missing database feature):")
     for reason, count in reasons.most_common():
         print(f"  {count:>5}  {reason}")
 

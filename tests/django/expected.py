@@ -22,15 +22,20 @@ class Skips:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
+    """``optional`` failures happen on some machines only."""
+
     failures: Mapping[str, str]
     skips: tuple[Skips, ...]
+    optional: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, path: Path = LIST) -> "Expected":
         """The list in the file. Tests without a reason are refused."""
         document = tomllib.loads(path.read_text())
-        failures = {test: group["reason"] for group in document.get("failures", ()) for test in group["tests"]}
-        return cls(failures, tuple(Skips(**group) for group in document.get("skips", ())))
+        groups = document.get("failures", ())
+        failures = {test: group["reason"] for group in groups for test in group["tests"]}
+        optional = frozenset(test for group in groups if group.get("optional") for test in group["tests"])
+        return cls(failures, tuple(Skips(**group) for group in document.get("skips", ())), optional)
 
     def surprises(self, outcomes: Outcomes, whole: bool) -> list[str]:
         """What the run did otherwise than listed, either way."""
@@ -40,6 +45,8 @@ class Expected:
         failed = {test: reason for test, (status, reason) in outcomes.items() if status == "failed"}
         found = [f"failed: {test} ({reason})" for test, reason in sorted(failed.items()) if test not in self.failures]
         for test, reason in sorted(self.failures.items()):
+            if test in self.optional:
+                continue
             if outcomes.get(test, ("absent", ""))[0] not in ("failed", "absent"):
                 found.append(f"{outcomes[test][0]}, but listed as failing: {test} ({reason})")
             elif whole and test not in outcomes:

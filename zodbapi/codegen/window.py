@@ -13,7 +13,6 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.rowbuffer import RowBuffer
 from zodbapi.codegen.unit import StoredRow, tuple_code
 from zodbapi.functions.window import partition
-from zodbapi.plan.expr import Collate
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -101,7 +100,8 @@ def produce(unit: Unit, node: Window, consume: Callable[[], None]) -> None:
 def _call_values(unit: Unit, call: WindowCall) -> str:
     """Code of what one call needs of a row: partition key, order values, arguments, filter."""
     writer = unit.expr
-    keys = [writer.folded(writer.value(e), e.collation if isinstance(e, Collate) else "BINARY") for e in call.partition]
+    pairs = zip(call.partition, call.collations or ("BINARY",) * len(call.partition), strict=True)
+    keys = [writer.folded(writer.value(key), collation) for key, collation in pairs]
     partition_key = tuple_code(keys) if keys else "()"
     order = [writer.folded(writer.value(k.expr), k.collation) for k in call.order]
     args = [writer.value(arg) for arg in call.args]
