@@ -30,7 +30,8 @@ VALUES = [
     None, True, 0, 2**63 - 1, -(2**63), 1.5, "", "text \N{GREEK SMALL LETTER ALPHA}", b"", b"\x00\xff", "x" * 1000,
     decimal.Decimal("1.10"), decimal.Decimal("-0"), datetime.date(2024, 2, 29), datetime.time(1, 2, 3, 4),
     datetime.datetime(2024, 2, 29, 1, 2, 3, 4), datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC),
-    datetime.timedelta(days=-1, microseconds=1), uuid.UUID(int=7), uuid.UUID("6ad73c49-402f-418e-873a-8c9855f85fc6"), uuid.UUID("140271de-e71e-11f1-9f53-02fc00000001"),
+    datetime.timedelta(days=-1, microseconds=1), uuid.UUID(int=7),
+    uuid.UUID("6ad73c49-402f-418e-873a-8c9855f85fc6"), uuid.UUID("140271de-e71e-11f1-9f53-02fc00000001"),
 ]  # fmt: skip
 
 

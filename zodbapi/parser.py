@@ -13,6 +13,7 @@ import re
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
@@ -168,8 +169,8 @@ _CANNOT_END = frozenset(
     {TokenType.COMMA, TokenType.ON, TokenType.IN, TokenType.DOT, TokenType.SELECT, TokenType.FROM, TokenType.LIMIT}
     | {TokenType.SET, TokenType.USING, TokenType.BLOCK_START, TokenType.ORDER_BY, TokenType.GROUP_BY}
 )
-_AFTER_EXPRESSION = (TokenType.R_PAREN, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING)
-_AFTER_EXPRESSION += (TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT)
+_AFTER_EXPRESSION: tuple[TokenType, ...] = (TokenType.R_PAREN, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY)
+_AFTER_EXPRESSION += (TokenType.HAVING, TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT)
 _CANNOT_FOLLOW = frozenset(
     {(TokenType.COMMA, kind) for kind in (TokenType.COMMA, *_AFTER_EXPRESSION)}
     | {(TokenType.ON, kind) for kind in (TokenType.JOIN, TokenType.COMMA, *_AFTER_EXPRESSION)}
@@ -182,8 +183,8 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
     kinds = [token.token_type for token in tokens]
     if kinds[-1] in _CANNOT_END:
         raise _syntax_error(sql, None)
-    if not _CANNOT_FOLLOW.isdisjoint(zip(kinds, kinds[1:], strict=False)):
-        for i, pair in enumerate(zip(kinds, kinds[1:], strict=False)):
+    if not _CANNOT_FOLLOW.isdisjoint(pairwise(kinds)):
+        for i, pair in enumerate(pairwise(kinds)):
             if pair in _CANNOT_FOLLOW:
                 raise _syntax_error(sql, tokens[i + 1])
 

@@ -165,7 +165,7 @@ def _sarg(
 
 
 def _type(expr: Expr) -> Type:
-    return expr.type  # type: ignore[attr-defined, no-any-return]
+    return expr.type
 
 
 def target_of(expr: Expr, source: int, table: Table, computed: bool) -> Target | None:

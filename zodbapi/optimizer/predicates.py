@@ -110,7 +110,7 @@ def holds_query(expr: Expr) -> bool:
 
 def kind_of(expr: Expr) -> Kind:
     """The kind of values that the expression is known to give."""
-    found: Type = expr.type  # type: ignore[attr-defined]
+    found: Type = expr.type
     return found.kind
 
 
