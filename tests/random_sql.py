@@ -157,7 +157,7 @@ class Generator:
                     else self.value(type_)
                     for column, type_ in table.columns
                 )
-                marks = ", ".join("?" * len(row))
+                marks = ", ".join(f"?{i}" for i in range(1, len(row) + 1))
                 statements.append((f"INSERT OR IGNORE INTO {table.name} VALUES ({marks})", row))
         return statements
 
@@ -308,7 +308,9 @@ class Generator:
     def from_clause(self, outer: list[Col], most: int = 3) -> tuple[str, list[Col]]:
         """A FROM clause and the columns that it makes visible."""
         text, scope = self._relation(outer)
-        for _ in range(self.random.randint(0, most - 1)):
+        joins = self.random.randint(0, most - 1)
+        alone = joins == 1 and "(" not in text
+        for _ in range(joins):
             right, columns = self._relation(outer)
             kind = self.one_of(
                 "JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", ",", "RIGHT JOIN", "FULL JOIN"
@@ -468,7 +470,10 @@ class Generator:
         self._aliases = 0
         table = self.random.choice(self.tables)
         scope = self._columns(table, table.name)
+        tables = self.tables
+        self.tables = [t for t in tables if t is not table]  # SQLite's subqueries may see what the statement has written
         where = f" WHERE {self.predicate(scope)}"
+        self.tables = tables
         plain = [(name, type_) for name, type_ in table.columns if name != "id"]
         free = [(name, type_) for name, type_ in plain if name not in table.unique]
         match self.random.randint(0, 3):
@@ -482,6 +487,9 @@ class Generator:
             case _ if free:
                 name, type_ = self.random.choice(free)
                 ignore = self.one_of("", "OR IGNORE ")
-                return f"UPDATE {ignore}{table.name} SET {name} = {self.expression(scope, type_, 1)}{where}"
+                self._depth = 2
+                value = self.expression(scope, type_, 1)
+                self._depth = 0
+                return f"UPDATE {ignore}{table.name} SET {name} = {value}{where}"
             case _:
                 return f"DELETE FROM {table.name}{where}"

@@ -1,5 +1,6 @@
 """Queries: what SQLite answers, and the shape of plans where the answer does not show it."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import sqlite3
@@ -217,6 +218,29 @@ select (select 1, 2)
 select id from t indexed by nope
 select * from t group by 9
 select *
+-- from here on: what went wrong once
+with recursive c(n) as (select 1 union all select n+1 from c where n < 5 union all select n + 2 from c where n < 5) select n, count(*) from c group by n order by n
+with recursive org(id, lvl) as (select 1, 0 union all select u.id, lvl+1 from u join org on u.t_id = org.id where lvl < 3) select * from org order by id, lvl
+with recursive a(n) as (select 1 union all select n + 1 from a where n < 3), b(m) as (select 10 union all select m + n from b, a where m < 12) select * from b order by m
+with recursive s(x, l) as (select id, 1 from t where id = 1 union select t.id, l + 1 from t join s on t.id = s.x + 1 where l < 4) select group_concat(x || ':' || l) from s
+select (with recursive c(n) as (select 1 union all select n + 1 from c where n < t.id) select sum(n) from c) from t order by id
+select t.b, min(null), u.a from t, u
+select b, min(x) from t where x is null
+select avg(a) over w, sum(c) over (w order by id) from t window w as (partition by b) order by t.id
+select nullif(b, 'X'), min(b, 'X'), max('X', b), nullif(b, 'X' collate binary) from t order by id
+select 1 as x, x + 1
+select a from t order by count(*)
+select 1 limit
+select , 1
+select 1,
+select * from t order
+select 1 in
+select * from t outer join u
+select 1 as group
+select exists (values (1)), (values (5))
+select * from t where (a, b) in (values (2, 'X'))
+select * from (select a, count(*) n from t group by a) x join (select t_id, count(*) m from u group by t_id) y on x.a = y.t_id order by 1
+select t1.id from t t1 where t1.c > (select avg(c) from t t2 where t2.b = t1.b) order by 1
 """
 
 

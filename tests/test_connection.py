@@ -510,3 +510,100 @@ def test_exceptions_as_attributes() -> None:
     ).split():
         assert getattr(zodbapi.Connection, name) is getattr(zodbapi, name)
         assert issubclass(getattr(sqlite3, name), Exception)
+
+
+# --- two-phase commit -------------------------------------------------------------------------------------------------
+
+
+def test_two_phases(pair: tuple[zodbapi.Connection, zodbapi.Connection]) -> None:
+    first, second = pair
+    xid = first.xid(1, "global", "branch")
+    assert tuple(xid) == (1, "global", "branch")
+    first.tpc_begin(xid)
+    first.execute("UPDATE t SET n = 0 WHERE id = 1")
+    first.tpc_prepare()
+    assert rows(second) == [(1, 10), (2, 20)]
+    first.tpc_commit()
+    assert rows(second) == [(1, 0), (2, 20)]
+    assert not first.in_transaction
+    assert first.tpc_recover() == []
+
+
+def test_two_phases_rolled_back(pair: tuple[zodbapi.Connection, zodbapi.Connection]) -> None:
+    first, second = pair
+    for prepared in (False, True):
+        first.tpc_begin(first.xid(1, "g", "b"))
+        first.execute("DELETE FROM t")
+        if prepared:
+            first.tpc_prepare()
+        first.tpc_rollback()
+        assert rows(first) == rows(second) == [(1, 10), (2, 20)]
+    second.execute("UPDATE t SET n = 1")
+    second.commit()
+
+
+def test_two_phases_in_one_step_and_misused(connection: zodbapi.Connection) -> None:
+    xid = connection.xid(0, "g", "b")
+    for method in (connection.tpc_prepare, connection.tpc_commit, connection.tpc_rollback):
+        with pytest.raises(zodbapi.ProgrammingError, match=r"after tpc_begin\(\)"):
+            method()
+    connection.tpc_begin(xid)
+    connection.execute("INSERT INTO t VALUES (1, 'x', 1)")
+    for use in (connection.commit, connection.rollback, lambda: connection.tpc_begin(xid)):
+        with pytest.raises(zodbapi.ProgrammingError):
+            use()
+    with pytest.raises(zodbapi.NotSupportedError):
+        connection.tpc_commit(xid)
+    connection.tpc_commit()
+    assert rows(connection) == [(1, "x", 1)]
+
+
+def test_prepare_runs_deferred_checks(connection: zodbapi.Connection) -> None:
+    connection.execute("CREATE TABLE c (t INTEGER REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)")
+    connection.commit()
+    connection.tpc_begin(connection.xid(0, "g", "b"))
+    connection.execute("INSERT INTO c VALUES (7)")
+    with pytest.raises(zodbapi.IntegrityError, match="FOREIGN KEY constraint failed"):
+        connection.tpc_prepare()
+    connection.tpc_rollback()
+    assert rows(connection, "SELECT * FROM c") == []
+
+
+def test_serializable_prevents_write_skew(tmp_path: Any) -> None:
+    path = str(tmp_path / "skew.fs")
+    first, second = (zodbapi.connect(path, isolation_level="SERIALIZABLE", timeout=1) for _ in range(2))
+    first.execute("CREATE TABLE d (id INTEGER PRIMARY KEY, on_call INTEGER)")
+    first.execute("INSERT INTO d VALUES (1, 1), (2, 1)")
+    first.commit()
+    for each in (first, second):
+        each.begin()
+        assert rows(each, "SELECT sum(on_call) FROM d") == [(2,)]
+    first.execute("UPDATE d SET on_call = 0 WHERE id = 1")
+    first.commit()
+    with pytest.raises(zodbapi.ConflictError):
+        second.execute("UPDATE d SET on_call = 0 WHERE id = 2")
+        second.commit()
+    second.rollback()
+    first.close()
+    second.close()
+
+
+def test_isolation_level(connection: zodbapi.Connection) -> None:
+    assert connection.isolation_level == ""
+    with pytest.raises(zodbapi.ProgrammingError, match="unknown isolation level"):
+        connection.isolation_level = "CHAOS"
+    connection.isolation_level = None
+    assert connection.autocommit
+
+
+def test_join_the_callers_transaction_manager() -> None:
+    transaction = pytest.importorskip("transaction")
+    manager = transaction.TransactionManager(explicit=True)
+    connections = [zodbapi.connect(f"memory://joined-{i}", transaction_manager=manager) for i in range(2)]
+    for connection in connections:
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("INSERT INTO t VALUES (1)")
+    manager.commit()
+    for connection in connections:
+        assert rows(connection, "SELECT a FROM t") == [(1,)]
+        connection.close()

@@ -12,7 +12,7 @@ import pytest
 from tests.sqlite_oracle import ask, fill, rows, same
 from zodbapi.catalog import DECIMAL, INTEGER, INTERVAL, REAL, Kind, Type
 from zodbapi.errors import DataError, Error
-from zodbapi.functions import BUILTIN
+from zodbapi.functions import BUILTIN, user
 from zodbapi.functions.json import mark
 from zodbapi.functions.registry import AggregateFunction
 from zodbapi.functions.window import partition
@@ -195,6 +195,27 @@ def test_user_aggregates_over_windows() -> None:
     frame = ("rows", ("preceding", 1), ("current row", None), "no others")
     assert partition(function, frame, False, [(1,), (2,), (3,)], [(1,), (2,), (3,)]) == [1, 3, 5]
     assert partition(function, None, False, [(1,), (2,), (3,)], [(1,), (2,), (2,)]) == [1, 6, 6]
+
+
+class UserMovingSum(UserSum):
+    """The same with ``inverse`` and ``value``, as create_window_function takes them."""
+
+    dropped = 0
+
+    def inverse(self, value: int) -> None:
+        self.total -= value
+        UserMovingSum.dropped += 1
+
+    def value(self) -> int:
+        return self.total
+
+
+def test_classes_of_create_aggregate_and_create_window_function() -> None:
+    frame = ("rows", ("preceding", 1), ("current row", None), "no others")
+    for make in (UserSum, UserMovingSum):
+        function = user.aggregate("mine", 1, make)
+        assert partition(function, frame, False, [(1,), (2,), (3,)], [(1,), (2,), (3,)]) == [1, 3, 5]
+    assert UserMovingSum.dropped == 1
 
 
 @pytest.mark.parametrize(

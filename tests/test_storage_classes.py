@@ -31,7 +31,7 @@ VALUES = [
     decimal.Decimal("1.10"), decimal.Decimal("-0"), datetime.date(2024, 2, 29), datetime.time(1, 2, 3, 4),
     datetime.datetime(2024, 2, 29, 1, 2, 3, 4), datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC),
     datetime.timedelta(days=-1, microseconds=1), uuid.UUID(int=7),
-    uuid.UUID("6ad73c49-402f-418e-873a-8c9855f85fc6"), uuid.UUID("140271de-e71e-11f1-9f53-02fc00000001"),
+    uuid.UUID("945bf1f1-52fd-4263-ad8e-d7958309a5fd"), uuid.UUID("9e390d90-e71e-11f1-96c8-02fc00000001"),
 ]  # fmt: skip
 
 

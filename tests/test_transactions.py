@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ZEO.Exceptions import ClientDisconnected
+from ZODB import POSException
 
 from tests.storage_worker import TABLE, create, insert, schema_of, until_done, update
 from zodbapi import errors
@@ -176,6 +180,37 @@ def test_read_current_makes_a_change_of_what_was_read_conflict(
                 other.commit()
         else:
             other.commit()
+
+
+@pytest.mark.parametrize("size", [1, 50, 400])
+@pytest.mark.parametrize("place", ["low", "between", "high", "beyond"])
+def test_read_current_of_a_range(txn: Transaction, other: Transaction, size: int, place: str) -> None:
+    """Both insert into the range that the second one has read as empty; nothing is merged."""
+    table = create(txn, replace(TABLE, name="bare", indexes=()))
+    until_done(
+        txn, lambda t: t.start_writing() or t.rows(table.id).update({n * 100: (n * 100, n) for n in range(size)})
+    )
+    low, high = size * 50 + 1, size * 50 + 1999
+    rowid = {"low": low, "between": low + 500, "high": high, "beyond": 100_000}[place]
+    other.begin()
+    other.read_current(other.rows(table.id), low, high)
+    until_done(txn, lambda t: t.put(t.rows(table.id), rowid, (rowid, "theirs")) if t.start_writing() or True else None)
+    with other.statement():
+        other.put(other.rows(table.id), low + 1, (low + 1, "ours"))
+    if place == "beyond" and size == 400:
+        other.commit()
+    else:
+        with pytest.raises(errors.ConflictError):
+            other.commit()
+
+
+def test_read_current_costs_nothing_when_nobody_else_can_commit(txn: Transaction, table: Table) -> None:
+    txn.begin(write=True)
+    assert txn.alone
+    txn.read_current(txn.rows(table.id), 1)
+    assert not txn._connection.unmerged
+    txn.rollback()
+    assert not txn.alone
 
 
 @pytest.mark.parametrize("size", [0, 1, 59, 61, 400, 5000])
@@ -386,7 +421,7 @@ def test_a_schema_is_rolled_back_with_its_trees(txn: Transaction, table: Table) 
     insert(txn, table, "a")
     txn.savepoint("s")
     with txn.statement():
-        second = ddl.number(txn, ddl.replace(TABLE, name="u"))
+        second = ddl.number(txn, replace(TABLE, name="u"))
         ddl.set_schema(txn, txn.schema.with_table(second).without_table("t"))
     insert(txn, second, "b")
     assert list(txn.schema.tables) == ["u"]
@@ -414,7 +449,7 @@ def test_renaming_keeps_the_rows(txn: Transaction, other: Transaction, table: Ta
     until_done(txn, lambda t: insert(t, table, "a"))
     txn.begin()
     with txn.statement():
-        ddl.set_schema(txn, txn.schema.with_table(ddl.replace(table, name="Other"), instead_of="t"))
+        ddl.set_schema(txn, txn.schema.with_table(replace(table, name="Other"), instead_of="t"))
     txn.commit()
     assert words(other, table) == ["a"]
     assert list(schema_of(other)) == ["other"]
@@ -447,3 +482,35 @@ def test_clear_rows_is_undone(txn: Transaction, table: Table) -> None:
         ddl.clear_rows(txn, table)
     txn.rollback()
     assert words(txn, table) == ["a"]
+
+
+# --- errors of the storage --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected", "message"),
+    [
+        (POSException.POSKeyError(b"12345678"), errors.OperationalError, "^database disk image is malformed"),
+        (POSException.ReadConflictError("packed"), errors.ConflictError, "retry"),
+        (ClientDisconnected("gone"), errors.OperationalError, "^server closed the connection: gone"),
+        (OSError(5, "Input/output error"), errors.OperationalError, "^disk I/O error"),
+    ],
+)
+def test_reading_a_tree_raises_errors_of_ours(
+    txn: Transaction, table: Table, monkeypatch: pytest.MonkeyPatch, cause: Exception, expected: Any, message: str
+) -> None:
+    until_done(txn, lambda t: [insert(t, table, str(n)) for n in range(100)])
+    txn._connection.cacheMinimize()
+    txn.begin()
+
+    def fail(_oid: bytes) -> None:
+        raise cause
+
+    rows = txn.rows(table.id)
+    monkeypatch.setattr(txn._mvcc, "load", fail)
+    for read in (lambda: rows.get(7), lambda: rows[7], lambda: list(rows.items()), lambda: 7 in rows):
+        with pytest.raises(expected, match=message) as caught:
+            read()
+        assert caught.value.__cause__ is cause
+    monkeypatch.undo()
+    txn.rollback()

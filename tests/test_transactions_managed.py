@@ -159,6 +159,22 @@ def test_deferred_checks_run_in_the_managers_commit(
     manager.commit()
 
 
+def test_the_manager_retries_conflicts(
+    txn: Transaction, other: Transaction, table: Table, manager: transaction.TransactionManager
+) -> None:
+    until_done(other, lambda t: insert(t, table, "a"))
+    tries = []
+    for attempt in manager.attempts(3):
+        with attempt:
+            txn.begin()
+            tries.append(txn.rows(table.id)[1])
+            if len(tries) == 1:
+                until_done(other, lambda t: update(t, table, 1, "b"))
+            update(txn, table, 1, "c")
+    assert tries == [(1, "a"), (1, "b")]
+    assert words(other, table) == ["c"]
+
+
 # --- two phases by hand -------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ SAMPLES: list[Any] = [
     "", "abc", "12", "12abc", " 12 ", "1.5", "1.5x", "1e3", "1e", "1e+", ".5", "-.5x", ".", "+5", "-", "0x10",
     "9223372036854775807", "9223372036854775808", "-9223372036854775808", "1_0", "１２", "\t3\n", "Inf", "nan", "1e400",
     "12 x", "5.", "5.e2", "é", "-0", "0.0", "99999999999999999999", "1.0", "100000000000000000000.5", "0000012", "+ 5", "--5",
+    "9" * 5000, "-" + "1" * 5000 + "x", "0" * 5000 + "7",
     b"", b"31", b"1.5", b"\x00a",
 ]  # fmt: skip
 BINARY = {
@@ -274,6 +275,7 @@ def test_a_column_takes_what_fits_without_loss(type_: Type, value: Any, stored: 
         (catalog.JSON, "{a:1}"), (catalog.JSON, "NaN"), (catalog.JSON, ""), (catalog.NUMERIC, "x"), (MONEY, "x"),
         (MONEY, D(10000)),
         (MONEY, D("9999.995")), (MONEY, D("Infinity")), (catalog.INTEGER, D("1E+999999")),
+        (catalog.DECIMAL, "1e999999999"),
     ],
 )  # fmt: skip
 def test_a_column_refuses_what_does_not_fit(type_: Type, value: Any) -> None:
@@ -334,7 +336,7 @@ def test_parameters_become_native(value: Any, native: Any) -> None:
     assert found == native
 
 
-@pytest.mark.parametrize("value", [BIG, -BIG - 1, D("Infinity")])
+@pytest.mark.parametrize("value", [BIG, -BIG - 1, D("Infinity"), D("1E+7000"), D("1E-7000")])
 def test_numbers_out_of_range_are_data_errors(value: Any) -> None:
     with pytest.raises(DataError, match="out of range"):
         values.adapt(value)

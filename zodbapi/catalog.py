@@ -244,13 +244,35 @@ class Schema:
     def with_table(self, table: Table, *, instead_of: str | None = None) -> Schema:
         """This schema with the table added, or put in the place of the one of the same (or the given) name."""
         tables = dict(self.tables)
-        tables.pop((instead_of or table.name).lower(), None)
+        old = tables.pop((instead_of or table.name).lower(), None)
         tables[table.name.lower()] = table
-        return replace(self, tables=tables)
+        return self._with_tables(tables, old, table)
 
     def without_table(self, name: str) -> Schema:
         """This schema without that table."""
-        return replace(self, tables={k: t for k, t in self.tables.items() if k != name.lower()})
+        tables = dict(self.tables)
+        return self._with_tables(tables, tables.pop(name.lower(), None), None)
+
+    def _with_tables(self, tables: dict[str, Table], old: Table | None, new: Table | None) -> Schema:
+        """A schema that differs in one table. What is derived is changed too, so that DDL costs the same at any size."""
+        changed = replace(self, tables=tables)
+        by_id, indexes, children = dict(self._by_id), dict(self.indexes), dict(self.children)
+        version = self.version
+        if old is not None:
+            version ^= old.digest
+            del by_id[old.id]
+            for index in old.indexes:
+                indexes.pop(index.name.lower(), None)
+            for parent in {key.parent.lower() for key in old.foreign_keys}:
+                children[parent] = tuple(pair for pair in children[parent] if pair[0] is not old)
+        if new is not None:
+            version ^= new.digest
+            by_id[new.id] = new
+            indexes.update((index.name.lower(), (new, index)) for index in new.indexes)
+            for key in new.foreign_keys:
+                children[key.parent.lower()] = (*children.get(key.parent.lower(), ()), (new, key))
+        changed.__dict__.update(version=version, _by_id=by_id, indexes=indexes, children=children)
+        return changed
 
     def with_view(self, view: View) -> Schema:
         """This schema with the view added."""

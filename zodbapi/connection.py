@@ -15,13 +15,10 @@ raised. A statement that fails leaves nothing behind, whatever the transaction d
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import cmp_to_key
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, NamedTuple, Self
 
 from zodbapi import errors
 from zodbapi.catalog import Schema
@@ -29,18 +26,21 @@ from zodbapi.copying import copy_database, dump
 from zodbapi.cursor import Cursor
 from zodbapi.functions import BUILTIN, user
 from zodbapi.functions.registry import Functions
-from zodbapi.interrupt import interrupt_thread, progress
-from zodbapi.parser import parse
-from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, complete, prepare
+from zodbapi.interrupt import interrupt_thread
+from zodbapi.statement import Parameters, Statement, complete, prepare
 from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
 
-if TYPE_CHECKING:
-    from zodbapi.catalog import Schema
+ISOLATION_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE", "SNAPSHOT", "SERIALIZABLE"})
 
-ATTEMPTS = 12  # of a statement that is its own transaction, before ConflictError reaches the caller
-Rows = list[tuple[Any, ...]]
+
+class Xid(NamedTuple):
+    """The id of a transaction that several databases take part in."""
+
+    format_id: int
+    global_transaction_id: str
+    branch_qualifier: str
 
 
 class Connection:
@@ -74,8 +74,7 @@ class Connection:
             raise errors.ProgrammingError(f"unknown paramstyle: {paramstyle}")
         self.paramstyle = "format" if paramstyle in ("format", "pyformat") else "qmark"
         self.row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
-        self.isolation_level = isolation_level
-        self._autocommit = autocommit or isolation_level is None
+        self._autocommit = autocommit
         self._thread = get_ident() if check_same_thread else None
         self._functions = complete(functions)
         self._functions_version = self._functions.version
@@ -85,6 +84,8 @@ class Connection:
         self._running = 0  # ident of the thread that is inside a program
         self._database = Database.open(dsn, **options)
         self._txn: Any = self._database.begin_session(transaction_manager)  # None once closed
+        self._two_phase = False  # between tpc_begin and its end
+        self.isolation_level = isolation_level
 
     # --- statements ---------------------------------------------------------------------------------------------
 
@@ -110,149 +111,7 @@ class Connection:
             raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
         return prepare(sql, self._txn.schema, self._functions, Stats(self._txn), style)
 
-    def _run(self, statement: Statement, params: tuple[Any, ...], begun: bool) -> tuple[Statement, Rows | None]:
-        """Runs a statement of any kind; gives it back (recompiled, if the schema moved on) with its rows.
-
-        ``begun`` says that the open transaction was begun for this statement alone.
-        """
-        if self._trace is not None:
-            self._trace(statement.sql)
-        txn = self._txn
-        with self._watched():
-            if statement.kind is CONTROL:
-                if begun:
-                    txn.rollback()
-                return statement, statement.run(txn, params)
-            if statement.kind is READ:
-                try:
-                    return statement, statement.run(txn, params)
-                finally:
-                    if begun:
-                        txn.rollback()
-
-            def work(current: Statement) -> Rows | None:
-                return self._run_whole(current, params)
-
-            return self._run_begun(statement, work) if begun else (statement, work(self._start_writing(statement)))
-
-    def _start_writing(self, statement: Statement) -> Statement:
-        """Makes the open transaction a writing one; gives the statement for the schema that it then sees."""
-        txn = self._txn
-        if not txn.writing:
-            txn.start_writing()
-        if txn.schema.version != statement.schema_version:
-            return prepare(statement.sql, txn.schema, self._functions, Stats(txn), statement.style)
-        return statement
-
-    def _run_whole(self, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
-        """Runs a writing statement inside the open transaction; if it fails, what it did is undone."""
-        txn = self._txn
-        mark, last_rowid = txn.mark(), txn.last_rowid
-        try:
-            rows = statement.run(txn, params)
-            if txn.immediate:
-                txn.run_immediate()
-        except BaseException:
-            if txn.active:
-                txn.immediate.clear()
-                txn.undo_to(mark)
-                txn.last_rowid = last_rowid
-            raise
-        return rows
-
-    def _run_begun(
-        self, statement: Statement, work: Callable[[Statement], Rows | None]
-    ) -> tuple[Statement, Rows | None]:
-        """Runs ``work`` in the transaction just begun, again after a lost conflict; commits it if that is the mode."""
-        txn = self._txn
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                statement = self._start_writing(statement)
-                rows = work(statement)
-                if self._autocommit:
-                    txn.commit()
-                return statement, rows
-            except errors.ConflictError:
-                txn.rollback()
-                if attempt == ATTEMPTS:
-                    raise
-                time.sleep(random.random() * 0.001 * 2 ** min(attempt, 7))
-                txn.begin()
-            except BaseException:
-                txn.rollback()
-                raise
-        raise AssertionError("the last attempt returns or raises")
-
-    def _run_many(self, sql: str, parameter_rows: Iterable[Parameters]) -> tuple[Statement, int]:
-        """Runs one compiled statement for each item; gives it and the number of changed rows."""
-        txn = self._txn
-        begun = not txn.active
-        if begun:
-            txn.begin()
-            parameter_rows = list(parameter_rows)  # a lost conflict reads them again
-        changes = 0
-
-        def run_each(current: Statement) -> None:
-            nonlocal changes
-            changes = 0
-            for parameters in parameter_rows:
-                rows = self._run_whole(current, current.normalise(parameters))
-                changes += txn.changes if rows is None else len(rows)
-
-        try:
-            statement = self._prepare(sql, self.paramstyle)
-            if not statement.is_dml:
-                raise errors.ProgrammingError("executemany() can only execute DML statements.")
-            if self._trace is not None:
-                self._trace(sql)
-            with self._watched():
-                if begun:
-                    statement, _ = self._run_begun(statement, run_each)
-                else:
-                    statement = self._start_writing(statement)
-                    run_each(statement)
-        except BaseException:
-            if begun:
-                txn.rollback()
-            raise
-        return statement, changes
-
-    def _run_script(self, script: str) -> None:
-        txn = self._txn
-        txn.commit()
-        autocommit, self._autocommit = self._autocommit, True
-        try:
-            for parsed in parse(script):
-                begun = not txn.active
-                if begun:
-                    txn.begin()
-                try:
-                    statement = compile_parsed(parsed, txn.schema, Compiler(self._functions, Stats(txn)))
-                    self._run(statement, statement.normalise(()), begun)
-                except BaseException:
-                    if begun:
-                        txn.rollback()
-                    raise
-        finally:
-            self._autocommit = autocommit
-
     # --- watching what runs -------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Makes what runs inside interruptible, and calls the progress handler if there is one."""
-        if self._running:  # a user's function runs a statement of its own
-            yield
-            return
-        self._running = get_ident()
-        try:
-            if self._progress is None:
-                yield
-            else:
-                with progress(*self._progress):
-                    yield
-        finally:
-            self._running = 0
 
     def interrupt(self) -> None:
         """Stops the statement that another thread is running on this connection; it raises OperationalError."""
@@ -301,6 +160,23 @@ class Connection:
             self._txn.commit()
         self._autocommit = value
 
+    @property
+    def isolation_level(self) -> str | None:
+        """None for autocommit, SERIALIZABLE, or one of sqlite3's, which all are snapshots here.
+
+        Under SERIALIZABLE a commit fails with ConflictError when what the transaction read has changed.
+        """
+        return self._isolation_level
+
+    @isolation_level.setter
+    def isolation_level(self, level: str | None) -> None:
+        if level is not None and level.upper() not in ISOLATION_LEVELS:
+            raise errors.ProgrammingError(f"unknown isolation level: {level}")
+        self._isolation_level = level
+        self._txn.serializable = level is not None and level.upper() == "SERIALIZABLE"
+        if level is None:
+            self.autocommit = True
+
     def begin(self, mode: str = "deferred") -> None:
         """Opens a transaction; ``immediate`` makes it a writing one at once."""
         self._check_usable()
@@ -311,14 +187,73 @@ class Connection:
     def commit(self) -> None:
         """Makes the open transaction permanent; without one, does nothing."""
         self._check_usable()
+        self._refuse_in_two_phase("commit")
         if self._txn.active:
             self._txn.commit()
 
     def rollback(self) -> None:
         """Undoes the open transaction; without one, does nothing."""
         self._check_usable()
+        self._refuse_in_two_phase("rollback")
         if self._txn.active:
             self._txn.rollback()
+
+    # --- transactions in two phases (PEP 249's TPC extension) ---------------------------------------------------
+
+    def xid(self, format_id: int, global_transaction_id: str, branch_qualifier: str) -> Xid:
+        """A transaction id for ``tpc_begin``."""
+        return Xid(format_id, global_transaction_id, branch_qualifier)
+
+    def tpc_begin(self, xid: Xid) -> None:
+        """Opens a transaction that is committed in two phases."""
+        self._check_usable()
+        if self._txn.active:
+            raise errors.ProgrammingError("tpc_begin() must be called outside a transaction")
+        self._txn.begin()
+        self._two_phase = True
+
+    def tpc_prepare(self) -> None:
+        """The first phase: checks and stores everything. After it ``tpc_commit`` will not fail; others cannot commit."""
+        self._check_two_phase("tpc_prepare")
+        if self._txn.prepared:
+            raise errors.ProgrammingError("tpc_prepare() was called already")
+        try:
+            self._txn.prepare()
+        except BaseException:
+            self._two_phase = self._txn.active
+            raise
+
+    def tpc_commit(self, xid: Xid | None = None) -> None:
+        """The second phase, or both when ``tpc_prepare`` was not called."""
+        self._check_two_phase("tpc_commit", xid)
+        try:
+            self._txn.commit()
+        finally:
+            self._two_phase = self._txn.active
+
+    def tpc_rollback(self, xid: Xid | None = None) -> None:
+        """Undoes the transaction, whether it is prepared or not."""
+        self._check_two_phase("tpc_rollback", xid)
+        self._two_phase = False
+        self._txn.rollback()
+
+    def tpc_recover(self) -> list[Xid]:
+        """No prepared transaction outlives its connection, so there is never one to recover."""
+        self._check_usable()
+        return []
+
+    def _check_two_phase(self, method: str, xid: Xid | None = None) -> None:
+        self._check_usable()
+        if xid is not None:
+            raise errors.NotSupportedError("no prepared transaction outlives its connection")
+        if not self._two_phase:
+            raise errors.ProgrammingError(f"{method}() must be called after tpc_begin()")
+
+    def _refuse_in_two_phase(self, method: str) -> None:
+        if self._two_phase:
+            raise errors.ProgrammingError(f"{method}() cannot be called in a transaction begun by tpc_begin()")
+
+    # --- savepoints, checks, the end ------------------------------------------------------------------------------
 
     def savepoint(self, name: str) -> None:
         """Marks a point of the open transaction that ``rollback_to`` can come back to."""
@@ -374,6 +309,7 @@ class Connection:
     def close(self) -> None:
         """Rolls back what is open and lets go of the database; closing twice is allowed."""
         txn, self._txn = self._txn, None
+        self._two_phase = False
         if txn is not None:
             self._thread = 0  # equal to no thread: every later call arrives at _check_usable
             txn.close()

@@ -12,6 +12,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
 from zodbapi.errors import ProgrammingError
+from zodbapi.execution import run, run_many, run_script, run_whole
 from zodbapi.statement import READ, STATEMENTS, Parameters, Statement
 
 if TYPE_CHECKING:
@@ -78,16 +79,21 @@ class Cursor:
             if statement is None:
                 statement = connection._prepare(sql, style)
             params = statement.normalise(parameters)
-            if statement.kind is not READ or connection._observed:
-                return self._finish(*connection._run(statement, params, begun))
+            if connection._observed or (statement.kind is not READ and not (statement.is_dml and txn.writing)):
+                return self._finish(*run(connection, statement, params, begun))
             connection._running = ident
-            rows: Any = statement.run(txn, params)
+            if statement.is_dml:
+                rows: Any = run_whole(txn, statement, params)
+            else:
+                rows = statement.run(txn, params)
             connection._running = 0
         except BaseException:
             connection._running = 0
             if begun:
                 txn.rollback()
             raise
+        if statement.is_dml:
+            return self._finish(statement, rows)
         if begun:
             txn.rollback()
         self.description = statement.description
@@ -118,7 +124,7 @@ class Cursor:
         Outside a transaction with ``autocommit`` all of them are one transaction.
         """
         self._check_usable()
-        statement, self.rowcount = self.connection._run_many(sql, parameter_rows)
+        statement, self.rowcount = run_many(self.connection, sql, parameter_rows)
         self.description, self._total, self._rows = None, 0, _NO_ROWS
         if statement.inserts:
             self.lastrowid = self.connection._txn.last_rowid
@@ -127,7 +133,7 @@ class Cursor:
     def executescript(self, script: str, /) -> Cursor:
         """Commits what is open, then runs every statement of a text, each on its own unless the text says BEGIN."""
         self._check_usable()
-        self.connection._run_script(script)
+        run_script(self.connection, script)
         self.description, self.rowcount, self._total, self._rows = None, -1, 0, _NO_ROWS
         return self
 

@@ -169,8 +169,10 @@ _CANNOT_END = frozenset(
     {TokenType.COMMA, TokenType.ON, TokenType.IN, TokenType.DOT, TokenType.SELECT, TokenType.FROM, TokenType.LIMIT}
     | {TokenType.SET, TokenType.USING, TokenType.BLOCK_START, TokenType.ORDER_BY, TokenType.GROUP_BY}
 )
-_AFTER_EXPRESSION: tuple[TokenType, ...] = (TokenType.R_PAREN, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY)
-_AFTER_EXPRESSION += (TokenType.HAVING, TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT)
+_AFTER_EXPRESSION = frozenset(
+    {TokenType.R_PAREN, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING}
+    | {TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT}
+)
 _CANNOT_FOLLOW = frozenset(
     {(TokenType.COMMA, kind) for kind in (TokenType.COMMA, *_AFTER_EXPRESSION)}
     | {(TokenType.ON, kind) for kind in (TokenType.JOIN, TokenType.COMMA, *_AFTER_EXPRESSION)}

@@ -93,12 +93,8 @@ class Statement:
     parameter_count: int
     names: tuple[str, ...] | None
     schema_version: int
+    is_dml: bool = False  # INSERT, UPDATE or DELETE
     inserts: bool = False
-
-    @property
-    def is_dml(self) -> bool:
-        """Whether it is an INSERT, UPDATE or DELETE."""
-        return isinstance(self.node, Insert | Update | Delete)
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -199,7 +195,9 @@ def compile_parsed(
     silent = isinstance(plan, Insert | Update | Delete) and plan.returning is None
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
-    return Statement(sql, style, kind, plan, program, program.run, description, *layout, isinstance(plan, Insert))
+    return Statement(
+        sql, style, kind, plan, program, program.run, description, *layout, writes, isinstance(plan, Insert)
+    )
 
 
 def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:

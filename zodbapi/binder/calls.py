@@ -15,12 +15,12 @@ from sqlglot import exp
 
 from zodbapi.binder.order import bind_order_terms
 from zodbapi.binder.scope import Scope
-from zodbapi.binder.typing import nullable, own_collation, strip_collate, type_of
+from zodbapi.binder.typing import collation_of, merge_exprs, nullable, own_collation, strip_collate, type_of
 from zodbapi.catalog import JSON, Kind
 from zodbapi.dialect import PLUS
 from zodbapi.errors import OperationalError
 from zodbapi.functions.json import MARK
-from zodbapi.plan.expr import AggregateCall, Call, Expr, SortKey, WindowCall
+from zodbapi.plan.expr import AggregateCall, Call, Case, Compare, Const, Expr, IsNull, Or, SortKey, WindowCall
 from zodbapi.plan.walk import free_sources
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ def bind_named(name: str, args: Sequence[Expr], scope: Scope) -> Expr:
     function = scope.binding.functions.scalar(name, len(args))
     if function is None:
         raise _wrong_call(name, scope)
+    collated = _bind_collated(function, args)
+    if collated is not None:
+        return collated
     plain = tuple(strip_collate(arg) if function.lazy else arg for arg in args)
     if function.name in ("coalesce", "ifnull"):
         can = all(nullable(arg) for arg in plain)
@@ -107,6 +110,24 @@ def _inputs(function: Function | AggregateFunction, args: tuple[Expr, ...]) -> t
     if not function.json_args:
         return args
     return tuple(Call(MARK, (arg,), JSON, nullable(arg)) if type_of(arg).kind is Kind.JSON else arg for arg in args)
+
+
+def _bind_collated(function: Function, args: Sequence[Expr]) -> Expr | None:
+    """``nullif``, ``min`` and ``max`` of two texts under a collation, which functions do not see: as CASE."""
+    if len(args) != 2 or function.name not in ("nullif", "min", "max"):
+        return None
+    collation = next((found[0] for found in map(collation_of, args) if found), "BINARY")
+    if collation == "BINARY":
+        return None
+    first, second = map(strip_collate, args)
+    null = Const(None)
+    either = nullable(first) or nullable(second)
+    if function.name == "nullif":
+        equal = Compare("=", first, second, collation, either)
+        return Case(((equal, null),), first, type_of(first), True)
+    better = Compare("<" if function.name == "min" else ">=", first, second, collation, either)
+    some_null = Or((IsNull(first), IsNull(second)), False)
+    return Case(((some_null, null), (better, first)), second, merge_exprs((first, second)), either)
 
 
 def _wrong_call(name: str, scope: Scope) -> OperationalError:
@@ -210,13 +231,15 @@ def _bind_over(
 
     args = tuple(strip_collate(arg) for arg in _bind_args(parts, scope))
     order = bind_order_terms(over.args.get("order"), scope)
+    keys = [bind_expr(key, scope) for key in over.args.get("partition_by") or ()]
     return WindowCall(
         function,
         _inputs(function, args),
-        tuple(strip_collate(bind_expr(key, scope)) for key in over.args.get("partition_by") or ()),
+        tuple(strip_collate(key) for key in keys),
         order,
         bind_frame(over.args.get("spec"), order, scope),
         bind_expr(parts.filter, scope) if parts.filter is not None else None,
         function.result_type([type_of(arg) for arg in args]),
         function.nullable,
+        tuple(own_collation(key) for key in keys),
     )

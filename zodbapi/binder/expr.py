@@ -15,6 +15,7 @@ from zodbapi.binder.calls import bind_call, bind_named, bind_window_call
 from zodbapi.binder.compare import (
     between,
     bind_row,
+    compare,
     compare_rows,
     conjunction,
     disjunction,
@@ -276,11 +277,16 @@ _COMPARISONS: dict[type, str] = {
 }
 
 
+_SINGLE = frozenset({exp.Column, exp.Placeholder, exp.Literal})  # what cannot be a row value, in most comparisons
+
+
 def _comparison(tree: exp.Binary, scope: Scope) -> Expr:
     return _compare_trees(_COMPARISONS[type(tree)], tree.args["this"], tree.args["expression"], scope)
 
 
 def _compare_trees(op: str, left: exp.Expression, right: exp.Expression, scope: Scope) -> Expr:
+    if type(left) in _SINGLE and type(right) in _SINGLE:
+        return compare(op, bind_expr(left, scope), bind_expr(right, scope), scope.binding)
     return compare_rows(op, bind_row(left, scope), bind_row(right, scope), scope.binding)
 
 

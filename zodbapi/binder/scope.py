@@ -81,6 +81,11 @@ class Relation:
     hidden: set[int] = field(default_factory=set)
 
     @cached_property
+    def folded(self) -> str:
+        """The name as it is compared."""
+        return self.name.lower()
+
+    @cached_property
     def positions(self) -> Mapping[str, int]:
         """Folded column name -> position; the first of equal names wins."""
         if self.table is not None:
@@ -151,7 +156,7 @@ class Scope:
     def add_table(self, table: Table, alias: str = "", source: int | None = None) -> Relation:
         """Makes the row of a table visible under its name or alias (``excluded``, ``new``); gives the new relation."""
         number = self.binding.new_source() if source is None else source
-        return self.add(Relation(alias or table.name, number, [table_field(c) for c in table.columns], table))
+        return self.add(Relation(alias or table.name, number, table_fields(table), table))
 
     def inner(self) -> Scope:
         """An empty scope for a query inside of this one."""
@@ -178,7 +183,7 @@ class Scope:
         """The column of this level's relations that a folded name means, or None."""
         found: Expr | None = None
         for relation in self.relations:
-            if wanted and relation.name.lower() != wanted:
+            if wanted and relation.folded != wanted:
                 continue
             position = relation.positions.get(folded)
             if position is None or (not wanted and position in relation.hidden):
@@ -204,6 +209,14 @@ class Scope:
             return self.bind_alias(tree, self)
         finally:
             self.aliases[folded] = tree
+
+
+def table_fields(table: Table) -> Sequence[Field]:
+    """The fields of a table's columns; kept with the table, because every statement asks."""
+    fields: list[Field] | None = table.__dict__.get("binder_fields")
+    if fields is None:
+        fields = table.__dict__["binder_fields"] = [table_field(column) for column in table.columns]
+    return fields
 
 
 def table_field(column: TableColumn) -> Field:

@@ -171,6 +171,8 @@ def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_saf
     """A test that the part can match at all ("" if it can), and code of the encoded part."""
     type_, nullable = part_type(table, column)
     writer = unit.expr
+    if null_safe and isinstance(expr, Const) and expr.value is None and nullable and type_.kind not in MIXED:
+        return "", "()"
     if null_safe and (nullable or type_.kind in MIXED):
         code = writer.folded(writer.value(expr), column.collation)
         if type_.kind not in MIXED and _needs_guard(expr, type_):

@@ -144,6 +144,12 @@ class _Steps:
         def write() -> None:
             if not self.slots.group:
                 self._keep_bare(None)
+            for of in self._bare:
+                if of is None:
+                    continue
+                # While min() or max() has seen only NULLs, the last row counts, as in SQLite.
+                with self.unit.body.block(f"if {self.steps[of].result} is None"):
+                    self._keep_bare(of)
             for step in self.steps:
                 step.write()
 

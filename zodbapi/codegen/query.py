@@ -41,7 +41,7 @@ from zodbapi.plan.nodes import (
     WorkingRow,
     output_source,
 )
-from zodbapi.plan.walk import free_sources
+from zodbapi.plan.walk import free_sources, working_source
 
 if TYPE_CHECKING:
     from zodbapi.codegen.writer import Writer
@@ -400,7 +400,8 @@ class QueryWriter:
                 body.line(f"{done} += 1")
                 with body.block(f"if {done} > 0"):
                     body.line(f"yield {row}")
-                self.produce(node.step, lambda: self._enqueue(node, queue, node.step), whole=True)
+                with unit.bound({working_source(node.cte): StoredRow(row)}):
+                    self.produce(node.step, lambda: self._enqueue(node, queue, node.step), whole=True)
         return name
 
     def _enqueue(self, node: Recursive, queue: str, part: Node) -> None:

@@ -100,7 +100,9 @@ def produce(unit: Unit, node: Window, consume: Callable[[], None]) -> None:
 def _call_values(unit: Unit, call: WindowCall) -> str:
     """Code of what one call needs of a row: partition key, order values, arguments, filter."""
     writer = unit.expr
-    partition_key = tuple_code([writer.value(e) for e in call.partition]) if call.partition else "()"
+    pairs = zip(call.partition, call.collations or ("BINARY",) * len(call.partition), strict=True)
+    keys = [writer.folded(writer.value(key), collation) for key, collation in pairs]
+    partition_key = tuple_code(keys) if keys else "()"
     order = [writer.folded(writer.value(k.expr), k.collation) for k in call.order]
     args = [writer.value(arg) for arg in call.args]
     test = "True" if call.filter is None else f"bool({writer.is_true(call.filter)})"

@@ -32,7 +32,8 @@ def aggregate(name: str, arity: int, make: Callable[[], Any]) -> AggregateFuncti
     """An aggregate from a class with ``step`` and ``finalize``; with ``inverse`` and ``value`` for moving frames, too."""
 
     def accumulator() -> _Guarded:
-        return _Guarded(make)
+        inner = _call("__init__", make)
+        return _Moving(inner) if hasattr(inner, "inverse") and hasattr(inner, "value") else _Guarded(inner)
 
     return AggregateFunction(name, accumulator, max(arity, 0), arity, skip_nulls=False)
 
@@ -42,20 +43,26 @@ class _Guarded:
 
     __slots__ = ("_inner",)
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._inner = _call("__init__", make)
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
 
     def step(self, *args: Any) -> None:
         _call("step", self._inner.step, *args)
+
+    def finalize(self) -> Any:
+        return values.adapt(_call("finalize", self._inner.finalize))
+
+
+class _Moving(_Guarded):
+    """The same around one that can drop rows and give results in between."""
+
+    __slots__ = ()
 
     def inverse(self, *args: Any) -> None:
         _call("inverse", self._inner.inverse, *args)
 
     def value(self) -> Any:
         return values.adapt(_call("value", self._inner.value))
-
-    def finalize(self) -> Any:
-        return values.adapt(_call("finalize", self._inner.finalize))
 
 
 def _call(method: str, call: Callable[..., Any], *args: Any) -> Any:

@@ -91,9 +91,9 @@ def _moving(
     accumulator = function.call()
     inverse = getattr(accumulator, "inverse", None)
     growing = all(start == 0 for start, _ in slices)
-    if (inverse is None and not growing) or not _repeatable(accumulator):
-        return [_fresh(function, _rows(args, counted, start, end)) for start, end in slices]
     step, finish = accumulator.step, _result(accumulator)
+    if finish is None or (inverse is None and not growing):
+        return [_fresh(function, _rows(args, counted, start, end)) for start, end in slices]
     low = high = 0
     results: list[Any] = []
     last: tuple[int, int] | None = None
@@ -105,7 +105,8 @@ def _moving(
         if start >= high:  # the frames do not overlap (or this one is empty): nothing to carry over
             low = high = start
             accumulator = function.call()
-            step, inverse, finish = accumulator.step, getattr(accumulator, "inverse", None), _result(accumulator)
+            step, inverse = accumulator.step, getattr(accumulator, "inverse", None)
+            finish = _result(accumulator) or accumulator.finalize
         for position in range(high, end):
             if counted[position]:
                 step(*args[position])
@@ -117,14 +118,14 @@ def _moving(
     return results
 
 
-def _repeatable(accumulator: Any) -> bool:
-    """Whether results can be asked for before the last step: our own accumulators, and those with ``value``."""
-    return hasattr(accumulator, "value") or type(accumulator).__module__.startswith("zodbapi.functions.")
+def _result(accumulator: Any) -> Callable[[], Any] | None:
+    """What gives a result before the last step: ``value`` of the user's classes, ``finalize`` of ours; None: nothing does."""
+    if type(accumulator).__module__ in _OURS:
+        return accumulator.finalize  # type: ignore[no-any-return]
+    return getattr(accumulator, "value", None)
 
 
-def _result(accumulator: Any) -> Callable[[], Any]:
-    ours = type(accumulator).__module__.startswith("zodbapi.functions.")
-    return accumulator.finalize if ours else accumulator.value  # type: ignore[no-any-return]
+_OURS = frozenset({"zodbapi.functions.aggregate", "zodbapi.functions.json", __name__})
 
 
 def _rows(

@@ -7,8 +7,10 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     fold_constants       x AND true, double NOT, comparisons of literals
     merge_projects       subqueries in FROM become part of the query around them
     unnest_subqueries    correlated EXISTS and IN become semi and anti joins
+    drive_by_keys        IN (SELECT ...) of few values seeks them
     push_filters         predicates move to the tables they read; outer joins that reject NULLs become inner
     order_joins          the cheapest table first
+    seek_extremes        min and max read one end of an index
     choose_access        scans become seeks, joins become index loops or hash joins
     drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
     push_limits          a Sort under a LIMIT keeps no more rows than wanted
@@ -22,12 +24,14 @@ from collections.abc import Callable
 
 from zodbapi.optimizer.choose_access import choose_access
 from zodbapi.optimizer.context import BindIndex, Context, Stats
+from zodbapi.optimizer.drive_by_keys import drive_by_keys
 from zodbapi.optimizer.drop_sorts import drop_sorts
 from zodbapi.optimizer.fold_constants import fold_constants
 from zodbapi.optimizer.merge_projects import merge_projects
 from zodbapi.optimizer.order_joins import order_joins
 from zodbapi.optimizer.push_filters import push_filters
 from zodbapi.optimizer.push_limits import push_limits
+from zodbapi.optimizer.seek_extremes import seek_extremes
 from zodbapi.optimizer.unnest_subqueries import unnest_subqueries
 from zodbapi.plan.nodes import Command, Node, output_names
 from zodbapi.plan.walk import Part, rebuild
@@ -41,8 +45,10 @@ RULES: tuple[Rule, ...] = (
     fold_constants,
     merge_projects,
     unnest_subqueries,
+    drive_by_keys,
     push_filters,
     order_joins,
+    seek_extremes,
     choose_access,
     drop_sorts,
     push_limits,

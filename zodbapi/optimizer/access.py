@@ -24,6 +24,7 @@ ROWID = -1  # target of a predicate on the rowid
 Target = int | Expr  # a column's position, ROWID, or an expression over source 0
 FLIPPED = {"=": "=", "is": "is", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
 PLAIN_NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC})  # convert alike in comparisons
+LIKELY_ROWS = 1000  # paths are compared as for a table of that size, if it is smaller now: it may grow
 MOST_ALTERNATIVES = 1000  # keys of one seek that come from several IN lists
 
 
@@ -221,7 +222,7 @@ def paths_to(source: int, table: Table, terms: list[Expr], context: Context, *, 
     """Every sensible path; the first one is the scan. ``whole`` adds whole index scans, for the sake of their order."""
     rows = context.rows(table)
     order = rowid_order(table)
-    paths = [Path(source, table, None, (), None, None, rows, max(rows, 1000) * SCAN_ROW, False, order)]
+    paths = [Path(source, table, None, (), None, None, rows, max(rows, LIKELY_ROWS) * SCAN_ROW, False, order)]
     if not terms and not whole:
         return paths
     expressions = any(column.position is None for index in table.indexes for column in index.columns)
@@ -302,7 +303,7 @@ def _index_path(
         equal.append(chosen)
     full = index.keyed and len(equal) == len(index.columns)
     single = full and all(sarg.op == "=" for sarg in equal)
-    found, cost = _estimate(rows, equal, lower, upper, full)
+    found, cost = _estimate(max(rows, LIKELY_ROWS), equal, lower, upper, full)
     return Path(source, table, index, tuple(equal), lower, upper, found, cost, single, order)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from zodbapi.catalog import TEXTS, Kind
-from zodbapi.optimizer.access import Path, paths_to
+from zodbapi.optimizer.access import LIKELY_ROWS, Path, paths_to
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.cost import (
     BUILD,
@@ -140,7 +140,7 @@ def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple
     if not wish.keys:
         return min(paths, key=lambda path: path.cost), False
     fixed = fixing(scan.source, scan.table, terms)
-    rows = passing(context.rows(scan.table), terms)
+    rows = passing(max(context.rows(scan.table), LIKELY_ROWS), terms)
     best: tuple[float, Path, bool] | None = None
     for path in paths:
         backwards = direction(wish.keys, path.order, fixed, scan.source, scan.table)

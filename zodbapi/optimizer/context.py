@@ -29,8 +29,9 @@ BindIndex = Callable[[Table, Index], BoundIndex]
 class Context:
     """One optimisation of one statement.
 
-    ``classes`` are those of all nodes and expressions of the statement as it was bound: a rule whose patterns cannot
-    occur returns at once. ``bind_index`` gives partial and expression indexes; without it they are not used.
+    ``classes`` are those of all nodes and expressions of the statement as it was bound, and what rules introduce: a rule
+    whose patterns cannot occur returns at once. ``bind_index`` gives partial and expression indexes; without it they
+    are not used.
     """
 
     root: Node
@@ -43,6 +44,10 @@ class Context:
 
     def __post_init__(self) -> None:
         self.classes = frozenset(part.__class__ for part in descend(self.root))
+
+    def introduce(self, *classes: type) -> None:
+        """To be called by a rule that makes nodes of classes that the rules after it may look for."""
+        self.classes |= set(classes)
 
     def occurs(self, *classes: type) -> bool:
         """Whether any of the classes occurs in the statement."""

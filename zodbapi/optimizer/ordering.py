@@ -137,8 +137,7 @@ def _ordered_join(node: Join | HashJoin, keys: Keys, terms: list[Expr], context:
     if node.kind not in ("semi", "anti"):
         left_only = next((i for i, key in enumerate(keys) if used(key.expr) - left), len(keys))
         if left_only < len(keys) and not (
-            is_single(node.right, context)
-            and tells_apart(node.left, keys[:left_only], _of_left(node, terms), context)
+            is_single(node.right, context) and tells_apart(node.left, keys[:left_only], _of_left(node, terms), context)
         ):
             return None
         keys = keys[:left_only]
@@ -245,10 +244,7 @@ def has_unique(table: Table, targets: dict[Target | None, str], fixed: list[Sarg
     """Whether the targets, with those that are fixed, hold a key of the table: rowid, or a unique index without NULLs."""
     if ROWID in targets or any(sarg.target == ROWID for sarg in fixed):
         return True
-    return any(
-        index.keyed and index.where is None and _holds(table, index, targets, fixed)
-        for index in table.indexes
-    )
+    return any(index.keyed and index.where is None and _holds(table, index, targets, fixed) for index in table.indexes)
 
 
 def _holds(table: Table, index: Index, targets: dict[Target | None, str], fixed: list[Sarg]) -> bool:

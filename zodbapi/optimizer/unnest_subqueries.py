@@ -18,6 +18,7 @@ def unnest_subqueries(node: Node, context: Context) -> Node:
     """The plan with subqueries in WHERE turned into joins where exactly equivalent."""
     if not context.occurs(Exists, InQuery):
         return node
+    context.introduce(Join)
     return _unnest(each_query(node, _unnest))
 
 

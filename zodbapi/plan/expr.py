@@ -331,3 +331,4 @@ class WindowCall:
     filter: Expr | None = None
     type: Type = ANY
     nullable: bool = True
+    collations: tuple[str, ...] = ()  # one a partition key

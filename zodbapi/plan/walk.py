@@ -20,7 +20,7 @@ from zodbapi.plan.expr import (
     SortKey,
     WindowCall,
 )
-from zodbapi.plan.nodes import Bound, ConflictClause, Node
+from zodbapi.plan.nodes import Bound, ConflictClause, Node, Recursive, WorkingRow
 
 Part = Node | Expr | SortKey | AggregateCall | WindowCall | Frame | FrameBound | Bound | ConflictClause
 _PARTS = (Node, Expr, SortKey, AggregateCall, WindowCall, Frame, FrameBound, Bound, ConflictClause)
@@ -100,9 +100,20 @@ def transform(part: P, change: Callable[[Part], Part]) -> P:
     return below(part)  # type: ignore[return-value]
 
 
+def working_source(cte: int) -> int:
+    """The number that stands among sources for the row that a recursive CTE is working on: no real source has it."""
+    return -1 - cte
+
+
 def sources_used(part: Part) -> frozenset[int]:
-    """The sources whose columns or rowids are used at or below the part."""
-    return frozenset(p.source for p in descend(part) if isinstance(p, (Column, Rowid)))
+    """The sources whose columns or rowids are used at or below the part; for a working row, ``working_source``."""
+    used = set()
+    for p in descend(part):
+        if isinstance(p, (Column, Rowid)):
+            used.add(p.source)
+        elif isinstance(p, WorkingRow):
+            used.add(working_source(p.cte))
+    return frozenset(used)
 
 
 def sources_made(part: Part) -> frozenset[int]:
@@ -111,6 +122,8 @@ def sources_made(part: Part) -> frozenset[int]:
     for p in descend(part):
         if isinstance(p, Node) and hasattr(p, "source"):
             made.add(p.source)
+            if isinstance(p, Recursive):
+                made.add(working_source(p.cte))
         elif isinstance(p, ConflictClause):
             made.update((p.existing, p.excluded))
     return frozenset(made)

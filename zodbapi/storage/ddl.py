@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import fields, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
@@ -30,8 +30,11 @@ from BTrees.OOBTree import OOBTree, OOTreeSet
 from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type, View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zodbapi.storage.transaction import Transaction
 
+T = TypeVar("T")
 ENTRY = "zodbapi"
 FORMAT = 1
 
@@ -130,28 +133,35 @@ def set_schema(txn: Transaction, schema: Schema) -> None:
 
     New indexes start empty: whoever adds one to a table with rows fills it.
     """
-    old, records = txn.schema, txn.entry["schema"]
-    old_records, new_records = _records(old), _records(schema)
+    records = txn.entry["schema"]
+    old, new = _changed(txn.schema.tables, schema.tables), _changed(schema.tables, txn.schema.tables)
+    old_records = _records(old, _changed(txn.schema.views, schema.views))
+    new_records = _records(new, _changed(schema.views, txn.schema.views))
     for name in old_records.keys() - new_records.keys():
         txn.drop(records, name)
     for name, item in new_records.items():
         if old_records.get(name) != item:
             txn.put(records, name, dump(item))
     txn.put(records, "cookie", schema.version)
-    _set_trees(txn, old, schema)
+    _set_trees(txn, old, new)
     txn.schema_changed(schema)
 
 
-def _records(schema: Schema) -> dict[str, Table | View]:
+def _changed(items: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
+    """The tables or views that are not the same in the other schema: a DDL statement touches few of many."""
+    return {name: item for name, item in items.items() if others.get(name) is not item}
+
+
+def _records(tables: dict[str, Table], views: dict[str, View]) -> dict[str, Table | View]:
     return {
-        **{f"table {table.id}": table for table in schema.tables.values()},
-        **{f"view {name}": view for name, view in schema.views.items()},
+        **{f"table {table.id}": table for table in tables.values()},
+        **{f"view {name}": view for name, view in views.items()},
     }
 
 
-def _set_trees(txn: Transaction, old: Schema, new: Schema) -> None:
+def _set_trees(txn: Transaction, old: dict[str, Table], new: dict[str, Table]) -> None:
     rows, indexes, sequences = txn.entry["rows"], txn.entry["indexes"], txn.entry["sequences"]
-    old_tables, new_tables = {t.id for t in old.tables.values()}, {t.id for t in new.tables.values()}
+    old_tables, new_tables = {t.id for t in old.values()}, {t.id for t in new.values()}
     assert 0 not in new_tables, "tables get their ids from number()"
     for table_id in old_tables - new_tables:
         txn.drop(rows, table_id)
@@ -159,8 +169,8 @@ def _set_trees(txn: Transaction, old: Schema, new: Schema) -> None:
             txn.drop(sequences, table_id)
     for table_id in new_tables - old_tables:
         txn.put(rows, table_id, LOBTree())
-    old_indexes = {i.id: i.keyed for t in old.tables.values() for i in t.indexes}
-    new_indexes = {i.id: i.keyed for t in new.tables.values() for i in t.indexes}
+    old_indexes = {i.id: i.keyed for t in old.values() for i in t.indexes}
+    new_indexes = {i.id: i.keyed for t in new.values() for i in t.indexes}
     assert 0 not in new_indexes, "indexes get their ids from number()"
     for index_id in old_indexes.keys() - new_indexes.keys():
         txn.drop(indexes, index_id)

@@ -13,8 +13,12 @@ import fcntl
 import os
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from zodbapi import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.000_05, 0.002
 
@@ -31,14 +35,22 @@ class FileLock:
     def _open(self) -> int:
         return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
-    def acquire(self, timeout: float) -> None:
-        """Hold the lock once more; raises "database is locked" when another process keeps it for too long."""
+    def acquire(self, timeout: float, first: Callable[[], None] = lambda: None) -> None:
+        """Hold the lock once more; raises "database is locked" when another process keeps it for too long.
+
+        ``first`` is called when this process did not hold it, before any of its threads goes on.
+        """
         deadline = time.monotonic() + timeout
         if not self._mutex.acquire(timeout=timeout):
             raise errors.OperationalError("database is locked")
         try:
             if self._count == 0:
                 self._lock(deadline)
+                try:
+                    first()
+                except BaseException:
+                    fcntl.flock(self._fd, fcntl.LOCK_UN)
+                    raise
             self._count += 1
         finally:
             self._mutex.release()

@@ -10,9 +10,9 @@ the same, but it may be NULL           ``()`` for NULL, otherwise ``(value,)``
 kind ANY or NUMERIC, or an expression  ``sort_key(value)``: a tuple, NULL included, never wrapped
 =====================================  ======================================================
 
-DECIMAL parts are normalised, so that equal values have equal keys. The key of a unique index with one part is that part as
-it is; any other key is a tuple of parts. Every part of one index position thus has one class, and keys can be
-compared with Python's operators, which BTrees need.
+Every part of one index position thus has one class, and keys can be compared with Python's operators, which BTrees need.
+A key is the tuple of the parts, but for a unique index whose only part can never be NULL and has one class: it keeps that
+part as it is.
 
 Entries::
 
@@ -21,15 +21,12 @@ Entries::
 
 A unique index lets several rows with a NULL part live together (unless NULLS NOT DISTINCT). The key of such a row is made
 longer by its rowid, ``key + (rowid,)``: it sorts right after the place where the shorter key would be and never equals a
-full key. For that the key has to be a tuple of parts, so a unique index of one part that may be NULL, with nulls
-distinct, keeps ``(part,)`` where another index of one part keeps ``part``: ``((7,),)`` for 7, ``((), rowid)`` for NULL.
-(``((), rowid)`` beside a bare ``(7,)`` would compare ``()`` with 7, which raises.)
+full key.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.catalog import Kind
@@ -64,11 +61,6 @@ def same(value: Any) -> Any:
     return value
 
 
-def normal(value: Decimal) -> Decimal:
-    """A decimal in the one form that all decimals equal to it share."""
-    return value.normalize() if value else Decimal(0)
-
-
 def part(kind: Kind, not_null: bool, collate: Callable[[str], Any] | None, sort_key: Callable[[Any], Any]) -> Part:
     """The encoding of a column of that kind; ``collate`` None leaves text as it is."""
     match kind:
@@ -76,15 +68,13 @@ def part(kind: Kind, not_null: bool, collate: Callable[[str], Any] | None, sort_
             return Part(True, sort_key, total=True)
         case Kind.TEXT | Kind.JSON:
             return Part(not not_null, collate or same)
-        case Kind.DECIMAL:
-            return Part(not not_null, normal)
         case _:
             return Part(not not_null, same)
 
 
-def is_wrapped(parts: Sequence[Part], unique: bool, nulls_distinct: bool) -> bool:
-    """Whether the index's keys are tuples of parts; otherwise each is the one part itself."""
-    return len(parts) > 1 or (unique and nulls_distinct and parts[0].nullable)
+def is_raw(parts: Sequence[Part]) -> bool:
+    """Whether a unique index keeps its one part itself, and no tuple."""
+    return len(parts) == 1 and not parts[0].nullable
 
 
 def entry(parts: Sequence[Part], values: Sequence[Any], rowid: int) -> tuple[Any, ...]:
@@ -94,7 +84,7 @@ def entry(parts: Sequence[Part], values: Sequence[Any], rowid: int) -> tuple[Any
 
 def unique_key(parts: Sequence[Part], values: Sequence[Any], rowid: int, nulls_distinct: bool) -> Any:
     """The key under which a unique index keeps the row."""
-    if not is_wrapped(parts, unique=True, nulls_distinct=nulls_distinct):
+    if is_raw(parts):
         return parts[0].key(values[0])
     found = tuple(p.key(value) for p, value in zip(parts, values, strict=True))
     if nulls_distinct and any(value is None for value in values):

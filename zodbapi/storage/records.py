@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copyreg
 import io
-import types
 from typing import TYPE_CHECKING, Any
 
 import ZODB.Connection
@@ -27,6 +26,9 @@ from ZODB.blob import Blob
 from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
 from zodbpickle.pickle import Pickler
+
+from zodbapi import errors
+from zodbapi.storage.failures import translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,20 +102,40 @@ def _class_record(cls: type) -> bytes:
 class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
     """ZODB's connection with our writer; it offers no other way to choose one than the name that ``_commit`` looks up."""
 
-    merges = True  # whether a commit may be merged with those that it did not see
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        super().__init__(*args, **kw)
+        self.unmerged: set[bytes] = set()  # objects whose changes must not be merged with those of others
 
-    _commit = types.FunctionType(
-        ZODB.Connection.Connection._commit.__code__,
-        {**vars(ZODB.Connection), "ObjectWriter": RecordWriter},
-        "_commit",
-    )
+    def setstate(self, item: Any) -> None:
+        """Load the state of an object; every read of a tree that goes to the storage comes through here."""
+        try:
+            super().setstate(item)
+        except Exception as error:
+            replacement = translate(error)
+            if replacement is None:
+                raise
+            raise replacement from error
+
+    def should_retry(self, error: BaseException) -> bool:
+        """Whether a transaction that failed so may be run again; transaction managers ask."""
+        return isinstance(error, errors.ConflictError)
+
+    durable_later = False  # whether somebody will wait for the disk after the locks are released
+
+    def tpc_begin(self, transaction: Any) -> None:
+        """Begin to commit."""
+        super().tpc_begin(transaction)
+        transaction.data(self).durable_later = self.durable_later
 
     def tpc_vote(self, transaction: Any) -> None:
         """Verify that the commit will not fail."""
-        if self.merges:
-            super().tpc_vote(transaction)
-        elif merged := self._storage.tpc_vote(transaction.data(self)):
-            raise ConflictError("others committed to what this transaction has read and changed", oid=merged[0])
+        merged = self._storage.tpc_vote(transaction.data(self)) or ()
+        for oid in merged:
+            if oid in self.unmerged:
+                raise ConflictError("others changed what this transaction has read and changed", oid=oid)
+            item = self._cache.get(oid)
+            if item is not None:
+                del item._p_changed  # its state is the merged one, in the storage
 
 
 class DB(ZODB.DB):  # type: ignore[misc]

@@ -21,8 +21,9 @@ makes sharing it simple::
 - Object ids come in blocks that are reserved in the lock file.
 - A pack writes a new file and moves it over the old one. Others notice by the mark that it appends to the old file, or by
   the inode, and open the new one.
-- Commits are made durable after the lock is released: the next process appends while this one waits for the disk. Whoever
-  builds on a transaction that is not on disk yet has it written by its own fsync, which covers the whole file.
+- Commits are made durable after the locks are released: others append while this one waits for the disk, and one fsync
+  serves all that committed before it. Whoever builds on a transaction that is not on disk yet has it written by its own
+  fsync, which covers the whole file.
 """
 
 from __future__ import annotations
@@ -188,6 +189,8 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._pack_gc, self.pack_keep_old = True, False
         self._wrapper: Any = None
         self._oid_lock = threading.Lock()
+        self._durable_lock = threading.Lock()
+        self._durable_tid: bytes = z64
         self._oids: Iterator[int] = iter(())
         self._commit_lock = _CommitLock(self)
         self._commit_lock_acquire, self._commit_lock_release = self._commit_lock.acquire, self._commit_lock.release
@@ -297,8 +300,8 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             self._oid = max(self._oid, max(records, default=z64))
         self._pos, self._ltid, self._ts = pos, ltid, TimeStamp(ltid)
 
-    def _was_replaced(self) -> bool:
-        for _ in range(100):
+    def _was_replaced(self, patience: int = 100) -> bool:
+        for _ in range(patience):
             try:
                 found = os.stat(self._file_name)
             except FileNotFoundError:  # ZODB's own pack renames twice
@@ -310,7 +313,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
     def is_in_place(self) -> bool:
         """Whether the file that this process has open is still the one of that name."""
         try:
-            return not self._was_replaced()
+            return not self._was_replaced(patience=2)
         except errors.OperationalError:
             return False
 
@@ -347,14 +350,13 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         """Keep other processes from writing, and know what they wrote."""
         if self._file_lock is None:
             raise errors.OperationalError("attempt to write a readonly database")
-        self._file_lock.acquire(self._timeout if timeout is None else timeout)
-        try:
-            with self._lock:
-                if self._transaction is None and (self._was_replaced() or self.is_behind()):
-                    self._catch_up()
-        except BaseException:
-            self._file_lock.release()
-            raise
+        self._file_lock.acquire(self._timeout if timeout is None else timeout, self._learn)
+
+    def _learn(self) -> None:
+        """Learn what others committed; nobody commits any more."""
+        with self._lock:
+            if self._was_replaced() or self.is_behind():
+                self._catch_up()
 
     def drop(self) -> None:
         """Let other processes write again."""
@@ -460,12 +462,14 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             header.user, header.descr, header.ext = user, description, extension
             fd = self._file.fileno()
             try:
-                end = _write(fd, header.asString(), self._pos)
+                end, data = self._pos, [header.asString()]
                 while data_length > 0:
-                    data = self._tfile.read(min(data_length, 1 << 24))
-                    data_length -= len(data)
-                    end = _write(fd, data, end)
-                end = _write(fd, p64(length), end)
+                    data.append(self._tfile.read(min(data_length, 1 << 24)))
+                    data_length -= len(data[-1])
+                    if data_length:
+                        end = _write(fd, b"".join(data), end)
+                        data.clear()
+                end = _write(fd, b"".join((*data, p64(length))), end)
             except BaseException:
                 os.ftruncate(fd, self._pos)
                 raise
@@ -476,11 +480,11 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         with self._lock:
             if transaction is not self._transaction:
                 raise StorageTransactionError("tpc_finish called with wrong transaction")
-            file, tid = self._file, self._tid
+            tid = self._tid
             try:
                 if f is not None:
                     f(tid)
-                _write(file.fileno(), self._tstatus.encode(), self._pos + _STATUS_AT)
+                _write(self._file.fileno(), self._tstatus.encode(), self._pos + _STATUS_AT)
                 self._index.update(self._tindex)
                 self._pos, self._ltid, self._nextpos = self._nextpos, tid, 0
                 self._blob_tpc_finish()
@@ -489,9 +493,19 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
                 self._ude = None
                 self._transaction = None
                 self._commit_lock.release()
-        if self.durable:
-            os.fsync(file.fileno())
+        if not getattr(transaction, "durable_later", False):
+            self.make_durable(tid)
         return tid
+
+    def make_durable(self, tid: bytes) -> None:
+        """Return when the transaction is on disk. One thread waits for the disk on behalf of all that committed before."""
+        if not self.durable or tid <= self._durable_tid:
+            return
+        with self._durable_lock:
+            if tid > self._durable_tid:
+                ltid, (_, fd, _reader) = self._ltid, self._view
+                os.fsync(fd)
+                self._durable_tid = ltid
 
     def _abort(self) -> None:
         if self._nextpos:
@@ -521,12 +535,12 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         mine = f"{name}.{os.getpid()}.tmp"
         try:
             with self._lock:
-                if self._was_replaced():
+                if not self.is_in_place():
                     return
                 self._index.save(self._pos, mine)
                 os.replace(mine, name)
                 self._saved_pos = self._pos
-        except (OSError, errors.OperationalError):
+        except OSError:
             logger.warning("%s: could not save its index", self._file_name, exc_info=True)
 
     # --- pack -------------------------------------------------------------------------------------------------------------

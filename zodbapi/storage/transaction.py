@@ -75,6 +75,7 @@ class Transaction:
         self.database = database
         self.active = False
         self.writing = False
+        self.alone = False  # whether no other transaction can commit, or has since the snapshot
         self.has_read = False
         self.schema = Schema()
         self.undo: list[tuple[Any, Any, Any]] = []
@@ -124,6 +125,7 @@ class Transaction:
                 moved = self._is_stale() and self._move_snapshot()
                 self._begin_managed()
                 self.writing = True
+                self.alone = self.database.local and not self._is_stale()
                 if self.entry is None:
                     self._create_entry()
         except BaseException:
@@ -164,7 +166,11 @@ class Transaction:
         except BaseException:
             self.rollback()
             raise
+        committed = self._mvcc._ltid
         self._finished()
+        if self._connection.durable_later:
+            with translated():
+                self.database.storage.make_durable(committed)
 
     def prepare(self) -> None:
         """The first phase of a two-phase commit: after it, ``commit`` will not fail. A failure rolls back.
@@ -191,15 +197,12 @@ class Transaction:
         """Make a serializable commit fail when something it may have read has changed.
 
         In a local database nothing has: the write lock was taken while the snapshot was the newest. Elsewhere every node
-        in memory of the trees that were asked for is declared as read, which includes the places of missing rows, and
-        what was changed as well must not be merged.
+        in memory of the trees that were asked for is declared as read, which includes the places of missing rows.
         """
-        self._connection.merges = self.database.local or not self.serializable
-        if self._connection.merges:
+        if self.database.local or not self.serializable:
             return
         for tree in (*self._rows.values(), *self._indexes.values()):
-            for node in loaded_nodes(tree):
-                self._connection.readCurrent(node)
+            self.read_whole(tree)
 
     def rollback(self) -> None:
         """End the transaction and forget its changes; nothing happens when there is none."""
@@ -238,7 +241,8 @@ class Transaction:
         self.entry = None
 
     def _stop_writing(self) -> None:
-        self.writing = self.prepared = False
+        self.writing = self.prepared = self.alone = False
+        self._connection.unmerged.clear()
         self.database.unlock(self)
 
     def _end(self) -> None:
@@ -278,6 +282,7 @@ class Transaction:
         self._end_quietly()
         with translated():
             self._connection, self._manager, self._outside = self.database.attach(self, self._given_manager)
+        self._connection.durable_later = self._given_manager is None and hasattr(self.database.storage, "make_durable")
         self._epoch = self.database.epoch
         self._mvcc = self._connection._normal_storage
         self._shrink = self._connection._cache.incrgc
@@ -289,7 +294,7 @@ class Transaction:
             raise errors.OperationalError("the transaction was lost: the process was forked or the database reopened")
 
     def _end_quietly(self) -> None:
-        self.active = self.writing = self.prepared = self.has_read = False
+        self.active = self.writing = self.prepared = self.alone = self.has_read = False
         self._savepoints = []
         for container in (self.undo, self.pending, self.immediate):
             container.clear()
@@ -400,12 +405,34 @@ class Transaction:
         self._cookie = schema.version
         self.forget_trees()
 
-    def read_current(self, tree: Any, key: Any) -> None:
-        """Make the commit fail with a conflict if another one changes the leaf that holds (or would hold) ``key``."""
-        leaf = find_leaf(tree, key)
-        if leaf._p_jar is not None:
-            leaf._p_activate()
-            leaf._p_jar.readCurrent(leaf)
+    def read_current(self, tree: Any, low: Any, high: Any = None) -> None:
+        """Make the commit fail with a conflict if others change, before it, what is there from ``low`` to ``high``.
+
+        That is: the leaves that hold (or would hold) these keys; without ``high``, the one leaf of ``low``. It also keeps
+        the changes of those leaves from being merged with ours. A constraint that reads before it writes needs this: the
+        parent of a new child, the absence of children of a deleted parent. Costs nothing while no other transaction can
+        have committed since the snapshot.
+        """
+        if self.alone:
+            return
+        leaf = find_leaf(tree, low)
+        while leaf is not None:
+            if leaf._p_jar is not None:
+                leaf._p_activate()
+                self._connection.readCurrent(leaf)
+                self._connection.unmerged.add(leaf._p_oid)
+            if high is None or leaf is tree or (leaf and leaf.maxKey() >= high):
+                return
+            state = leaf.__getstate__()
+            leaf = state[1] if len(state) > 1 else None
+
+    def read_whole(self, tree: Any) -> None:
+        """``read_current`` for all that was read of a tree so far."""
+        if self.alone:
+            return
+        for node in loaded_nodes(tree):
+            self._connection.readCurrent(node)
+            self._connection.unmerged.add(node._p_oid)
 
     # --- statements and savepoints --------------------------------------------------------------------------------------
 

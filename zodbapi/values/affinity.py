@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from zodbapi.catalog import Kind
-from zodbapi.values.conversion import to_text, whole_number
+from zodbapi.values.conversion import to_text, whole_decimal, whole_number
 from zodbapi.values.temporal import (
     aware_utc,
     naive_utc,
@@ -78,8 +78,9 @@ def _affine_decimal(value: Any) -> Any:
     kind = type(value)
     if kind is float:
         return Decimal(repr(value))
-    if kind is str and whole_number(value) is not None:
-        return Decimal(value.strip())
+    if kind is str:
+        number = whole_decimal(value)
+        return value if number is None else number
     return value
 
 

@@ -25,7 +25,7 @@ from zodbapi.values.conversion import (
     to_real,
     to_text,
     truth,
-    whole_number,
+    whole_decimal,
 )
 from zodbapi.values.temporal import naive_utc, parse_timestamp
 
@@ -82,8 +82,8 @@ def to_decimal(value: Any) -> Decimal | None:
     kind = type(value)
     if kind is Decimal:
         return value  # type: ignore[no-any-return]
-    if kind is str and whole_number(value) is not None:
-        return Decimal(value.strip())
+    if kind is str and (exact := whole_decimal(value)) is not None:
+        return exact
     number = to_number(value)
     if type(number) is float:
         return Decimal(repr(number)) if math.isfinite(number) else None

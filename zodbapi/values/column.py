@@ -17,7 +17,7 @@ from typing import Any
 from zodbapi.catalog import Kind, Type
 from zodbapi.errors import DataError
 from zodbapi.values.affinity import BOOLEANS, converted, exact_class
-from zodbapi.values.conversion import MAX_INTEGER, MIN_INTEGER, integral, to_text, typeof, whole_number
+from zodbapi.values.conversion import MAX_INTEGER, MIN_INTEGER, integral, to_text, typeof, whole_decimal, whole_number
 
 ROUNDING = Context(prec=2000, rounding=ROUND_HALF_UP)
 
@@ -86,9 +86,7 @@ def _to_decimal(value: Any) -> Decimal | None:
         return Decimal(int(value))
     if kind is float and value == value:
         return Decimal(repr(value))
-    if kind is str and whole_number(value) is not None:
-        return Decimal(value.strip())
-    return None
+    return whole_decimal(value) if kind is str else None
 
 
 def _store_integer(value: Any) -> int | None:

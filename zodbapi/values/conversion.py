@@ -16,6 +16,7 @@ from zodbapi.values.temporal import interval_text
 
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**63 - 1
+MAX_EXPONENT = 6144  # of decimals, as in IEEE 754's decimal128
 
 _SPACES = " \t\n\v\f\r"
 _PREFIX = re.compile(r"[ \t\n\v\f\r]*([+-]?)(?:(\d+)(\.\d*)?|(\.\d+))([eE][+-]?\d+)?", re.ASCII)
@@ -47,7 +48,7 @@ def typeof(value: Any) -> str:
 
 
 def to_text(value: Any) -> str:
-    """The text that ``CAST(value AS TEXT)`` gives; the value must not be None."""
+    """The text that ``CAST(value AS TEXT)`` gives. NULL stays NULL; callers that care about types have ruled it out."""
     kind = type(value)
     if kind is str:
         return value  # type: ignore[no-any-return]
@@ -63,7 +64,7 @@ def to_text(value: Any) -> str:
         return format(value, "f")
     if kind is timedelta:
         return interval_text(value)
-    return str(value)
+    return str(value) if value is not None else None  # type: ignore[return-value]
 
 
 def float_text(value: float) -> str:
@@ -115,8 +116,7 @@ def text_number(text: str) -> int | float:
         return 0
     sign, digits, fraction, bare, exponent = match.groups()
     if fraction is None and bare is None and exponent is None:
-        number = int(sign + digits)
-        return number if MIN_INTEGER <= number <= MAX_INTEGER else float(number)
+        return _integer_or_real(sign + digits)
     return float(match.group().lstrip(_SPACES))
 
 
@@ -126,9 +126,26 @@ def whole_number(text: str) -> int | float | None:
     if match is None:
         return None
     if match.lastindex is None:
-        number = int(text)
-        return number if MIN_INTEGER <= number <= MAX_INTEGER else float(number)
+        return _integer_or_real(text)
     return integral(float(text))
+
+
+def _integer_or_real(text: str) -> int | float:
+    """The number of a text of digits: a float if it does not fit 64 bits."""
+    digits = text.strip(_SPACES).lstrip("+-0")
+    if len(digits) < 20:  # int() does not read thousands of digits
+        number = -int(digits or 0) if "-" in text else int(digits or 0)
+        if MIN_INTEGER <= number <= MAX_INTEGER:
+            return number
+    return float(text)
+
+
+def whole_decimal(text: str) -> Decimal | None:
+    """The decimal that a text as a whole is, or None; also None beyond ``MAX_EXPONENT``, where digits would fill the memory."""
+    if whole_number(text) is None:
+        return None
+    number = Decimal(text.strip(_SPACES))
+    return number if abs(number.adjusted()) <= MAX_EXPONENT else None
 
 
 def integral(number: float) -> int | float:
@@ -150,7 +167,7 @@ def to_integer(value: Any) -> int:
     if kind is timedelta:
         return microseconds(value)
     match = _INTEGER_PREFIX.match(value if kind is str else to_text(value))
-    return _clamp(int(match.group(1))) if match else 0
+    return _clamp(_integer_or_real(match.group(1))) if match else 0
 
 
 def _clamp(number: float | Decimal) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from zodbapi.errors import DataError, InterfaceError
-from zodbapi.values.conversion import MAX_INTEGER, MIN_INTEGER
+from zodbapi.values.conversion import MAX_EXPONENT, MAX_INTEGER, MIN_INTEGER
 from zodbapi.values.temporal import aware_utc
 
 # Classes whose values are native whatever they hold. int, float, Decimal, datetime and time need a look at the value.
@@ -45,8 +45,8 @@ def adapt(value: Any) -> Any:
 def _adapt_decimal(value: Decimal) -> Decimal | None:
     if value.is_nan():
         return None
-    if value.is_infinite():
-        raise DataError("number out of range: infinite Decimal")
+    if value.is_infinite() or abs(value.adjusted()) > MAX_EXPONENT and value:
+        raise DataError("number out of range: Decimal with such an exponent")
     return value
 
 

@@ -1,0 +1,163 @@
+"""Databases on a ZEO server: other processes' commits, rowids, a server that goes away."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.storage_worker import create, insert, schema_of, until_done, update
+from zodbapi import errors
+from zodbapi.catalog import Table
+from zodbapi.storage.check import verify
+from zodbapi.storage.database import Database
+from zodbapi.storage.transaction import Transaction
+
+
+class Server:
+    """A ZEO server process that can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "served.fs"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        address = f"127.0.0.1:{self.port}"
+        command = [sys.executable, "-m", "ZEO.runzeo", "-a", address, "-f", str(self._file)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError("the server did not start")
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def dsn(self, number: int = 0) -> str:
+        """Another spelling for each number, so that one process can play several."""
+        return f"zeo://127.0.0.1:{self.port}?wait_timeout={3 + number}"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    found = Server(tmp_path_factory.mktemp("zeo"))
+    yield found
+    found.kill()
+
+
+@pytest.fixture
+def databases(server: Server) -> Iterator[list[Database]]:
+    opened = [Database.open(server.dsn(number)) for number in range(2)]
+    yield opened
+    for database in opened:
+        database.close()
+        database._stop()
+
+
+@pytest.fixture
+def sessions(databases: list[Database]) -> Iterator[list[Transaction]]:
+    opened = [database.begin_session() for database in databases]
+    yield opened
+    for session in opened:
+        session.close()
+
+
+@pytest.fixture
+def table(sessions: list[Transaction]) -> Table:
+    found = schema_of(sessions[0]).get("t") or create(sessions[0])
+    sessions[0].begin(write=True)
+    for tree in (sessions[0].rows(found.id), *(sessions[0].index(index.id) for index in found.indexes)):
+        tree.clear()
+    sessions[0].commit()
+    return found
+
+
+def words(txn: Transaction, table: Table) -> list[str]:
+    txn.begin()
+    assert verify(txn) == []
+    found = [row[1] for row in txn.rows(table.id).values()]
+    txn.rollback()
+    return found
+
+
+def test_each_begin_sees_what_others_committed(sessions: list[Transaction], table: Table) -> None:
+    first, second = sessions
+    for number in range(20):
+        until_done(first, lambda t, number=number: insert(t, table, f"{number}"))
+        assert len(words(second, table)) == number + 1
+
+
+def test_rowids_of_two_processes_differ(sessions: list[Transaction], table: Table) -> None:
+    def work(txn: Transaction, prefix: str) -> None:
+        for number in range(40):
+            until_done(txn, lambda t, number=number: insert(t, table, f"{prefix} {number}"))
+
+    threads = [threading.Thread(target=work, args=(txn, name)) for txn, name in zip(sessions, "ab", strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(words(sessions[0], table)) == 80
+    sessions[0].begin()
+    rowids = list(sessions[0].rows(table.id))
+    assert rowids[-1] - rowids[0] < 80 + 3 * 32
+
+
+def test_a_given_rowid_is_stepped_over(sessions: list[Transaction], table: Table) -> None:
+    first, second = sessions
+    until_done(first, lambda t: insert(t, table, "a"))
+    first.begin()
+    following = max(first.rows(table.id)) + 1
+    first.rollback()
+    until_done(second, lambda t: insert(t, table, "b", following))
+    until_done(first, lambda t: insert(t, table, "c"))
+    assert sorted(words(second, table)) == ["a", "b", "c"]
+
+
+def test_a_conflict(sessions: list[Transaction], table: Table) -> None:
+    first, second = sessions
+    until_done(first, lambda t: insert(t, table, "a", 1))
+    for txn in sessions:
+        txn.begin()
+        update(txn, table, 1, f"changed {id(txn)}")
+    first.commit()
+    with pytest.raises(errors.ConflictError):
+        second.commit()
+
+
+def test_the_server_restarts(server: Server, sessions: list[Transaction], table: Table) -> None:
+    first, second = sessions
+    until_done(first, lambda t: insert(t, table, "a"))
+    first.begin()
+    insert(first, table, "lost")
+    server.kill()
+    with pytest.raises(errors.OperationalError, match="server"):
+        first.commit()
+    assert not first.active
+    with pytest.raises(errors.OperationalError, match="server"):
+        second.begin()
+    server.start()
+    until_done(second, lambda t: insert(t, table, "b"))
+    assert words(first, table) == ["a", "b"]
+
+
+def test_no_server(server: Server) -> None:
+    with pytest.raises(errors.OperationalError, match="server"):
+        Database.open("zeo://127.0.0.1:1?wait_timeout=1")
+    with pytest.raises(errors.InterfaceError, match="certificates"):
+        Database.open(server.dsn() + "&username=me&password=secret")

@@ -1,0 +1,178 @@
+"""Running statements in transactions: snapshots, atomicity, retries, commits.
+
+In: a connection and a compiled statement. Out: its rows. A statement that fails leaves nothing behind. One that opens its
+own transaction and loses a write conflict is run again; inside a longer transaction only the caller can do that.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from zodbapi.errors import ConflictError, ProgrammingError
+from zodbapi.interrupt import progress
+from zodbapi.parser import parse
+from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
+from zodbapi.storage.stats import Stats
+
+if TYPE_CHECKING:
+    from zodbapi.connection import Connection
+    from zodbapi.storage.transaction import Transaction
+
+ATTEMPTS = 12  # of a statement that is its own transaction, before ConflictError reaches the caller
+Rows = list[tuple[Any, ...]]
+
+
+def run(
+    connection: Connection, statement: Statement, params: tuple[Any, ...], begun: bool
+) -> tuple[Statement, Rows | None]:
+    """Runs a statement of any kind; gives it back (recompiled, if the schema moved on) with its rows.
+
+    ``begun`` says that the open transaction was begun for this statement alone.
+    """
+    if connection._trace is not None:
+        connection._trace(statement.sql)
+    txn = connection._txn
+    with watched(connection):
+        if statement.kind is CONTROL:
+            if begun:
+                txn.rollback()
+            return statement, statement.run(txn, params)
+        if statement.kind is READ:
+            try:
+                return statement, statement.run(txn, params)
+            finally:
+                if begun:
+                    txn.rollback()
+        if not begun:
+            current = start_writing(connection, statement)
+            return current, run_whole(txn, current, params)
+        return run_begun(connection, statement, lambda current: run_whole(txn, current, params))
+
+
+def start_writing(connection: Connection, statement: Statement) -> Statement:
+    """Makes the open transaction a writing one; gives the statement for the schema that it then sees."""
+    txn = connection._txn
+    if not txn.writing:
+        txn.start_writing()
+    if txn.schema.version != statement.schema_version:
+        return prepare(statement.sql, txn.schema, connection._functions, Stats(txn), statement.style)
+    return statement
+
+
+def run_whole(txn: Transaction, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
+    """Runs a writing statement inside the open transaction; if it fails, what it did is undone."""
+    mark, last_rowid = txn.mark(), txn.last_rowid
+    try:
+        rows = statement.run(txn, params)
+        if txn.immediate:
+            txn.run_immediate()
+    except BaseException:
+        if txn.active:
+            txn.immediate.clear()
+            txn.undo_to(mark)
+            txn.last_rowid = last_rowid
+        raise
+    return rows
+
+
+def run_begun(
+    connection: Connection, statement: Statement, work: Callable[[Statement], Rows | None]
+) -> tuple[Statement, Rows | None]:
+    """Runs ``work`` in the transaction just begun, again after a lost conflict; commits it if that is the mode."""
+    txn = connection._txn
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            statement = start_writing(connection, statement)
+            rows = work(statement)
+            if connection._autocommit:
+                txn.commit()
+            return statement, rows
+        except ConflictError:
+            txn.rollback()
+            if attempt == ATTEMPTS:
+                raise
+            time.sleep(random.random() * 0.001 * 2 ** min(attempt, 7))
+            txn.begin()
+        except BaseException:
+            txn.rollback()
+            raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Parameters]) -> tuple[Statement, int]:
+    """Runs one compiled statement for each item; gives it and the number of changed rows."""
+    txn = connection._txn
+    begun = not txn.active
+    if begun:
+        txn.begin()
+        parameter_rows = list(parameter_rows)  # a lost conflict reads them again
+    changes = 0
+
+    def run_each(current: Statement) -> None:
+        nonlocal changes
+        changes = 0
+        normalise = current.normalise
+        for parameters in parameter_rows:
+            rows = run_whole(txn, current, normalise(parameters))
+            changes += txn.changes if rows is None else len(rows)
+
+    try:
+        statement = connection._prepare(sql, connection.paramstyle)
+        if not statement.is_dml:
+            raise ProgrammingError("executemany() can only execute DML statements.")
+        if connection._trace is not None:
+            connection._trace(sql)
+        with watched(connection):
+            if begun:
+                statement, _ = run_begun(connection, statement, run_each)
+            else:
+                statement = start_writing(connection, statement)
+                run_each(statement)
+    except BaseException:
+        if begun:
+            txn.rollback()
+        raise
+    return statement, changes
+
+
+def run_script(connection: Connection, script: str) -> None:
+    """Commits what is open, then runs every statement of a text, each on its own unless the text says BEGIN."""
+    txn = connection._txn
+    txn.commit()
+    autocommit, connection._autocommit = connection._autocommit, True
+    try:
+        for parsed in parse(script):
+            begun = not txn.active
+            if begun:
+                txn.begin()
+            try:
+                statement = compile_parsed(parsed, txn.schema, Compiler(connection._functions, Stats(txn)))
+                run(connection, statement, statement.normalise(()), begun)
+            except BaseException:
+                if begun:
+                    txn.rollback()
+                raise
+    finally:
+        connection._autocommit = autocommit
+
+
+@contextmanager
+def watched(connection: Connection) -> Iterator[None]:
+    """Makes what runs inside interruptible, and calls the progress handler if there is one."""
+    if connection._running:  # a user's function runs a statement of its own
+        yield
+        return
+    connection._running = get_ident()
+    try:
+        if connection._progress is None:
+            yield
+        else:
+            with progress(*connection._progress):
+                yield
+    finally:
+        connection._running = 0
