@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -201,7 +201,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         zone = self.timezone
         if zone is datetime.UTC:
             return self.connection.cursor()
-        cursor = self.connection.cursor(LocalCursor)
+        cursor = cast("LocalCursor", self.connection.cursor(LocalCursor))
         cursor.zone = zone
         return cursor
 

@@ -22,7 +22,8 @@ from django.db import Error
 from zodbapi.parser import parse
 
 if TYPE_CHECKING:
-    from django_zodb.base import DatabaseWrapper
+    # Django's own class, because a backend's client has no narrower one.
+    from django.db.backends.base.base import BaseDatabaseWrapper as DatabaseWrapper
 
 HISTORY = Path("~/.django_zodb_history")
 KEYWORDS = (

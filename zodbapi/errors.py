@@ -20,7 +20,7 @@ The wording of messages follows SQLite's, because code that runs on SQLite reads
 """
 
 
-class Warning(Exception):  # noqa: A001 - the name is PEP 249's
+class Warning(Exception):
     """Something the caller should know although the statement succeeded."""
 
 
