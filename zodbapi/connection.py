@@ -68,6 +68,7 @@ class Connection:
         check_same_thread: bool = True,
         functions: Functions = BUILTIN,
         transaction_manager: Any = None,
+        read_committed: bool = False,
         **options: Any,
     ) -> None:
         if paramstyle not in ("qmark", "named", "format", "pyformat"):
@@ -85,6 +86,7 @@ class Connection:
         self._running = 0  # ident of the thread that is inside a program
         self._database = Database.open(dsn, **options)
         self._txn: Any = self._database.begin_session(transaction_manager)  # None once closed
+        self._txn.read_committed = read_committed
 
     # --- statements ---------------------------------------------------------------------------------------------
 
@@ -133,13 +135,30 @@ class Connection:
             def work(current: Statement) -> Rows | None:
                 return self._run_whole(current, params)
 
+            if statement.lock and not begun:
+                return self._run_for_update(statement, work)
             return self._run_begun(statement, work) if begun else (statement, work(self._start_writing(statement)))
+
+    def _run_for_update(self, statement: Statement, work: Callable[[Statement], Rows | None]) -> tuple[Statement, Rows]:
+        """Runs a SELECT ... FOR UPDATE: who finds rows is the writer until the end of the transaction."""
+        txn = self._txn
+        was_writing = txn.writing
+        try:
+            statement = self._start_writing(statement)
+        except errors.LockError:
+            if statement.lock == "skip locked":
+                return statement, []  # the writer may have any row
+            raise
+        rows = work(statement) or []
+        if not rows and not was_writing:
+            txn.stop_writing()  # without rows nothing is locked
+        return statement, rows
 
     def _start_writing(self, statement: Statement) -> Statement:
         """Makes the open transaction a writing one; gives the statement for the schema that it then sees."""
         txn = self._txn
         if not txn.writing:
-            txn.start_writing()
+            txn.start_writing(wait=statement.lock in ("", "wait"))
         if txn.schema.version != statement.schema_version:
             return prepare(statement.sql, txn.schema, self._functions, Stats(txn), statement.style)
         return statement

@@ -94,6 +94,7 @@ class Statement:
     names: tuple[str, ...] | None
     schema_version: int
     inserts: bool = False
+    lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked
 
     @property
     def is_dml(self) -> bool:
@@ -199,7 +200,8 @@ def compile_parsed(
     silent = isinstance(plan, Insert | Update | Delete) and plan.returning is None
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
-    return Statement(sql, style, kind, plan, program, program.run, description, *layout, isinstance(plan, Insert))
+    inserts = isinstance(plan, Insert)
+    return Statement(sql, style, kind, plan, program, program.run, description, *layout, inserts, bound.for_update)
 
 
 def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:
