@@ -83,9 +83,14 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
 
     def get_table_list(self, cursor: Any) -> list[TableInfo]:
         """The names of tables and views."""
-        tables = [TableInfo(table.name, "t", table.comment or None) for table in self.schema.tables.values()]
-        views = [TableInfo(view.name, "v", None) for view in self.schema.views.values()]
-        return sorted(tables + views)
+        # Asked by a statement, so that it is logged and wrapped as the other backends' are.
+        cursor.execute("PRAGMA table_list")
+        found = [(name, kind[0]) for _, name, kind, *_ in cursor.fetchall()]
+        return [TableInfo(name, kind, self._comment(name)) for name, kind in sorted(found)]
+
+    def _comment(self, name: str) -> str | None:
+        table = self.schema.table(name)
+        return (table.comment or None) if table is not None else None
 
     def get_table_description(self, cursor: Any, table_name: str) -> list[FieldInfo]:
         """One ``FieldInfo`` a column."""
