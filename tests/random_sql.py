@@ -85,12 +85,20 @@ class Generator:
         if "id" not in names and self.chance(0.3):
             parts.append(f"PRIMARY KEY ({self._unique(table, self.random.randint(1, 2))})")
             table.not_null |= table.unique
+            parts = [self._with_not_null(part, table) for part in parts]
         table.unique.update(unique)
         if self.chance(0.2):
             parts.append(f"UNIQUE ({self._unique(table, 2)})")
         self.tables.append(table)
         indexes = [self._index(table, number) for number in range(self.random.randint(0, 3))]
         return [f"CREATE TABLE {name} ({', '.join(parts)})", *indexes]
+
+    @staticmethod
+    def _with_not_null(part: str, table: TableDef) -> str:
+        """SQLite takes NULL in a PRIMARY KEY that does not say NOT NULL; this engine does not."""
+        if part.startswith("PRIMARY") or part[0] not in table.not_null or "NOT NULL" in part:
+            return part
+        return part + " NOT NULL"
 
     def _unique(self, table: TableDef, width: int) -> str:
         names = self.random.sample([column for column, _ in table.columns], width)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sqlglot import exp, parse_one
 from sqlglot.errors import ParseError
 
-OPTIONAL = ("where", "having", "order", "limit", "offset", "distinct", "with_", "with", "group", "filter")
+OPTIONAL = ("where", "having", "order", "limit", "offset", "distinct", "with_", "with", "filter")
 
 
 def reductions(sql: str) -> Iterator[str]:

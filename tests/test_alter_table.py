@@ -84,9 +84,9 @@ def test_rename(session: Session) -> None:
     session.run("ALTER TABLE author RENAME TO writer")
     session.run("ALTER TABLE writer RENAME COLUMN id TO number")
     session.run("ALTER TABLE book RENAME COLUMN title TO name, RENAME price TO cost")
-    assert session.run("SELECT book.name, double FROM book JOIN writer ON author = number WHERE lower(book.name) = 'c'") == [
-        ("C", Decimal("6.00"))
-    ]
+    assert session.run(
+        "SELECT book.name, double FROM book JOIN writer ON author = number WHERE lower(book.name) = 'c'"
+    ) == [("C", Decimal("6.00"))]
     session.run("UPDATE writer SET number = 50 WHERE number = 1 AND NOT EXISTS (SELECT 1 FROM book WHERE author = 1)")
     session.run("DELETE FROM writer WHERE number = 5")
     assert session.run("SELECT name FROM book") == [("A",), ("B",)]
@@ -99,6 +99,14 @@ def test_change_type(session: Session) -> None:
     ]
     session.run("ALTER TABLE author ALTER rank TYPE text USING 'no ' || rank")
     assert session.run("SELECT rank FROM author") == [("no 10",), (None,), ("no 30",)]
+
+
+def test_change_text_to_times(session: Session) -> None:
+    session.run("CREATE TABLE t (a text, b text, c text)")
+    session.run("INSERT INTO t VALUES ('2020-01-02', '2020-01-02 3:04:05.5', '3:16:17.4567')")
+    session.run("ALTER TABLE t ALTER a TYPE date, ALTER b TYPE timestamp, ALTER c TYPE time")
+    moment = dt.datetime(2020, 1, 2, 3, 4, 5, 500000)
+    assert session.run("SELECT * FROM t") == [(moment.date(), moment, dt.time(3, 16, 17, 456700))]
 
 
 def test_change_type_that_loses(session: Session) -> None:

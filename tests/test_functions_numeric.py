@@ -41,7 +41,7 @@ def test_functions_of_two_numbers(name: str) -> None:
 def test_round_rounds_the_decimal_text() -> None:
     source = random.Random(1)
     for _ in range(2000):
-        number, digits = source.randint(-100000, 100000) / 1000, source.randint(-1, 4)
+        number, digits = source.randint(-100000, 100000) / 1000, source.randint(0, 4)
         assert same(ask("round(?, ?)", number, digits), call("round", number, digits)), (number, digits)
 
 
@@ -51,7 +51,9 @@ D = Decimal
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (call("round", D("2.675"), 2), D("2.68")), (call("round", D("-2.5")), D("-3")), (call("abs", D("-1.50")), D("1.50")),
+        (call("round", D("2.675"), 2), D("2.68")), (call("round", D("-2.5")), D("-3")),
+        (call("round", D("-365.59"), -1), D("-370")), (call("round", 1250, -2), 1300.0), (call("round", 5.5, -3), 0.0),
+        (call("abs", D("-1.50")), D("1.50")),
         (call("ceil", D("1.2")), D(2)), (call("floor", D("-1.2")), D(-2)), (call("trunc", D("-1.7")), D(-1)),
         (call("sign", D("-3")), -1),
         (call("mod", D("-9.9"), D("4.6")), D("-0.7")), (call("mod", D("5.5"), 2), D("1.5")), (call("mod", 5, 3), 2.0),

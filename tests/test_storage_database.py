@@ -196,7 +196,7 @@ def test_errors_of_opening(tmp_path: Path) -> None:
 
 
 def test_unknown_options_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(errors.InterfaceError, match="^unknown option: colour$"):
+    with pytest.raises(errors.InterfaceError, match=r"^unknown option: colour$"):
         Database.open(":memory:", colour="blue")
 
 
@@ -213,7 +213,7 @@ def test_reading_only(tmp_path: Path) -> None:
     database = Database.open(path, read_only=True)
     txn = database.begin_session()
     txn.begin()
-    with pytest.raises(errors.OperationalError, match="^attempt to write a readonly database$"):
+    with pytest.raises(errors.OperationalError, match=r"^attempt to write a readonly database$"):
         txn.start_writing()
     txn.close()
     assert rows_of(path, read_only=True) == [(1, "a")]
@@ -278,7 +278,7 @@ def test_damage_in_the_middle_is_not_cut_off(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[300:340] = b"\xff" * 40
     path.write_bytes(data)
-    with pytest.raises(errors.OperationalError, match="^database disk image is malformed: .* byte"):
+    with pytest.raises(errors.OperationalError, match=r"^database disk image is malformed: .* byte"):
         rows_of(str(path))
     assert path.read_bytes() == data
 
@@ -312,7 +312,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
-        with pytest.raises(errors.OperationalError, match="^database or disk is full"):
+        with pytest.raises(errors.OperationalError, match=r"^database or disk is full"):
             txn.commit()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -96,7 +96,7 @@ def test_readers_see_what_other_processes_committed(tmp_path: Path) -> None:
 
 def test_killed_writers_leave_no_partial_transaction(tmp_path: Path) -> None:
     path = tmp_path / "db.fs"
-    database, txn, table = prepare(path, {n: START for n in range(1, ACCOUNTS + 1)})
+    database, txn, table = prepare(path, dict.fromkeys(range(1, ACCOUNTS + 1), START))
     workers = Workers(path, "transfer", 4.0)
     for _ in range(5):
         time.sleep(0.6)

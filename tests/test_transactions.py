@@ -150,11 +150,11 @@ def test_a_unique_key_taken_meanwhile_conflicts(txn: Transaction, other: Transac
 def test_second_writer_waits_and_then_gives_up(txn: Transaction, other: Transaction, table: Table) -> None:
     txn.begin(write=True)
     other.begin()
-    with pytest.raises(errors.OperationalError, match="^database is locked$"):
+    with pytest.raises(errors.OperationalError, match=r"^database is locked$"):
         other.start_writing()
     assert other.active
     other.rollback()
-    with pytest.raises(errors.OperationalError, match="^database is locked$"):
+    with pytest.raises(errors.OperationalError, match=r"^database is locked$"):
         other.begin(mode="immediate")
     assert not other.active
     txn.rollback()

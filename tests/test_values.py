@@ -239,7 +239,8 @@ MONEY = Type(Kind.DECIMAL, 6, 2)
     ("type_", "value", "stored"),
     [
         (catalog.INTEGER, "5", 5), (catalog.INTEGER, 5.0, 5), (catalog.INTEGER, D("5.0"), 5), (catalog.INTEGER, True, 1),
-        (catalog.INTEGER, " 1e3 ", 1000), (catalog.REAL, 5, 5.0), (catalog.REAL, "1.5", 1.5), (catalog.REAL, float("nan"), None),
+        (catalog.INTEGER, " 1e3 ", 1000), (catalog.REAL, 5, 5.0), (catalog.REAL, "1.5", 1.5),
+        (catalog.REAL, float("nan"), None),
         (catalog.NUMERIC, 5.0, 5), (catalog.NUMERIC, "2.5", 2.5), (catalog.TEXT, 5, "5"),
         (catalog.TEXT, date(2024, 1, 1), "2024-01-01"),
         (catalog.BOOLEAN, 1, True), (catalog.BOOLEAN, "false", False),
@@ -293,7 +294,8 @@ def test_the_refusal_names_types_and_column() -> None:
         (catalog.TIMESTAMP, "2024-01-01", datetime(2024, 1, 1)), (catalog.UUID, "x", None),
         (catalog.INTERVAL, 1_000_000, timedelta(seconds=1)),
         (MONEY, "1.005x", D("1.01")), (MONEY, 2, D("2.00")), (catalog.DECIMAL, 0.1, D("0.1")), (catalog.BOOLEAN, "true", True),
-        (catalog.BOOLEAN, 0, False), (catalog.TEXT, True, "1"), (catalog.TEXT, DAY, "1 00:00:00"),
+        (catalog.BOOLEAN, 0, False), (catalog.TEXT, True, "1"), (Type(Kind.TEXT, 2), 123, "12"),
+        (catalog.TEXT, DAY, "1 00:00:00"),
         (catalog.INTEGER, DAY, 86_400_000_000),
     ],
 )  # fmt: skip

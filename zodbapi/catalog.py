@@ -100,7 +100,7 @@ class IndexColumn:
 class Index:
     """A secondary access path. Unique ones also enforce UNIQUE and PRIMARY KEY constraints.
 
-    A unique index is an ``OOBTree`` key -> rowid, any other an ``OOTreeSet`` of (key, rowid): see ``storage.keys``.
+    A unique index is an ``OOBTree`` key -> rowid, any other an ``OOTreeSet`` of (key, rowid): see ``codegen.keys``.
     """
 
     id: int
@@ -113,6 +113,14 @@ class Index:
     deferred: bool = False  # DEFERRABLE INITIALLY DEFERRED unique constraint: checked at commit
     include: tuple[int, ...] = ()  # positions of INCLUDE columns
     comment: str = ""
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a key has one entry at any time, which is then found by the key alone.
+
+        A deferred constraint lets keys be double until the commit, so its entries are those of an index that is not unique.
+        """
+        return self.unique and not self.deferred
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,10 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
             txn.begin(mode=command.mode)
         case "commit" | "rollback" if not txn.active:
             raise OperationalError(f"cannot {command.action} - no transaction is active")
+        case "check_constraints":
+            txn.constraints_immediate()
+        case "defer_constraints":
+            txn.defer_foreign_keys, txn.check_at_once = True, False
         case "commit":
             txn.commit()
         case "rollback":

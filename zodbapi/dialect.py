@@ -30,7 +30,9 @@ def _known_keywords() -> dict[str, TokenType]:
     names = [word.replace("_BY", " BY") for word in _KEYWORDS.split()]
     # CLIKE is LIKE that heeds case, ILIKE one that ignores it for all letters; sqlglot has no word for the first.
     patterns = {"ILIKE": TokenType.ILIKE, "CLIKE": TokenType.SIMILAR_TO}
-    return {name: known[name] for name in (*names, *_SYMBOLS)} | patterns
+    # ORDER and GROUP without BY: a type of token that nothing accepts.
+    halves = dict.fromkeys(("ORDER", "GROUP"), TokenType.BLOCK_START)
+    return {name: known[name] for name in (*names, *_SYMBOLS)} | patterns | halves
 
 
 class Tokenizer(SQLite.Tokenizer):
@@ -108,16 +110,31 @@ def _parse_limited(kind: TokenType) -> Any:
     return parse
 
 
+# Words that name nothing unless they are quoted.
+_RESERVED = {
+    TokenType[word]
+    for word in """ALIAS AND BETWEEN CASE COLLATE DELETE DISTINCT ELSE ESCAPE EXISTS FROM GROUP_BY HAVING IN INSERT
+    INTERSECT INTO IS ISNULL JOIN LIMIT NOT NOTNULL NULL ON OR ORDER_BY RETURNING SELECT SET THEN UNION EXCEPT UPDATE USING VALUES
+    WHEN WHERE BLOCK_START""".split()
+}
+
+
 class Parser(SQLiteParser):
     """The tables of the parser. See ``make_parser`` for how they get to work."""
 
     __slots__ = ()
 
+    RESERVED_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.RESERVED_TOKENS | _RESERVED
+    ID_VAR_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.ID_VAR_TOKENS - _RESERVED
+    TABLE_ALIAS_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.TABLE_ALIAS_TOKENS - _RESERVED
+    ALIAS_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.ALIAS_TOKENS - _RESERVED
+    AMBIGUOUS_ALIAS_TOKENS: ClassVar[tuple[TokenType, TokenType]] = (TokenType.BLOCK_START, TokenType.BLOCK_END)
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
     FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CAST": _parse_cast}
     NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CASE": SQLiteParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}
     NO_PAREN_FUNCTIONS: ClassVar[dict[TokenType, Any]] = {}
     SUBQUERY_PREDICATES: ClassVar[dict[TokenType, Any]] = {TokenType.EXISTS: exp.Exists}
+    SUBQUERY_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.SUBQUERY_TOKENS | {TokenType.VALUES}
     LAMBDAS: ClassVar[dict[TokenType, Any]] = {}
     COLUMN_OPERATORS: ClassVar[dict[TokenType, Any]] = {TokenType.DOT: None}
     CONCAT_OPERATORS: ClassVar[dict[TokenType, Any]] = {

@@ -156,11 +156,36 @@ def _parse_tokens(sql: str, tokens: list[Token]) -> exp.Expression:
         raise _syntax_error(sql, parser._curr or None) from None
     except RecursionError:
         raise OperationalError("parser stack overflow") from None
+    _check_tokens(sql, tokens)
     if not isinstance(tree, _STATEMENTS):
         raise _syntax_error(sql, tokens[0])
     if alternative and isinstance(tree, exp.Update):
         tree.set("alternative", alternative)
     return cast("exp.Expression", tree)
+
+
+_CANNOT_END = frozenset(
+    {TokenType.COMMA, TokenType.ON, TokenType.IN, TokenType.DOT, TokenType.SELECT, TokenType.FROM, TokenType.LIMIT}
+    | {TokenType.SET, TokenType.USING, TokenType.BLOCK_START, TokenType.ORDER_BY, TokenType.GROUP_BY}
+)
+_AFTER_EXPRESSION = (TokenType.R_PAREN, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING)
+_AFTER_EXPRESSION += (TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT)
+_CANNOT_FOLLOW = frozenset(
+    {(TokenType.COMMA, kind) for kind in (TokenType.COMMA, *_AFTER_EXPRESSION)}
+    | {(TokenType.ON, kind) for kind in (TokenType.JOIN, TokenType.COMMA, *_AFTER_EXPRESSION)}
+    | {(kind, TokenType.COMMA) for kind in (TokenType.SELECT, TokenType.L_PAREN, TokenType.DISTINCT, TokenType.FROM)}
+)
+
+
+def _check_tokens(sql: str, tokens: list[Token]) -> None:
+    """Refuses what sqlglot passes over: items and conditions that are missing."""
+    kinds = [token.token_type for token in tokens]
+    if kinds[-1] in _CANNOT_END:
+        raise _syntax_error(sql, None)
+    if not _CANNOT_FOLLOW.isdisjoint(zip(kinds, kinds[1:], strict=False)):
+        for i, pair in enumerate(zip(kinds, kinds[1:], strict=False)):
+            if pair in _CANNOT_FOLLOW:
+                raise _syntax_error(sql, tokens[i + 1])
 
 
 def _syntax_error(sql: str, token: Token | None) -> OperationalError:

@@ -66,7 +66,7 @@ def _create(cursor: WordCursor) -> Definition:
     )
     if what:
         raise NotSupportedError(f"CREATE {what} is not supported")
-    cursor.fail()
+    raise cursor.error()
 
 
 def _create_table(cursor: WordCursor) -> Definition:
@@ -112,7 +112,7 @@ def _drop(cursor: WordCursor) -> Command:
     if not what:
         if cursor.sees("TRIGGER"):
             raise NotSupportedError("DROP TRIGGER is not supported")
-        cursor.fail()
+        raise cursor.error()
     cursor.accept("CONCURRENTLY")
     exists = cursor.accept("IF", "EXISTS")
     name = qualified_name(cursor)
@@ -135,7 +135,7 @@ def _comment(cursor: WordCursor) -> Command:
     cursor.expect("ON")
     what = cursor.accept_any("TABLE", "COLUMN", "INDEX")
     if not what:
-        cursor.fail()
+        raise cursor.error()
     name = cursor.name()
     column = ""
     if what == "COLUMN":
@@ -149,7 +149,7 @@ def _comment(cursor: WordCursor) -> Command:
     if cursor.accept("NULL"):
         return Comment(what.lower(), name, column, "")
     if cursor.word.kind != "string":
-        cursor.fail()
+        raise cursor.error()
     return Comment(what.lower(), name, column, cursor.advance().value)
 
 
@@ -183,7 +183,7 @@ def _action(cursor: WordCursor) -> Action:
         case "ALTER":
             return _alter_column(cursor)
         case _:
-            cursor.fail()
+            raise cursor.error()
 
 
 def _rename(cursor: WordCursor) -> Action:
@@ -242,7 +242,7 @@ def _alter_column(cursor: WordCursor) -> Action:
         collation = cursor.name() if cursor.accept("COLLATE") else ""
         using = cursor.text_until(",", ";") if cursor.accept("USING") else None
         return Action("set_type", column, text=words, using=using, collation=collation)
-    cursor.fail()
+    raise cursor.error()
 
 
 # --- transactions, PRAGMA, EXPLAIN, maintenance ---------------------------------------------------------------------
@@ -281,6 +281,19 @@ def _release(cursor: WordCursor) -> Command:
     return TransactionControl("release", cursor.name())
 
 
+def _set(cursor: WordCursor) -> Command:
+    """SET CONSTRAINTS, as in SQL and PostgreSQL; whichever constraints are named, all are meant."""
+    cursor.expect("CONSTRAINTS")
+    if not cursor.accept("ALL"):
+        cursor.name()
+        while cursor.accept(","):
+            cursor.name()
+    if cursor.accept("DEFERRED"):
+        return TransactionControl("defer_constraints")
+    cursor.expect("IMMEDIATE")
+    return TransactionControl("check_constraints")
+
+
 def _pragma(cursor: WordCursor) -> Command:
     name = cursor.name()
     if cursor.accept("."):
@@ -299,7 +312,7 @@ def _pragma_value(cursor: WordCursor) -> object:
     word = cursor.advance()
     if word.kind != "literal":
         if sign or word.kind == "operator":
-            cursor.fail()
+            raise cursor.error()
         return word.value
     try:
         return int(sign + word.text)
@@ -333,6 +346,7 @@ _STATEMENTS: dict[str, Callable[[WordCursor], Definition | Command]] = {
     "ROLLBACK": _rollback,
     "SAVEPOINT": _savepoint,
     "RELEASE": _release,
+    "SET": _set,
     "PRAGMA": _pragma,
     "EXPLAIN": _explain,
     "VACUUM": _maintenance("vacuum"),

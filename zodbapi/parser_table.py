@@ -13,7 +13,7 @@ from zodbapi.words import Word, WordCursor
 
 # The words that end a declared type.
 _AFTER_TYPE = """CONSTRAINT PRIMARY NOT NULL UNIQUE CHECK DEFAULT COLLATE REFERENCES GENERATED AS AUTOINCREMENT USING
-    DEFERRABLE""".split()  # noqa: SIM905
+    DEFERRABLE""".split()
 _CONSTANTS = frozenset(
     {"NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"}
 )
@@ -32,7 +32,7 @@ def parse_table_body(cursor: WordCursor) -> tuple[tuple[ColumnDefinition, ...], 
         elif comma:
             columns.append(parse_column(cursor))
         else:
-            cursor.fail()
+            raise cursor.error()
         comma = cursor.accept(",")
         if not comma and (constraint is None or cursor.sees(")")):
             break  # SQLite lets the comma between two table constraints go
@@ -117,7 +117,7 @@ def _column_constraint(cursor: WordCursor) -> Constraint | None:
         stored = cursor.accept_any("STORED", "VIRTUAL", "PERSISTENT") in ("STORED", "PERSISTENT")
         return Constraint("generated", name, text=text, stored=stored)
     if name:
-        cursor.fail()
+        raise cursor.error()
     return None
 
 
@@ -146,7 +146,7 @@ def parse_constraint(cursor: WordCursor) -> Constraint | None:
         terms = tuple(Term(column, column) for column in cursor.names())
         constraint = Constraint("foreign key", name, terms, reference=_reference(cursor))
     elif named:
-        cursor.fail()
+        raise cursor.error()
     else:
         return None
     _accept_on_conflict(cursor)
@@ -209,7 +209,7 @@ def _reference(cursor: WordCursor) -> Reference:
         elif cursor.accept("ON"):
             event = cursor.accept_any("DELETE", "UPDATE")
             if not event:
-                cursor.fail()
+                raise cursor.error()
             actions[event] = _reference_action(cursor)
         else:
             return Reference(parent, columns, actions["DELETE"], actions["UPDATE"])
@@ -219,7 +219,7 @@ def _reference_action(cursor: WordCursor) -> str:
     for action in ("SET NULL", "SET DEFAULT", "CASCADE", "RESTRICT", "NO ACTION"):
         if cursor.accept(*action.split()):
             return action
-    cursor.fail()
+    raise cursor.error()
 
 
 def _accept_nulls_distinct(cursor: WordCursor) -> bool:

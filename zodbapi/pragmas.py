@@ -19,7 +19,7 @@ from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.plan.nodes import Pragma
 from zodbapi.storage.check import verify
-from zodbapi.storage.transaction import MISSING
+from zodbapi.undo import MISSING
 
 if TYPE_CHECKING:
     from zodbapi.commands import Columns, Stages
@@ -76,7 +76,8 @@ def _table_xinfo(txn: Transaction, stages: Stages, name: Any) -> Answer:
 
 
 def _table_info(txn: Transaction, stages: Stages, name: Any) -> Answer:
-    return [row[:6] for row in _table_xinfo(txn, stages, name) if row[6] == 0]
+    visible = [row for row in _table_xinfo(txn, stages, name) if row[6] == 0]
+    return [(number, *row[1:6]) for number, row in enumerate(visible)]
 
 
 def _table_list(txn: Transaction, stages: Stages, name: Any) -> Answer:
@@ -282,11 +283,9 @@ SETTINGS: dict[str, Setting] = {
 def kind(command: Pragma) -> str:
     """What the PRAGMA needs: see ``commands.kind``."""
     setting = SETTINGS.get(command.name)
-    if setting is not None and command.value is not None:
-        return "write" if setting.persistent else "control"
-    if setting is not None and not setting.persistent:
-        return "control"
-    return "read"
+    if setting is not None and setting.persistent:
+        return "read" if command.value is None else "write"
+    return "read" if setting is None and output_columns(command) is not None else "control"
 
 
 def output_columns(command: Pragma) -> Columns | None:

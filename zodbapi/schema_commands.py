@@ -105,13 +105,12 @@ def fill_index(stages: Stages, txn: Transaction, table: Table, index: Index) -> 
     found = [(key_of(rowid, row), rowid) for rowid, row in txn.rows(table.id).items()]
     entries = sorted(pair for pair in found if pair[0] is not NO_ENTRY)
     tree = txn.index(index.id)
-    if not index.unique:
-        tree.update([key for key, _ in entries])  # a key has its rowid in it
-        return
-    for (key, _), (following, _) in pairwise(entries):
+    # The entry of an index that is not keyed ends with the rowid; one with a NULL is never double.
+    keys = [key if index.keyed else key[:-1] for key, _ in entries if index.keyed or () not in key]
+    for key, following in pairwise(keys if index.unique else ()):
         if key == following:
             raise IntegrityError(f"UNIQUE constraint failed: {describe_index(table, index)}")
-    tree.update(entries)
+    tree.update(entries if index.keyed else [key for key, _ in entries])
 
 
 def describe_index(table: Table, index: Index) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import csv
 import io
 import json
@@ -260,10 +261,8 @@ def start_completion(shell: Shell) -> None:
     except ImportError:
         return
     path = os.path.expanduser(HISTORY)
-    try:
+    with contextlib.suppress(OSError):
         readline.read_history_file(path)
-    except OSError:
-        pass
     atexit.register(_save_history, readline, path)
 
     def complete(text: str, state: int) -> str | None:
@@ -276,10 +275,8 @@ def start_completion(shell: Shell) -> None:
 
 
 def _save_history(readline: Any, path: str) -> None:
-    try:
+    with contextlib.suppress(OSError):
         readline.write_history_file(path)
-    except OSError:
-        pass
 
 
 def words(shell: Shell) -> Iterable[str]:

@@ -37,8 +37,8 @@ class Reference:
 class Constraint:
     """A constraint of a column or table.
 
-    ``kind`` is primary key, unique, check, foreign key, not null, null, default, collate or generated. ``text`` is the expression,
-    or the collation. ``terms`` are empty in a column's own constraint.
+    ``kind`` is primary key, unique, check, foreign key, not null, null, default, collate or generated. ``text`` is the
+    expression, or the collation. ``terms`` are empty in a column's own constraint.
     """
 
     kind: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
 
 from zodbapi.errors import OperationalError
 
@@ -30,7 +29,7 @@ RESERVED = frozenset(
     """ADD ALL ALTER AND AS AUTOINCREMENT BETWEEN CASE CHECK COLLATE COMMIT CONSTRAINT CREATE DEFAULT DEFERRABLE DELETE
     DISTINCT DROP ELSE ESCAPE EXISTS FOREIGN FROM GROUP HAVING IN INDEX INSERT INTERSECT INTO IS ISNULL JOIN LIMIT NOT NOTNULL
     NULL ON OR ORDER PRIMARY REFERENCES RETURNING SELECT SET TABLE THEN TO TRANSACTION UNION UNIQUE UPDATE USING VALUES WHEN
-    WHERE""".split()  # noqa: SIM905
+    WHERE""".split()
 )
 
 
@@ -115,13 +114,13 @@ class WordCursor:
         """Consumes these words, which must come next."""
         for keyword in keywords:
             if not self.accept(keyword):
-                self.fail()
+                raise self.error()
 
     def advance(self) -> Word:
         """Consumes any one word."""
         word = self.word
         if self.at_end:
-            self.fail()
+            raise self.error()
         self._at += 1
         return word
 
@@ -131,7 +130,7 @@ class WordCursor:
         if word.kind in ("name", "string") or (word.kind == "word" and word.upper not in RESERVED):
             self._at += 1
             return word.value
-        self.fail()
+        raise self.error()
 
     def names(self) -> tuple[str, ...]:
         """Consumes a parenthesised list of names."""
@@ -163,7 +162,7 @@ class WordCursor:
             depth += (upper == "(") - (upper == ")")
             self._at += 1
         if self._at == first or depth:
-            self.fail()
+            raise self.error()
         return self._words[first : self._at]
 
     def slice(self, *words: Word) -> str:
@@ -176,7 +175,7 @@ class WordCursor:
         while words and words[-1].upper == ";":
             words.pop()
         if not words:
-            self.fail()
+            raise self.error()
         self._at = len(self._words)
         return self.slice(words[0], words[-1])
 
@@ -185,12 +184,12 @@ class WordCursor:
         while self.accept(";"):
             pass
         if not self.at_end:
-            self.fail()
+            raise self.error()
 
-    def fail(self) -> NoReturn:
-        """Raises the syntax error that points at the next word."""
+    def error(self) -> OperationalError:
+        """The syntax error that points at the next word."""
         if self.at_end:
-            raise OperationalError("incomplete input")
+            return OperationalError("incomplete input")
         before = self.sql[: self.word.start]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        raise OperationalError(f'near "{self.word.text}": syntax error (line {line}, column {column})')
+        return OperationalError(f'near "{self.word.text}": syntax error (line {line}, column {column})')

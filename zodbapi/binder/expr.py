@@ -311,7 +311,10 @@ def _in(tree: exp.In, scope: Scope) -> Expr:
     query = args.get("query")
     if query is None and args.get("field") is not None:
         query = exp.select("*").from_(exp.Table(this=args["field"].this, db=args["field"].args.get("table")))
-    items: Sequence[exp.Expression] = args.get("expressions") or ()
+    items: Sequence[exp.Expression] | None = args.get("expressions")
+    if query is None and items is None:
+        raise OperationalError('near "IN": syntax error')
+    items = items or ()
     if query is None and len(items) == 1 and isinstance(items[0], exp.Values):
         query = items[0]
     if query is not None:
@@ -400,6 +403,7 @@ _RULES: dict[type, Rule] = {
     exp.Exists: _exists,
     exp.Subquery: _scalar_query,
     exp.Select: _scalar_query,
+    exp.Values: _scalar_query,
     exp.Tuple: _misused_row,
     exp.Anonymous: bind_call,
     exp.Filter: bind_call,

@@ -84,6 +84,8 @@ def _bind_table(tree: exp.Table, scope: Scope) -> Node:
     if database is not None and database.name.lower() not in ("main", "temp"):
         raise OperationalError(f"no such table: {database.name}.{name}")
     alias, binding = _alias(tree), scope.binding
+    if _alias_columns(tree):
+        raise OperationalError('near "(": syntax error')
     cte = scope.ctes.get(name.lower()) if database is None else None
     if cte is not None:
         from zodbapi.binder.cte import bind_reference
@@ -198,7 +200,9 @@ def bind_join(left: Node, join: exp.Join, scope: Scope) -> Node:
     before = list(scope.relations)
     right = bind_source(join.this, scope)
     added = scope.relations[len(before) :]
-    side = (join.args.get("side") or "").upper()
+    side, kind = (join.args.get("side") or "").upper(), (join.args.get("kind") or "").upper()
+    if kind not in (("", "OUTER") if side else ("", "INNER", "CROSS")):
+        raise OperationalError(f"unknown join type: {f'{side} {kind}'.strip()}")
     using = join.args.get("using")
     if (join.args.get("method") or "").upper() == "NATURAL":
         names = _common_names(before, added)
@@ -214,10 +218,11 @@ def bind_join(left: Node, join: exp.Join, scope: Scope) -> Node:
         _extend(before)
     if not side:
         return Join("inner", left, right, on)
-    kind = "full" if side == "FULL" else "left"
     if on is None:
         on = Const(1, INTEGER)
-    return Join(kind, right, left, on) if side == "RIGHT" else Join(kind, left, right, on)
+    if side == "RIGHT":
+        left, right = right, left
+    return Join("full" if side == "FULL" else "left", left, right, on)
 
 
 def _condition(join: exp.Join) -> exp.Expression | None:

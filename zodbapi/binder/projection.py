@@ -14,7 +14,7 @@ from zodbapi.binder.expr import bind_expr
 from zodbapi.binder.from_clause import visible
 from zodbapi.binder.scope import Relation, Scope
 from zodbapi.errors import OperationalError
-from zodbapi.plan.expr import Column, Expr
+from zodbapi.plan.expr import Column, Expr, Rowid
 
 
 @dataclass(slots=True)
@@ -71,6 +71,8 @@ def _name(tree: exp.Expression, expr: Expr, scope: Scope) -> str:
     plain = tree
     while isinstance(plain, exp.Paren):
         plain = plain.this
+    if isinstance(expr, Rowid):
+        return "rowid"
     if isinstance(plain, exp.Column):
         return expr.name if isinstance(expr, Column) and expr.name and plain is tree else plain.name
     return _text(tree, scope.binding.sql)
@@ -93,6 +95,7 @@ def _positions(tree: exp.Expression) -> Iterator[tuple[int, int]]:
         meta = node._meta
         if meta and "start" in meta:
             yield meta["start"], nested
-        if isinstance(node, (exp.Select, exp.Values)):
-            nested += 1
-        stack.extend((child, nested) for child in node.iter_expressions())
+        for key, value in node.args.items():
+            inside = nested + (isinstance(node, exp.Select) and key != "with_")
+            children = value if isinstance(value, list) else (value,)
+            stack.extend((child, inside) for child in children if isinstance(child, exp.Expression))

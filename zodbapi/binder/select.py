@@ -119,14 +119,16 @@ def _bind_parts(tree: exp.Select, trees: list[Item], scope: Scope) -> Parts:
     _bind_group(args.get("group"), trees, aggregation, scope)
     windows = make_windows(binding, args.get("windows") or ())
     scope.aggregation, scope.windows = aggregation, windows
+    aliases, scope.aliases = scope.aliases, {}  # items do not see each other
     items = bind_items(trees, scope)
+    scope.aliases, scope.windows = aliases, None
+    having = bind_expr(args["having"].this, scope) if args.get("having") else None
+    grouped = bool(args.get("group") or aggregation.calls)
+    scope.aggregation, scope.windows = aggregation if grouped else None, windows
     order = _bind_order(args.get("order"), items, scope)
     distinct = args.get("distinct")
     on = [bind_expr(e, scope) for e in distinct.args["on"].expressions] if distinct and distinct.args.get("on") else []
-    scope.windows = None
-    having = bind_expr(args["having"].this, scope) if args.get("having") else None
-    scope.aggregation = None
-    grouped = bool(args.get("group") or aggregation.calls)
+    scope.aggregation = scope.windows = None
     if having is not None and not grouped:
         raise OperationalError("HAVING clause on a non-aggregate query")
     if not grouped:

@@ -17,11 +17,11 @@ from zodbapi import values
 from zodbapi.catalog import Index, IndexColumn, Kind, Table, Type
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class
+from zodbapi.codegen.descending import items_descending, keys_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.unit import StoredRow, tuple_code
 from zodbapi.plan.expr import Affine, Const, Expr
 from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
-from zodbapi.storage.descending import items_descending, keys_descending
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -100,7 +100,7 @@ def finds_one(node: Node) -> bool:
         case RowidSeek(rowids=rowids):
             return len(rowids) == 1
         case IndexSeek(index=index, alternatives=alternatives):
-            return len(alternatives) == 1 and _is_full_key(node) and index.unique
+            return len(alternatives) == 1 and _is_full_key(node) and index.keyed
         case _:
             return False
 
@@ -247,7 +247,7 @@ def _seek_each(unit: Unit, node: IndexSeek, consume: Consume) -> None:
         found = unit.hoist(found)
     key = unit.fresh("k")
     with unit.body.block(f"for {key} in {found}"):
-        if _is_full_key(node) and node.index.unique:
+        if _is_full_key(node) and node.index.keyed:
             row, rowid = bind_row(unit, node.source, node.table)
             raw = f"{key}[0]" if is_raw(node.table, node.index) else key
             unit.body.line(f"{rowid} = {_tree(unit, node.index)}.get({raw})")
@@ -275,7 +275,7 @@ def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, cons
     tree = _tree(unit, node.index)
     row, rowid = bind_row(unit, node.source, node.table)
     rows = unit.query.tree(node.table.id)
-    if node.index.unique:
+    if node.index.keyed:
         if node.descending:
             header = f"for _, {rowid} in {unit.call(items_descending)}({tree}, {arguments})"
         else:
@@ -317,13 +317,16 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
             ends.append([*prefix, *_after_null(unit, node.table, column, above)])
         else:
             ends.append(prefix if lower else [*prefix, above])
-    arguments = ", ".join(tuple_code(end) if end else "None" for end in ends)
+    # A key of a non-unique index goes on with the rowid and so sorts after its own parts; a unique key is just its parts.
+    is_last = node.index.unique and len(prefix) + 1 == len(node.index.columns)
+    strict = ", False, True" if is_last and node.upper is not None and not node.upper.inclusive else ""
+    arguments = ", ".join(tuple_code(end) if end else "None" for end in ends) + strict
     if ":=" in arguments or ":=" in "".join(tests):
         low, high = unit.fresh("k"), unit.fresh("k")
         with unit.body.test(" and ".join(tests)):
             unit.body.line(f"{low} = {tuple_code(ends[0]) if ends[0] else 'None'}")
             unit.body.line(f"{high} = {tuple_code(ends[1])}")
-            _loop_entries(unit, node, f"{low}, {high}", consume)
+            _loop_entries(unit, node, f"{low}, {high}{strict}", consume)
         return
     with unit.body.test(" and ".join(tests)):
         _loop_entries(unit, node, arguments, consume)

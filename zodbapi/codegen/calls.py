@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zodbapi.catalog import TEXTS
 from zodbapi.functions.text import MATCHERS
 from zodbapi.plan.expr import Compare
+from zodbapi.values import to_text
 
 if TYPE_CHECKING:
     from zodbapi.codegen.expr import ExprWriter
@@ -61,12 +62,9 @@ def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
         return None
     arguments = ", ".join(writer.value(arg) for arg in (pattern, *escape))
     matcher = writer.unit.hoist(f"{writer.unit.call(factory)}({arguments})")
-    code = writer.value(text)
+    first, again = writer.hold(writer.value(text))
     if text.type.kind not in TEXTS:
-        from zodbapi.values import to_text
-
-        code = f"{writer.unit.call(to_text)}({code})"
-    first, again = writer.hold(code)
+        again = f"{writer.unit.call(to_text)}({again})"
     return first, f"{matcher}({again})"
 
 

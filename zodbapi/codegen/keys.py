@@ -58,7 +58,7 @@ def encode(unit: Unit, code: str, type_: Type, nullable: bool, *, maybe_null: bo
 
 def is_raw(table: Table, index: Index) -> bool:
     """Whether the key of an index is its one part itself, and no tuple."""
-    if not index.unique or len(index.columns) > 1:
+    if not index.keyed or len(index.columns) > 1:
         return False
     type_, nullable = part_type(table, index.columns[0])
     return not nullable and type_.kind not in MIXED

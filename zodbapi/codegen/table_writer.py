@@ -26,7 +26,7 @@ from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.unit import StoredRow, Unit, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
-from zodbapi.storage.transaction import MISSING, PRESENT
+from zodbapi.undo import MISSING, PRESENT
 
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
@@ -80,11 +80,22 @@ def key_mismatch(child: str, parent: str) -> errors.OperationalError:
 def schedule(txn: Any, deferred: bool, check: Any, key: Any) -> None:
     """Has a foreign key's value checked at the end of the statement, or of the transaction."""
     if txn.foreign_keys_enabled:
-        checks = txn.pending if deferred or txn.defer_foreign_keys else txn.immediate
-        keys = checks.get(check)
-        if keys is None:
-            keys = checks[check] = set()
-        keys.add(key)
+        _put_off(txn, deferred or txn.defer_foreign_keys, check, key)
+
+
+def _put_off(txn: Any, deferred: bool, check: Any, key: Any) -> None:
+    checks = txn.pending if deferred and not txn.check_at_once else txn.immediate
+    keys = checks.get(check)
+    if keys is None:
+        keys = checks[check] = set()
+    keys.add(key)
+
+
+def schedule_unique(txn: Any, check: Any, entry: tuple[Any, ...]) -> None:
+    """Has the key of an entry of a deferred unique constraint checked at the commit; one with a NULL never collides."""
+    parts = entry[:-1]
+    if () not in parts:
+        _put_off(txn, True, check, parts)
 
 
 def generate_writer(
@@ -127,6 +138,8 @@ class _TableWriter:
             self._check_function(number, foreign)
         for index in self.bound.indexes:
             self._entry_function(index)
+            if index.index.unique and not index.index.keyed:
+                self._unique_function(index)
         self._make_row()
         self._defaults()
         self._conflicts()
@@ -223,14 +236,14 @@ class _TableWriter:
             for column, expr in zip(index.columns, bound.keys, strict=True):
                 type_, nullable = part_type(self.table, column)
                 code = unit.expr.folded(unit.expr.value(expr), column.collation)
-                if nullable and index.unique and index.nulls_distinct:
+                if nullable and index.keyed and index.nulls_distinct:
                     first, code = unit.expr.hold(code)
                     null_tests.append(f"{first} is None")
                     if first != code:
                         self.body.line(f"{code} = {first.split(':=', 1)[1].strip()[:-1]}")
                         null_tests[-1] = f"{code} is None"
                 codes.append(encode(unit, code, type_, nullable, maybe_null=True))
-            if not index.unique:
+            if not index.keyed:
                 self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
                 return
             if null_tests:
@@ -254,7 +267,7 @@ class _TableWriter:
             with self.body.block(f"if rowid in txn.rows({self.table.id})"):
                 self.body.line("found.append((0, rowid))")
             for bound in self.bound.indexes:
-                if bound.index.unique:
+                if bound.index.keyed:
                     self.body.line(f"key = entry{bound.index.id}(rowid, row)")
                     self.body.line(
                         f"other = None if key is NO_ENTRY else txn.index({bound.index.id}).get(key)"
@@ -263,24 +276,29 @@ class _TableWriter:
                         self.body.line(f"found.append(({bound.index.id}, other))")
             self.body.line("return found")
 
-    def _add_entry(self, bound: BoundIndex, key: str) -> None:
+    def _add_entry(self, bound: BoundIndex, key: str, rowid: str = "rowid") -> None:
         tree = f"x{bound.index.id}"
-        if bound.index.unique:
-            if bound.index.deferred:
-                self._add_deferred_entry(bound, key)
-                return
-            with self.body.block(f"if not {tree}.insert({key}, rowid)"):
+        if bound.index.keyed:
+            with self.body.block(f"if not {tree}.insert({key}, {rowid})"):
                 self.body.line(self._raise(unique_failed, self._unique_name(bound)))
         else:
             self.body.line(f"{tree}.add({key})")
+            if bound.index.unique:
+                self.body.line(f"{self.unit.call(schedule_unique)}(txn, unique{bound.index.id}, {key})")
         self.body.line(f"undo.append(({tree}, {key}, MISSING))")
 
-    def _add_deferred_entry(self, bound: BoundIndex, key: str) -> None:
-        raise errors.NotSupportedError("DEFERRABLE unique constraints are not supported yet")
+    def _unique_function(self, bound: BoundIndex) -> None:
+        """``uniqueN(txn, parts)``: at the commit, fails when a deferred constraint has two entries with the same parts."""
+        with self.unit.function(f"def unique{bound.index.id}(txn, parts)"):
+            above = self.unit.call_value(values.ABOVE, "above")
+            self.body.line(f"tree = txn.index({bound.index.id})")
+            with self.body.block(f"if len(tree.keys(parts, (*parts, {above}))) > 1"):
+                self.body.line(self._raise(unique_failed, self._unique_name(bound)))
+            self.body.line("txn.read_current(tree, parts)")
 
     def _remove_entry(self, bound: BoundIndex, key: str) -> None:
         tree = f"x{bound.index.id}"
-        if bound.index.unique:
+        if bound.index.keyed:
             self.body.line(f"del {tree}[{key}]")
             self.body.line(f"undo.append(({tree}, {key}, rowid))")
         else:
@@ -356,26 +374,17 @@ class _TableWriter:
         body.line(f"k{number} = entry{number}(rowid, row)")
         body.line(f"n{number} = entry{number}(new_rowid, new)")
         # A unique entry also holds the rowid; that of any other index is part of its key.
-        moved = " or rowid != new_rowid" if bound.index.unique else ""
+        moved = " or rowid != new_rowid" if bound.index.keyed else ""
         with body.block(f"if k{number} != n{number}{moved}"):
             body.line(f"x{number} = txn.index({number})")
             if bound.where is None:
                 self._remove_entry(bound, f"k{number}")
-                self._add_new(bound, f"n{number}")
+                self._add_entry(bound, f"n{number}", "new_rowid")
                 return
             with body.block(f"if k{number} is not NO_ENTRY"):
                 self._remove_entry(bound, f"k{number}")
             with body.block(f"if n{number} is not NO_ENTRY"):
-                self._add_new(bound, f"n{number}")
-
-    def _add_new(self, bound: BoundIndex, key: str) -> None:
-        tree = f"x{bound.index.id}"
-        if bound.index.unique:
-            with self.body.block(f"if not {tree}.insert({key}, new_rowid)"):
-                self.body.line(self._raise(unique_failed, self._unique_name(bound)))
-        else:
-            self.body.line(f"{tree}.add({key})")
-        self.body.line(f"undo.append(({tree}, {key}, MISSING))")
+                self._add_entry(bound, f"n{number}", "new_rowid")
 
     # --- foreign keys -----------------------------------------------------------------------------------------------
 
@@ -521,7 +530,7 @@ def seek_children(
         prefix = tuple(encoded(key if place is None else key[place], *rest) for place, *rest in parts)
         tree, rows = txn.index(index.id), txn.rows(table.id)
         low, high = (prefix[0], prefix[0]) if raw else (prefix, (*prefix, values.ABOVE))
-        rowids = tree.values(low, high) if index.unique else (entry[-1] for entry in tree.keys(low, high))
+        rowids = tree.values(low, high) if index.keyed else (entry[-1] for entry in tree.keys(low, high))
         found = []
         for rowid in rowids:
             found.append((rowid, rows[rowid]))

@@ -1,6 +1,18 @@
 """The built-in functions. ``BUILTIN`` is where every connection starts; ``create_function`` makes extended copies."""
 
-from zodbapi.functions import aggregate, conditional, datetime, hashing, json, numeric, series, session, text, window
+from zodbapi.functions import (
+    aggregate,
+    conditional,
+    datetime,
+    hashing,
+    json,
+    json_table,
+    numeric,
+    series,
+    session,
+    text,
+    window,
+)
 from zodbapi.functions.registry import Functions
 from zodbapi.values import COLLATIONS
 
@@ -14,6 +26,7 @@ BUILTIN: Functions = Functions().extended(
     *window.FUNCTIONS,
     *datetime.FUNCTIONS,
     *json.FUNCTIONS,
+    *json_table.FUNCTIONS,
     *series.FUNCTIONS,
     collations=COLLATIONS,
 )

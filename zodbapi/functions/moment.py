@@ -23,6 +23,7 @@ _ORDINAL_ZERO = 17_214_245 * DAY // 10  # the day before 0001-01-01, where Pytho
 
 _TIME = r"(\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?[ \t\n\v\f\r]*(?:([zZ])|([+-])(\d\d):(\d\d))?[ \t\n\v\f\r]*"
 _DATE_TIME = re.compile(rf"(-?)(\d{{4}})-(\d\d)-(\d\d)[ \t\n\v\f\rT]*(?:{_TIME})?\Z", re.ASCII)
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?\Z", re.ASCII)
 _TIME_ONLY = re.compile(rf"{_TIME}\Z", re.ASCII)
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t\n\v\f\r]*\Z", re.ASCII)
 _SHIFT = re.compile(r"((?:[+-]|(?=\d))\d*\.?\d*(?:e[+-]?\d+)?)[ \t\n\v\f\r]+([a-z]+)\Z", re.ASCII)
@@ -44,8 +45,8 @@ _UNITS = {
 class Moment:
     """A point in time: Julian day in milliseconds, or a ``raw`` number that a modifier may still give a meaning.
 
-    ``clock`` keeps hour, minute and second as they were written until a modifier changes something, since seconds may have more
-    digits than the milliseconds. ``utc``: known to be in UTC, so that the modifier ``utc`` changes nothing.
+    ``day`` (year, month, day) and ``clock`` (hour, minute, second) keep what was written until a modifier changes something;
+    seconds may have more digits than the milliseconds. ``utc``: known to be in UTC, so that the modifier ``utc`` changes nothing.
     """
 
     ms: int | None
@@ -53,10 +54,11 @@ class Moment:
     clock: tuple[int, int, float] | None = None
     subsecond: bool = False
     utc: bool = False
+    day: tuple[int, int, int] | None = None
 
     def ymd(self) -> tuple[int, int, int]:
         """Year, month and day."""
-        return _ymd(self.ms or 0)
+        return self.day or _ymd(self.ms or 0)
 
     def hms(self) -> tuple[int, int, float]:
         """Hour, minute, and second with its fraction."""
@@ -120,7 +122,7 @@ def _read(value: Any) -> Moment | None:
         case datetime():
             return _native(naive_utc(value))
         case date():
-            return Moment(julian(value.year, value.month, value.day))
+            return Moment(_ORDINAL_ZERO + value.toordinal() * DAY, day=(value.year, value.month, value.day))
         case time():
             return _native(datetime.combine(date(2000, 1, 1), value))
         case _:
@@ -130,7 +132,8 @@ def _read(value: Any) -> Moment | None:
 def _native(value: datetime) -> Moment:
     clock = (value.hour, value.minute, value.second + value.microsecond / 1_000_000)
     ms = (value.hour * 3600 + value.minute * 60 + value.second) * 1000 + (value.microsecond + 500) // 1000
-    return Moment(julian(value.year, value.month, value.day) + ms, clock=clock)
+    midnight = _ORDINAL_ZERO + value.toordinal() * DAY
+    return Moment(midnight + ms, clock=clock, day=(value.year, value.month, value.day))
 
 
 def _number(value: float) -> Moment:
@@ -139,6 +142,11 @@ def _number(value: float) -> Moment:
 
 
 def _read_text(text: str) -> Moment | None:
+    if _USUAL.match(text):
+        try:  # what Python does not read (day 31 of a short month, year 0) may still be a moment for SQLite
+            return _native(datetime.fromisoformat(text))
+        except ValueError:
+            pass
     match = _DATE_TIME.match(text)
     if match is not None:
         minus, year, month, day, *clock = match.groups()
@@ -182,7 +190,7 @@ def _modified(before: Moment, modifier: str, *, first: bool) -> Moment | None:
     if before.ms is None:
         return None
     if modifier in ("subsec", "subsecond"):
-        return Moment(before.ms, clock=before.clock, subsecond=True, utc=before.utc)
+        return Moment(before.ms, clock=before.clock, subsecond=True, utc=before.utc, day=before.day)
     if modifier == "utc" and before.utc:
         return before
     after = _shifted(before, before.ms, modifier)
@@ -197,7 +205,7 @@ def _interpreted(before: Moment, modifier: str) -> Moment | None:
     if modifier == "julianday":
         return Moment(ms) if raw is not None and ms is not None else None
     if modifier == "auto" and (raw is None or ms is not None):
-        return Moment(ms, clock=before.clock)
+        return Moment(ms, clock=before.clock, day=before.day)
     if raw is None:
         return None
     moment = raw * 1000.0 + UNIX_EPOCH

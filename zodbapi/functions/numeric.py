@@ -40,17 +40,22 @@ def absolute(value: Any) -> Any:
 def round_number(value: Any, digits: Any = 0) -> Any:
     """The number rounded half away from zero to this many decimals: a float, or a decimal for a decimal.
 
-    Digits below zero round to tens, hundreds, ..., where SQLite takes them as zero.
+    Negative digits round before the point, as in PostgreSQL; SQLite takes them for 0.
     """
-    places = min(max(to_integer(digits), -30), 30)
+    places = min(max(to_integer(digits), -400), 30)
     if type(value) is Decimal:
-        return _EXACT.quantize(value, Decimal(1).scaleb(-places))
+        return _quantized(value, places)
     number = to_real(value)
-    if abs(number) >= 4503599627370496.0 or not math.isfinite(number):
+    if not math.isfinite(number) or abs(number) >= 4503599627370496.0 and places >= 0:
         return number
     if places == 0:
         return float(int(number + (0.5 if number >= 0 else -0.5)))
-    return float(_EXACT.quantize(Decimal(repr(number)), Decimal(1).scaleb(-places)))
+    return float(_quantized(Decimal(repr(number)), places))
+
+
+def _quantized(number: Decimal, places: int) -> Decimal:
+    rounded = _EXACT.quantize(number, Decimal(1).scaleb(-places))
+    return rounded if places >= 0 else _EXACT.quantize(rounded, Decimal(1))
 
 
 def sign(value: Any) -> int | None:

@@ -131,7 +131,8 @@ class Functions:
 
         def kept(known: Mapping[str, tuple[Any, ...]]) -> Mapping[str, tuple[Any, ...]]:
             left = tuple(f for f in known.get(name.lower(), ()) if f.max_args != arity)
-            return {**known, name.lower(): left} if name.lower() in known else known
+            others = {k: f for k, f in known.items() if k != name.lower()}
+            return {**others, name.lower(): left} if left else others
 
         return Functions(kept(self.scalars), kept(self.aggregates), self.tables, self.collations)
 

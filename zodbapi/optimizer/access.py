@@ -273,7 +273,7 @@ def index_order(table: Table, index: Index, context: Context) -> tuple[KeyPart, 
             if bound is None:
                 return None
             found.append(KeyPart(canonical(bound.keys[i], 0), column.collation, True, kind_of(bound.keys[i])))
-    if not (index.unique and not index.deferred and not any(part.nullable for part in found)):
+    if not (index.keyed and not any(part.nullable for part in found)):
         found.append(KeyPart(ROWID, "BINARY", False, Kind.INTEGER))
     return tuple(found)
 
@@ -300,7 +300,7 @@ def _index_path(
                 lower, upper = _bounds(fitting)
             break
         equal.append(chosen)
-    full = index.unique and not index.deferred and len(equal) == len(index.columns)
+    full = index.keyed and len(equal) == len(index.columns)
     single = full and all(sarg.op == "=" for sarg in equal)
     found, cost = _estimate(rows, equal, lower, upper, full)
     return Path(source, table, index, tuple(equal), lower, upper, found, cost, single, order)

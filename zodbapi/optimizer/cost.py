@@ -91,7 +91,7 @@ def rows_of(node: Node, context: Context) -> float:
             return max(1.0, rows * (1.0, ONE_SIDED, TWO_SIDED)[bounds])
         case IndexSeek():
             width = len(node.alternatives[0]) if node.alternatives else 0
-            if node.index.unique and width == len(node.index.columns):
+            if node.index.keyed and width == len(node.index.columns):
                 return float(len(node.alternatives))
             return matches(context.rows(node.table), seek_kinds(node)) * len(node.alternatives)
         case Filter():

@@ -142,7 +142,7 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
     for index in scan.table.indexes:
         if index.where is None:
             targets = tuple(ROWID if c.position == scan.table.rowid_column else c.position for c in index.columns)
-            item.keys.append((targets, index.unique and not index.deferred))
+            item.keys.append((targets, index.keyed))
 
 
 def _best_order(items: list[_Item], inner: list[_Item], terms: list[_Term]) -> list[_Item]:

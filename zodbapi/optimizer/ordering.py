@@ -220,7 +220,7 @@ def is_single(node: Node, context: Context) -> bool:
 def is_unique_seek(index: Index, node: IndexSeek) -> bool:
     """Whether one key of the seek finds at most one row."""
     full = all(len(keys) == len(index.columns) for keys in node.alternatives)
-    return index.unique and not index.deferred and full and not any(node.null_safe)
+    return index.keyed and full and not any(node.null_safe)
 
 
 def tells_apart(node: Node, keys: Keys, terms: list[Expr], context: Context) -> bool:
@@ -246,7 +246,7 @@ def has_unique(table: Table, targets: dict[Target | None, str], fixed: list[Sarg
     if ROWID in targets or any(sarg.target == ROWID for sarg in fixed):
         return True
     return any(
-        index.unique and not index.deferred and index.where is None and _holds(table, index, targets, fixed)
+        index.keyed and index.where is None and _holds(table, index, targets, fixed)
         for index in table.indexes
     )
 

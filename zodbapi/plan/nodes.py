@@ -472,7 +472,9 @@ class Comment(Command):
 
 @dataclass(frozen=True, slots=True)
 class TransactionControl(Command):
-    """``action`` is begin (``mode`` deferred, immediate or exclusive), commit, rollback, savepoint, release, rollback_to."""
+    """``action`` is begin (``mode`` deferred, immediate or exclusive), commit, rollback, savepoint, release, rollback_to,
+    and for SET CONSTRAINTS check_constraints or defer_constraints.
+    """
 
     action: str
     name: str = ""

@@ -12,7 +12,8 @@ from BTrees import check as btrees_check
 from BTrees.OOBTree import OOBTree
 
 from zodbapi.storage import keys
-from zodbapi.storage.transaction import MISSING, Transaction
+from zodbapi.storage.transaction import Transaction
+from zodbapi.undo import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +52,7 @@ def verify(
                 problems.append(f"index {index.name}: its entries are missing")
                 continue
             problems += _check_tree(f"index {index.name}", tree)
-            if isinstance(tree, OOBTree) != index.unique:
+            if isinstance(tree, OOBTree) != index.keyed:
                 problems.append(f"index {index.name}: its tree is of the wrong kind")
                 continue
             key_of = (key_functions or {}).get(index.id) or _plain_key(table, index, collations, sort_key)
@@ -109,7 +110,7 @@ def _plain_key(
 
     def key_of(rowid: int, row: tuple[Any, ...]) -> Any:
         values = [row[p] for p in positions if p is not None]
-        if index.unique:
+        if index.keyed:
             return keys.unique_key(parts, values, rowid, index.nulls_distinct)
         return keys.entry(parts, values, rowid)
 
@@ -121,8 +122,8 @@ def _check_entries(index: Index, tree: Any, rows: Any, key_of: Callable[[int, tu
     for rowid, row in rows.items():
         key = key_of(rowid, row)
         if key is not MISSING:
-            expected[(key, rowid) if index.unique else key] = rowid
-    found = set(tree.items() if index.unique else tree)
+            expected[(key, rowid) if index.keyed else key] = rowid
+    found = set(tree.items() if index.keyed else tree)
     for entry in sorted(expected.keys() - found, key=repr):
         yield f"index {index.name}: row {expected[entry]} has no entry {entry!r}"
     for entry in sorted(found - expected.keys(), key=repr):

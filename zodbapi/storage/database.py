@@ -19,14 +19,21 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
+import random
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import transaction
 from ZConfig import ConfigurationError
+from ZEO.ClientStorage import ClientStorage
+from ZODB.DemoStorage import DemoStorage
+from ZODB.FileStorage import FileStorage
+from ZODB.MappingStorage import MappingStorage
 from ZODB.POSException import ConflictError
+from ZODB.utils import z64
 from zodburi import NoResolverForScheme, resolve_uri
 
 from zodbapi import errors
@@ -34,21 +41,24 @@ from zodbapi.storage import ddl
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
+from zodbapi.storage.participant import Participant
 from zodbapi.storage.records import DB
 from zodbapi.storage.shared_file import SharedFileStorage
 from zodbapi.storage.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from zodbapi.catalog import Schema
 
 SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
+ZEO_OPTIONS = frozenset({"server_sync"})
 FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable"})
 DB_OPTIONS = frozenset({"cache_size", "cache_size_bytes", "pool_size", "pool_timeout", "database_name", "databases"})
 DB_DEFAULTS = {"cache_size": 50_000, "pool_size": 1000, "large_record_size": 1 << 62}
 KEPT_SCHEMAS = 64
 KEPT_IDLE = 4
+ROWIDS_AT_ONCE = 32
 
 _open: dict[str, Database] = {}  # in use, and at the end of the dict's order up to KEPT_IDLE idle ones
 _registry_lock = threading.RLock()
@@ -85,11 +95,14 @@ class Database:
         self.users = 0
         self.storage: Any = None
         self._db: Any = None
+        self.local = True
+        self._rowids: dict[int, Iterator[int]] = {}
         self._schemas: dict[int, Schema] = {}
         self._lock = threading.RLock()
         self._write_lock: threading.Lock | None = None
         self._writer: Transaction | None = None
         self._writer_thread = 0
+        self._sessions: list[weakref.ref[Transaction]] = []
         self._start(storage)
         _every.add(self)
 
@@ -98,9 +111,11 @@ class Database:
         """The process's database for that DSN; the options of its first open count.
 
         ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir``, and
-        ``durable``: False leaves it to the operating system when a commit reaches the disk. The rest are ``ZODB.DB``'s.
+        ``durable``: False leaves it to the operating system when a commit reaches the disk. ``server_sync`` for ZEO: False
+        saves the round trip at the begin of a transaction, which then may see less than others were told is committed.
+        The rest are ``ZODB.DB``'s.
         """
-        unknown = options.keys() - FILE_OPTIONS - DB_OPTIONS - {"timeout"}
+        unknown = options.keys() - FILE_OPTIONS - ZEO_OPTIONS - DB_OPTIONS - {"timeout"}
         if unknown:
             raise errors.InterfaceError(f"unknown option: {', '.join(sorted(unknown))}")
         if dsn == ":memory:":
@@ -139,7 +154,7 @@ class Database:
 
     def begin_session(self, manager: Any = None) -> Transaction:
         """The transactions of a new driver connection; ``manager`` is a transaction manager to take part in."""
-        return Transaction(self, manager)
+        return Transaction(self) if manager is None else Participant(self, manager)
 
     def copy(self) -> Database:
         """A private copy of a database in memory as it was last committed; close it like any other. Takes milliseconds.
@@ -183,7 +198,10 @@ class Database:
             if storage is None:
                 storage, settings = _open_storage(self.dsn, self.options)
             self.storage = storage
-            self._write_lock = None if self.dsn.startswith(("zeo:", "neo:", "neos:")) else threading.Lock()
+            if isinstance(storage, MemoryStorage):
+                storage.oldest_snapshot = self._oldest_snapshot
+            self.local = is_local(storage)
+            self._write_lock = threading.Lock() if self.local else None
             self._writer = None
             settings = {**DB_DEFAULTS, **settings}
             settings.update((name, value) for name, value in self.options.items() if name in DB_OPTIONS)
@@ -238,7 +256,19 @@ class Database:
                 self._start()
             manager = manager or _QuietManager(explicit=True)
             connection = self._db.open(transaction_manager=manager)
+            self._sessions.append(weakref.ref(txn, self._sessions.remove))
             return connection, manager, self._outside_test()
+
+    def detach(self, txn: Transaction, connection: Any) -> None:
+        """Take back the ZODB connection of a session that ends."""
+        with self._lock:
+            self._sessions[:] = [session for session in self._sessions if session() is not txn]
+        connection.close()
+
+    def _oldest_snapshot(self) -> bytes | None:
+        """Where the oldest active transaction reads, but for the one that writes: its snapshot ends with its commit."""
+        active = [txn for session in tuple(self._sessions) if (txn := session()) is not None and txn.active]
+        return min((txn.snapshot for txn in active if txn is not self._writer and txn.snapshot), default=None)
 
     def _outside_test(self) -> Callable[[], bool] | None:
         if isinstance(self.storage, MemoryStorage):
@@ -272,6 +302,37 @@ class Database:
         if isinstance(self.storage, SharedFileStorage):
             self.storage.drop()
         self._write_lock.release()
+
+    def reserved_rowid(self, table_id: int, rows: Any) -> int:
+        """A rowid that no other process or transaction gets: they are taken from the table's sequence in blocks."""
+        with self._lock:
+            while True:
+                for rowid in self._rowids.get(table_id, ()):
+                    if rowid not in rows:
+                        return rowid
+                first = self._reserve_rowids(table_id, rows.maxKey() if rows else 0)
+                self._rowids[table_id] = iter(range(first, first + ROWIDS_AT_ONCE))
+
+    def _reserve_rowids(self, table_id: int, above: int) -> int:
+        with translated():
+            for attempt in itertools.count(1):
+                manager = transaction.TransactionManager(explicit=True)
+                connection = self._db.open(transaction_manager=manager)
+                try:
+                    with manager:
+                        sequences = connection.get(z64)[ddl.ENTRY]["sequences"]
+                        first = max(sequences.get(table_id, 0), above) + 1
+                        if first > 2**63 - ROWIDS_AT_ONCE:
+                            raise errors.OperationalError("database or disk is full")
+                        sequences[table_id] = first + ROWIDS_AT_ONCE - 1
+                    return int(first)
+                except ConflictError:
+                    if attempt == 50:
+                        raise
+                    time.sleep(random.uniform(0, 0.002 * attempt))
+                finally:
+                    connection.close()
+        raise AssertionError
 
     def check_format(self, entry: Any) -> None:
         """Refuse what a newer version wrote."""
@@ -310,7 +371,25 @@ def _open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any
     for name, default in (("cache_size", 10_000), ("pool_size", 7)):  # zodburi's own defaults are not the user's wish
         if settings.get(name) == default:
             del settings[name]
-    return factory(), settings
+    return _open_other(dsn, factory, options), settings
+
+
+def _open_other(dsn: str, factory: Callable[[], Any], options: dict[str, Any]) -> Any:
+    query = parse_qs(urlsplit(dsn).query)
+    if dsn.startswith("zeo:") and ("username" in query or "password" in query):
+        raise errors.InterfaceError("ZEO knows no users and passwords: use TLS certificates, through zconfig:")
+    storage = factory()
+    if isinstance(storage, ClientStorage) and options.get("server_sync", True):
+        # Without a round trip at the begin, a transaction may miss what another process was told is committed.
+        storage.server_sync, storage.sync = True, storage.ping
+    return storage
+
+
+def is_local(storage: Any) -> bool:
+    """Whether every commit comes through this process or a lock on this machine."""
+    while isinstance(storage, DemoStorage):
+        storage = storage.changes
+    return isinstance(storage, MemoryStorage | FileStorage | MappingStorage)
 
 
 def _open_file(path: str, options: dict[str, Any]) -> SharedFileStorage:

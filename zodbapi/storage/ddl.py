@@ -159,8 +159,8 @@ def _set_trees(txn: Transaction, old: Schema, new: Schema) -> None:
             txn.drop(sequences, table_id)
     for table_id in new_tables - old_tables:
         txn.put(rows, table_id, LOBTree())
-    old_indexes = {i.id: i.unique for t in old.tables.values() for i in t.indexes}
-    new_indexes = {i.id: i.unique for t in new.tables.values() for i in t.indexes}
+    old_indexes = {i.id: i.keyed for t in old.tables.values() for i in t.indexes}
+    new_indexes = {i.id: i.keyed for t in new.tables.values() for i in t.indexes}
     assert 0 not in new_indexes, "indexes get their ids from number()"
     for index_id in old_indexes.keys() - new_indexes.keys():
         txn.drop(indexes, index_id)
@@ -178,7 +178,7 @@ def restart_sequence(txn: Transaction, table: Table) -> None:
 
 def clear_index(txn: Transaction, index: Index) -> None:
     """Put an empty tree in the place of the index's, for REINDEX."""
-    txn.put(txn.entry["indexes"], index.id, OOBTree() if index.unique else OOTreeSet())
+    txn.put(txn.entry["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
     txn.schema_changed(txn.schema)
 
 
@@ -186,5 +186,5 @@ def clear_rows(txn: Transaction, table: Table) -> None:
     """Empty a table and its indexes in constant time."""
     txn.put(txn.entry["rows"], table.id, LOBTree())
     for index in table.indexes:
-        txn.put(txn.entry["indexes"], index.id, OOBTree() if index.unique else OOTreeSet())
+        txn.put(txn.entry["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
     txn.schema_changed(txn.schema)

@@ -24,6 +24,7 @@ from BTrees.LOBTree import LOBTree, LOBucket
 from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
 from ZODB._compat import _protocol
 from ZODB.blob import Blob
+from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
 from zodbpickle.pickle import Pickler
 
@@ -97,13 +98,22 @@ def _class_record(cls: type) -> bytes:
 
 
 class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
-    """ZODB's connection, which offers no other way to choose its writer than the name that this function looks up."""
+    """ZODB's connection with our writer; it offers no other way to choose one than the name that ``_commit`` looks up."""
+
+    merges = True  # whether a commit may be merged with those that it did not see
 
     _commit = types.FunctionType(
         ZODB.Connection.Connection._commit.__code__,
         {**vars(ZODB.Connection), "ObjectWriter": RecordWriter},
         "_commit",
     )
+
+    def tpc_vote(self, transaction: Any) -> None:
+        """Verify that the commit will not fail."""
+        if self.merges:
+            super().tpc_vote(transaction)
+        elif merged := self._storage.tpc_vote(transaction.data(self)):
+            raise ConflictError("others committed to what this transaction has read and changed", oid=merged[0])
 
 
 class DB(ZODB.DB):  # type: ignore[misc]

@@ -21,8 +21,10 @@ from typing import Any, NoReturn
 
 from zc.lockfile import LockError
 from ZEO.runzeo import ZEOOptions, ZEOServer
+from ZODB.FileStorage import FileStorage
 
 from zodbapi import errors
+from zodbapi.storage.classes import GuardedResolution
 from zodbapi.storage.failures import translated
 
 Address = tuple[str, int] | str  # (host, port), or the path of a Unix socket
@@ -41,6 +43,7 @@ def serve(
     path: str,
     address: str,
     certificates: Certificates | None = None,
+    blob_dir: str | None = None,
     starting: Callable[[str], None] = lambda shown: None,
     running: Callable[[str], None] = lambda shown: None,
 ) -> NoReturn:
@@ -57,7 +60,7 @@ def serve(
         )
     options = _Options()
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-        file.write(configuration(path, place, certificates))
+        file.write(configuration(path, place, certificates, blob_dir))
         file.flush()
         options.realize(["-C", file.name], progname="runzeo")
     starting(show_address(place))
@@ -113,7 +116,7 @@ def _resolve(address: tuple[str, int]) -> list[Any]:
         raise errors.OperationalError(f"unknown host in the address {show_address(address)}: {exc}") from exc
 
 
-def configuration(path: str, address: Address, certificates: Certificates | None) -> str:
+def configuration(path: str, address: Address, certificates: Certificates | None, blob_dir: str | None = None) -> str:
     """The text that ``runzeo -C`` reads."""
     tls = ""
     if certificates is not None:
@@ -122,9 +125,10 @@ def configuration(path: str, address: Address, certificates: Certificates | None
             f"<ssl>\ncertificate {_quote(certificates.certificate)}\n{key}\n"
             f"authenticate {_quote(certificates.authority)}\n</ssl>"
         )
+    blobs = f"blob-dir {_quote(os.path.abspath(blob_dir))}" if blob_dir else ""
     return (
         f"<zeo>\naddress {_quote(show_address(address))}\n{tls}\n</zeo>\n"
-        f"<filestorage 1>\npath {_quote(os.path.abspath(path))}\n</filestorage>\n"
+        f"<filestorage 1>\npath {_quote(os.path.abspath(path))}\n{blobs}\n</filestorage>\n"
     )
 
 
@@ -142,6 +146,10 @@ class _Options(ZEOOptions):  # type: ignore[misc]
         raise errors.OperationalError(str(message).strip())
 
 
+class _ServedFile(GuardedResolution, FileStorage):  # type: ignore[misc]
+    """ZODB's own FileStorage, which keeps other processes out: the server alone knows what its clients have cached."""
+
+
 class _Server(ZEOServer):  # type: ignore[misc]
     """ZEO's server program."""
 
@@ -151,6 +159,11 @@ class _Server(ZEOServer):  # type: ignore[misc]
 
     def setup_default_logging(self) -> None:
         """Logging is the business of the program that calls."""
+
+    def open_storages(self) -> None:
+        """The configured file, resolving conflicts of clients by the classes of a database only."""
+        config = self.options.storages[0].config
+        self.storages = {"1": _ServedFile(config.path, blob_dir=config.blob_dir)}
 
     def loop_forever(self) -> None:
         self.running()

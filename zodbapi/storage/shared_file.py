@@ -33,7 +33,7 @@ import os
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -400,7 +400,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
                     start = self._file_lock.reserve(_OIDS_AT_ONCE, u64(self._oid))
                 self._oids = iter(range(start + 1, start + _OIDS_AT_ONCE + 1))
                 number = next(self._oids)
-            return p64(number)
+            return bytes(p64(number))
 
     # --- reading ----------------------------------------------------------------------------------------------------------
 
@@ -687,10 +687,8 @@ def _save_tail(fd: int, name: str, pos: int, size: int) -> None:
 
 
 def _remove(path: str) -> None:
-    try:
+    with suppress(FileNotFoundError):
         os.remove(path)
-    except FileNotFoundError:
-        pass
 
 
 def _sync_directory(path: str) -> None:

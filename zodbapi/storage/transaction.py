@@ -31,6 +31,7 @@ from zodbapi import errors
 from zodbapi.catalog import Schema
 from zodbapi.storage import ddl
 from zodbapi.storage.failures import translated
+from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,21 +41,7 @@ if TYPE_CHECKING:
 MAX_ROWID: Final = 2**63 - 1
 
 
-class _Mark:
-    """A value in the undo log that no column can hold."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-MISSING: Final = _Mark("MISSING")  # the key was not there: undoing removes it
-PRESENT: Final = _Mark("PRESENT")  # the entry of a set was there: undoing adds it
-_SCHEMA: Final = _Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
+_SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
 
 
 class _Trees(dict[int, Any]):
@@ -102,6 +89,9 @@ class Transaction:
         self.foreign_keys_enabled = True
         self.read_committed = False
         self.defer_foreign_keys = False
+        self.check_at_once = False  # SET CONSTRAINTS ALL IMMEDIATE: nothing is put off to the commit
+        self.serializable = False  # for all transactions to come
+        self.prepared = False
         self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
         self._savepoints: list[tuple[str, int]] = []
         self._given_manager = manager
@@ -140,10 +130,8 @@ class Transaction:
         self.database.lock_for_writing(self, None if wait else 0.0)
         try:
             with translated():
-                moved = (self.read_committed or not self.has_read) and self._is_stale()
-                if moved:
-                    self._refresh()
-                self._manager.begin()
+                moved = self._is_stale() and self._move_snapshot()
+                self._begin_managed()
                 self.writing = True
                 if self.entry is None:
                     self._create_entry()
@@ -151,6 +139,18 @@ class Transaction:
             self._stop_writing()
             raise
         return moved
+
+    def _move_snapshot(self) -> bool:
+        """Get the newest snapshot for a writer, unless it has read from another; whether it did."""
+        if self.read_committed or not self.has_read:
+            self._refresh()
+            return True
+        if self.serializable and self.database.local:
+            raise errors.ConflictError("could not serialize access: others committed since this transaction first read")
+        return False
+
+    def _begin_managed(self) -> None:
+        self._manager.begin()
 
     def commit(self) -> None:
         """Run the deferred checks and commit. A failing check leaves the transaction open, anything else ends it."""
@@ -164,29 +164,77 @@ class Transaction:
             return
         try:
             with translated():
-                self._manager.commit()
+                if self.prepared:
+                    self._connection.tpc_finish(self._manager.get())
+                    self._manager.abort()  # nothing is left to commit
+                else:
+                    self._guard_reads()
+                    self._manager.commit()
         except BaseException:
             self.rollback()
             raise
         self._finished()
 
+    def prepare(self) -> None:
+        """The first phase of a two-phase commit: after it, ``commit`` will not fail. A failure rolls back.
+
+        Nobody else can commit to the database until ``commit`` or ``rollback``.
+        """
+        self._check_alive()
+        if self.pending:
+            self._run(self.pending)
+        self.start_writing()
+        managed = self._manager.get()
+        try:
+            with translated():
+                self._guard_reads()
+                self._connection.tpc_begin(managed)
+                self.prepared = True
+                self._connection.commit(managed)
+                self._connection.tpc_vote(managed)
+        except BaseException:
+            self.rollback()
+            raise
+
+    def _guard_reads(self) -> None:
+        """Make a serializable commit fail when something it may have read has changed.
+
+        In a local database nothing has: the write lock was taken while the snapshot was the newest. Elsewhere every node
+        in memory of the trees that were asked for is declared as read, which includes the places of missing rows, and
+        what was changed as well must not be merged.
+        """
+        self._connection.merges = self.database.local or not self.serializable
+        if self._connection.merges:
+            return
+        for tree in (*self._rows.values(), *self._indexes.values()):
+            for node in loaded_nodes(tree):
+                self._connection.readCurrent(node)
+
     def rollback(self) -> None:
         """End the transaction and forget its changes; nothing happens when there is none."""
+        self._roll_back()
+
+    def _roll_back(self) -> None:
         if self.writing:
             try:
                 if self._epoch == self.database.epoch:
-                    self._manager.abort()
+                    self._abort()
             finally:
                 self._rolled_back()
         else:
             self._end()
+
+    def _abort(self) -> None:
+        if self.prepared:
+            self._connection.tpc_abort(self._manager.get())
+        self._manager.abort()
 
     def close(self) -> None:
         """Roll back and give the ZODB connection back."""
         self.rollback()
         connection, self._connection = self._connection, None
         if connection is not None and self._epoch == self.database.epoch:
-            connection.close()
+            self.database.detach(self, connection)
 
     def _finished(self) -> None:
         self._stop_writing()
@@ -205,7 +253,7 @@ class Transaction:
             self._stop_writing()
 
     def _stop_writing(self) -> None:
-        self.writing = False
+        self.writing = self.prepared = False
         self.database.unlock(self)
 
     def _end(self) -> None:
@@ -219,7 +267,7 @@ class Transaction:
             self.pending.clear()
         if self.immediate:
             self.immediate.clear()
-        self.defer_foreign_keys = False
+        self.defer_foreign_keys = self.check_at_once = False
         self.begun_by_savepoint = False
         self._shrink()
 
@@ -227,7 +275,7 @@ class Transaction:
         try:
             step()
         except BaseException:
-            self.rollback()
+            self._roll_back()
             raise
 
     def _check_alive(self) -> None:
@@ -256,10 +304,16 @@ class Transaction:
             raise errors.OperationalError("the transaction was lost: the process was forked or the database reopened")
 
     def _end_quietly(self) -> None:
-        self.active = self.writing = self.has_read = False
+        self.active = self.writing = self.prepared = self.has_read = False
         self._savepoints = []
         for container in (self.undo, self.pending, self.immediate):
             container.clear()
+
+    @property
+    def snapshot(self) -> bytes | None:
+        """The transaction id before which everything is seen."""
+        start: bytes | None = self._mvcc._start
+        return start
 
     def _is_stale(self) -> bool:
         return (self._outside is not None and self._outside()) or self._mvcc._ltid is not self._seen
@@ -316,6 +370,8 @@ class Transaction:
     def next_rowid(self, table_id: int, autoincrement: bool) -> int:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
         rows = self._rows[table_id]
+        if not self.database.local and rows._p_serial not in (None, z64):
+            return self.database.reserved_rowid(table_id, rows)
         top = rows.maxKey() if rows else 0
         if autoincrement:
             top = max(top, self.entry["sequences"].get(table_id, 0))
@@ -432,6 +488,12 @@ class Transaction:
                 check(self, key)
         checks.clear()
 
+    def constraints_immediate(self) -> None:
+        """Run the checks that were put off to the commit, now; until the commit none is put off any more."""
+        self._run(self.pending)
+        self.defer_foreign_keys = False
+        self.check_at_once = True
+
     def savepoint(self, name: str) -> None:
         """Set a savepoint; several may have one name, the newest counts."""
         self._savepoints.append((name.lower(), len(self.undo)))
@@ -475,3 +537,17 @@ def find_leaf(tree: Any, key: Any) -> Any:
                 high = middle - 1
         tree = children[2 * low]
     return tree
+
+
+def loaded_nodes(tree: Any) -> Iterator[Any]:
+    """The tree and those of its nodes and leaves that are in memory and were stored before."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if node._p_jar is None or node._p_serial == z64 or node._p_changed is None:  # new, or a ghost
+            continue
+        yield node
+        if hasattr(node, "_firstbucket"):
+            state = node.__getstate__()
+            if state is not None and len(state) > 1:
+                waiting += state[0][::2]

@@ -4,11 +4,13 @@ In: values of the native classes (int, float, Decimal, bool, str, bytes, date, d
 Out: the same. Generated code imports its operators from here.
 
 - ``conversion``: to text, to number, truth, typeof      - ``arithmetic``: ``+ - * / % || & | << >> ~``
-- ``ordering``: the total order, sort keys, sentinels     - ``coercion``: affine, store, cast, adapt
-- ``pattern``: LIKE, GLOB, REGEXP                         - ``collation``: BINARY, NOCASE, RTRIM
-- ``temporal``: texts of dates, times and intervals
+- ``ordering``: the total order, sort keys, sentinels     - ``affinity``: conversion before a comparison
+- ``column``: what a write does, ``store``                - ``casting``: what CAST does
+- ``parameter``: values of the caller, ``adapt``          - ``pattern``: LIKE, GLOB, REGEXP
+- ``temporal``: texts of dates, times and intervals       - ``collation``: BINARY, NOCASE, RTRIM
 """
 
+from zodbapi.values.affinity import affine, exact_class
 from zodbapi.values.arithmetic import (
     add,
     bit_and,
@@ -24,8 +26,9 @@ from zodbapi.values.arithmetic import (
     shift_right,
     sub,
 )
-from zodbapi.values.coercion import NATIVE, adapt, affine, cast, exact_class, is_json, store, to_decimal
+from zodbapi.values.casting import cast, to_decimal
 from zodbapi.values.collation import COLLATIONS, ascii_lower, ascii_upper
+from zodbapi.values.column import is_json, store
 from zodbapi.values.conversion import (
     MAX_INTEGER,
     MIN_INTEGER,
@@ -53,6 +56,7 @@ from zodbapi.values.ordering import (
     ne,
     sort_key,
 )
+from zodbapi.values.parameter import NATIVE, adapt
 from zodbapi.values.pattern import clike, glob, glob_matcher, ilike, like, like_matcher, regexp, regexp_matcher
 
 __all__ = [

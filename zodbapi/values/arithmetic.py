@@ -27,6 +27,7 @@ from zodbapi.values.temporal import naive_utc
 EXACT = Context(prec=2000, rounding=ROUND_HALF_EVEN, traps=[])
 DIVISION = Context(prec=38, rounding=ROUND_HALF_EVEN, traps=[])
 
+_NATURAL = frozenset({int, float})
 _TEMPORAL = frozenset({date, datetime, time, timedelta})
 _MIDNIGHT = datetime(2000, 1, 1)
 
@@ -36,7 +37,7 @@ def add(a: Any, b: Any) -> Any:
     if type(a) is int and type(b) is int:
         total = a + b
         return total if MIN_INTEGER <= total <= MAX_INTEGER else float(a) + float(b)
-    if type(a) is float and type(b) is float:
+    if type(a) in _NATURAL and type(b) in _NATURAL:
         real = a + b
         return real if real == real else None
     if a is None or b is None:
@@ -56,7 +57,7 @@ def sub(a: Any, b: Any) -> Any:
     if type(a) is int and type(b) is int:
         total = a - b
         return total if MIN_INTEGER <= total <= MAX_INTEGER else float(a) - float(b)
-    if type(a) is float and type(b) is float:
+    if type(a) in _NATURAL and type(b) in _NATURAL:
         real = a - b
         return real if real == real else None
     if a is None or b is None:
@@ -76,7 +77,7 @@ def mul(a: Any, b: Any) -> Any:
     if type(a) is int and type(b) is int:
         product = a * b
         return product if MIN_INTEGER <= product <= MAX_INTEGER else float(a) * float(b)
-    if type(a) is float and type(b) is float:
+    if type(a) in _NATURAL and type(b) in _NATURAL:
         real = a * b
         return real if real == real else None
     if a is None or b is None:
@@ -98,8 +99,8 @@ def div(a: Any, b: Any) -> Any:
             return None
         quotient = a // b if (a < 0) == (b < 0) else -(-a // b)
         return quotient if quotient <= MAX_INTEGER else float(quotient)
-    if type(a) is float and type(b) is float:
-        if b == 0.0:
+    if type(a) in _NATURAL and type(b) in _NATURAL:
+        if b == 0:
             return None
         real = a / b
         return real if real == real else None

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from zodbapi.catalog import Kind
-from zodbapi.values.coercion import affine
+from zodbapi.values.affinity import affine
 from zodbapi.values.temporal import naive_utc
 
 NUMBER, TEXT, BLOB, MOMENT, TIME, INTERVAL, IDENTIFIER = range(1, 8)
@@ -35,6 +35,7 @@ _RANKS: dict[type, int] = {
     timedelta: INTERVAL,
     UUID: IDENTIFIER,
 }
+_NUMBERS = frozenset({int, float, Decimal, bool})  # Python compares these exactly with one another
 _KIND_RANKS: dict[Kind, int] = {
     Kind.INTEGER: NUMBER,
     Kind.REAL: NUMBER,
@@ -76,7 +77,10 @@ compare_key = sort_key
 def lt(a: Any, b: Any) -> bool:
     """``a < b``; neither is None."""
     kind = type(a)
-    if kind is type(b) and kind is not datetime or kind is int and type(b) is float or kind is float and type(b) is int:
+    if kind is type(b):
+        if kind is not datetime or (a.tzinfo is None) is (b.tzinfo is None):
+            return a < b  # type: ignore[no-any-return]
+    elif kind in _NUMBERS and type(b) in _NUMBERS:
         return a < b  # type: ignore[no-any-return]
     return sort_key(a) < sort_key(b)
 
@@ -84,7 +88,10 @@ def lt(a: Any, b: Any) -> bool:
 def le(a: Any, b: Any) -> bool:
     """``a <= b``; neither is None."""
     kind = type(a)
-    if kind is type(b) and kind is not datetime or kind is int and type(b) is float or kind is float and type(b) is int:
+    if kind is type(b):
+        if kind is not datetime or (a.tzinfo is None) is (b.tzinfo is None):
+            return a <= b  # type: ignore[no-any-return]
+    elif kind in _NUMBERS and type(b) in _NUMBERS:
         return a <= b  # type: ignore[no-any-return]
     return sort_key(a) <= sort_key(b)
 
@@ -92,7 +99,10 @@ def le(a: Any, b: Any) -> bool:
 def gt(a: Any, b: Any) -> bool:
     """``a > b``; neither is None."""
     kind = type(a)
-    if kind is type(b) and kind is not datetime or kind is int and type(b) is float or kind is float and type(b) is int:
+    if kind is type(b):
+        if kind is not datetime or (a.tzinfo is None) is (b.tzinfo is None):
+            return a > b  # type: ignore[no-any-return]
+    elif kind in _NUMBERS and type(b) in _NUMBERS:
         return a > b  # type: ignore[no-any-return]
     return sort_key(a) > sort_key(b)
 
@@ -100,7 +110,10 @@ def gt(a: Any, b: Any) -> bool:
 def ge(a: Any, b: Any) -> bool:
     """``a >= b``; neither is None."""
     kind = type(a)
-    if kind is type(b) and kind is not datetime or kind is int and type(b) is float or kind is float and type(b) is int:
+    if kind is type(b):
+        if kind is not datetime or (a.tzinfo is None) is (b.tzinfo is None):
+            return a >= b  # type: ignore[no-any-return]
+    elif kind in _NUMBERS and type(b) in _NUMBERS:
         return a >= b  # type: ignore[no-any-return]
     return sort_key(a) >= sort_key(b)
 
@@ -108,7 +121,7 @@ def ge(a: Any, b: Any) -> bool:
 def eq(a: Any, b: Any) -> bool:
     """``a = b``; neither is None."""
     kind = type(a)
-    if kind is type(b) and kind is not datetime:
+    if kind is type(b) and (kind is not datetime or (a.tzinfo is None) is (b.tzinfo is None)):
         return a == b  # type: ignore[no-any-return]
     return sort_key(a) == sort_key(b)
 
@@ -116,7 +129,7 @@ def eq(a: Any, b: Any) -> bool:
 def ne(a: Any, b: Any) -> bool:
     """``a != b``; neither is None."""
     kind = type(a)
-    if kind is type(b) and kind is not datetime:
+    if kind is type(b) and (kind is not datetime or (a.tzinfo is None) is (b.tzinfo is None)):
         return a != b  # type: ignore[no-any-return]
     return sort_key(a) != sort_key(b)
 

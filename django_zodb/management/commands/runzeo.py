@@ -40,6 +40,7 @@ class Command(BaseCommand):
                 self.find_file(options["database"]),
                 options["address"],
                 self.read_certificates(options),
+                blob_dir=connections[options["database"]].settings_dict["OPTIONS"].get("blob_dir"),
                 starting=lambda address: self.tell(f"Starting ZEO server on {address}..."),
                 running=lambda address: self.tell("ZEO server is running... Press Ctrl+C to stop."),
             )
