@@ -67,7 +67,7 @@ def prepare(path: Path, rows: dict[int, object]) -> tuple[Database, Transaction,
 @pytest.mark.parametrize("task", ["count", "count_read_first"])
 def test_no_increment_of_a_hot_counter_is_lost(tmp_path: Path, task: str) -> None:
     database, txn, table = prepare(tmp_path / "db.fs", {1: 0})
-    workers = Workers(tmp_path / "db.fs", task, 1.5)
+    workers = Workers(tmp_path / "db.fs", task, 1.0)
     acknowledged = workers.wait()
     txn.begin()
     assert txn.rows(table.id)[1] == (1, acknowledged)
@@ -97,9 +97,9 @@ def test_readers_see_what_other_processes_committed(tmp_path: Path) -> None:
 def test_killed_writers_leave_no_partial_transaction(tmp_path: Path) -> None:
     path = tmp_path / "db.fs"
     database, txn, table = prepare(path, dict.fromkeys(range(1, ACCOUNTS + 1), START))
-    workers = Workers(path, "transfer", 4.0)
+    workers = Workers(path, "transfer", 2.5)
     for _ in range(5):
-        time.sleep(0.6)
+        time.sleep(0.4)
         workers.kill_one()
         txn.begin()
         assert sum(row[1] for row in txn.rows(table.id).values()) == ACCOUNTS * START
@@ -114,9 +114,9 @@ def test_killed_writers_leave_no_partial_transaction(tmp_path: Path) -> None:
 def test_acknowledged_inserts_survive_kills_and_a_pack(tmp_path: Path) -> None:
     path = tmp_path / "db.fs"
     database, txn, table = prepare(path, {})
-    workers = Workers(path, "insert", 4.0)
+    workers = Workers(path, "insert", 2.5)
     for _ in range(4):
-        time.sleep(0.7)
+        time.sleep(0.5)
         workers.kill_one()
         database.pack()
         until_done(txn, lambda t: insert(t, table, f"main {time.monotonic()}"))

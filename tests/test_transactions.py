@@ -18,6 +18,7 @@ from zodbapi.catalog import Table, View
 from zodbapi.storage import ddl
 from zodbapi.storage.check import verify
 from zodbapi.storage.database import Database
+from zodbapi.storage.stats import Stats
 from zodbapi.storage.transaction import MAX_ROWID, PRESENT, Transaction, find_leaf
 
 
@@ -514,3 +515,25 @@ def test_reading_a_tree_raises_errors_of_ours(
         assert caught.value.__cause__ is cause
     monkeypatch.undo()
     txn.rollback()
+
+
+# --- estimates ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, 1000, 10**12])
+@pytest.mark.parametrize("size", [0, 1, 50, 1000, 20_000])
+def test_row_count(size: int, step: int) -> None:
+    database = Database.open(":memory:")
+    session = database.begin_session()
+    table = create(session, replace(TABLE, indexes=()))
+    session.begin(write=True)
+    session.rows(table.id).update({n * step: (n * step, "") for n in range(size)})
+    session.commit()
+    session.begin()
+    count = Stats(session).row_count(table.id)
+    if step == 1 or size <= 1:
+        assert count in (size, pytest.approx(size, rel=0.2))
+    else:
+        assert count == pytest.approx(size, rel=0.5)
+    session.close()
+    database.close()

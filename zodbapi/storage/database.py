@@ -296,13 +296,14 @@ class Database:
             return self.storage.is_behind
         return lambda: True
 
-    def lock_for_writing(self, txn: Transaction) -> None:
+    def lock_for_writing(self, txn: Transaction, timeout: float | None = None) -> None:
         """Wait until nobody else writes to a local database; others are optimistic, and conflicts end in a retry."""
         if self._write_lock is None:
             return
-        deadline = time.monotonic() + self.timeout
-        if not self._write_lock.acquire(timeout=self.timeout):
-            raise errors.OperationalError("database is locked")
+        timeout = self.timeout if timeout is None else timeout
+        deadline = time.monotonic() + timeout
+        if not self._write_lock.acquire(timeout=timeout):
+            raise errors.LockError("database is locked")
         try:
             if isinstance(self.storage, SharedFileStorage):
                 self.storage.hold(max(0.0, deadline - time.monotonic()))
