@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models.expressions import Window
-from django.db.models.fields.json import (
+from django.db.models.fields.json import (  # type: ignore[attr-defined]
     ContainedBy,
     DataContains,
     KeyTextTransform,

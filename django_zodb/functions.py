@@ -32,7 +32,7 @@ def time_zone(name: str) -> datetime.tzinfo:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         zone, sign, offset = split_tzname_delta(name)
-        if not sign:
+        if not sign or offset is None:
             raise
         digits = offset.replace(":", "")
         delta = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:4] or 0))
@@ -98,8 +98,7 @@ def _extract(part: str) -> Callable[[Any], int | None]:
 
 
 def _start_of_day(value: Any) -> Any:
-    midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
-    return value.replace(**midnight) if isinstance(value, datetime.datetime) else value
+    return value.replace(hour=0, minute=0, second=0, microsecond=0) if isinstance(value, datetime.datetime) else value
 
 
 UNITS: dict[str, Callable[[Any], Any]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import DatabaseError
 from django.db.backends.base.introspection import BaseDatabaseIntrospection
@@ -56,19 +56,14 @@ FIELDS_BY_NAME = {
 }
 
 
-class FieldTypes(dict[str, str]):
-    """A declared type, or a kind -> the class of a field."""
-
-    def __missing__(self, name: str) -> str:
-        words = name.lower().split("(", 1)[0].strip()
-        return FIELDS_BY_NAME.get(words) or FIELDS_BY_KIND[Kind(words)]
-
-
 class DatabaseIntrospection(BaseDatabaseIntrospection):
     """What inspectdb and the schema editor ask."""
 
     connection: DatabaseWrapper
-    data_types_reverse = FieldTypes()
+    data_types_reverse: ClassVar[dict[str, str]] = {
+        **{kind.value: field for kind, field in FIELDS_BY_KIND.items()},
+        **FIELDS_BY_NAME,
+    }
 
     @property
     def schema(self) -> Schema:
@@ -88,9 +83,14 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
 
     def get_table_list(self, cursor: Any) -> list[TableInfo]:
         """The names of tables and views."""
-        tables = [TableInfo(table.name, "t", table.comment or None) for table in self.schema.tables.values()]
-        views = [TableInfo(view.name, "v", None) for view in self.schema.views.values()]
-        return sorted(tables + views)
+        # Asked by a statement, so that it is logged and wrapped as the other backends' are.
+        cursor.execute("PRAGMA table_list")
+        found = [(name, kind[0]) for _, name, kind, *_ in cursor.fetchall()]
+        return [TableInfo(name, kind, self._comment(name)) for name, kind in sorted(found)]
+
+    def _comment(self, name: str) -> str | None:
+        table = self.schema.table(name)
+        return (table.comment or None) if table is not None else None
 
     def get_table_description(self, cursor: Any, table_name: str) -> list[FieldInfo]:
         """One ``FieldInfo`` a column."""
@@ -170,10 +170,11 @@ def _names(table: Table, positions: Iterable[int | None]) -> list[str]:
 
 def _field_info(table: Table, position: int, column: Column) -> FieldInfo:
     type_ = column.type
+    words = type_.declared.lower().split("(", 1)[0].strip()
     is_decimal = type_.kind is Kind.DECIMAL
     return FieldInfo(
         name=column.name,
-        type_code=str(type_),
+        type_code=words if words in FIELDS_BY_NAME else type_.kind.value,
         display_size=None if is_decimal else type_.precision,
         internal_size=None,
         precision=type_.precision if is_decimal else None,

@@ -205,6 +205,7 @@ class DatabaseOperations(BaseDatabaseOperations):
         return sql % tuple(self.quote_value(value) for value in params)
 
     def last_executed_query(self, cursor: Any, sql: str, params: Any) -> str:
+        sql, params = getattr(cursor, "executed", None) or (sql, params)
         return self.compose_sql(sql, params) if params else sql
 
     def sql_flush(

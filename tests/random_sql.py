@@ -309,12 +309,12 @@ class Generator:
         """A FROM clause and the columns that it makes visible."""
         text, scope = self._relation(outer)
         joins = self.random.randint(0, most - 1)
-        alone = joins == 1 and "(" not in text
         for _ in range(joins):
             right, columns = self._relation(outer)
-            kind = self.one_of(
-                "JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", ",", "RIGHT JOIN", "FULL JOIN"
-            )
+            kinds = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", ","]
+            if alone:  # SQLite loses rows of RIGHT and FULL joins next to other joins
+                kinds += ["RIGHT JOIN", "FULL JOIN"]
+            kind = self.random.choice(kinds)
             both = scope + columns
             if kind in (",", "CROSS JOIN"):
                 text += f"{kind if kind == ',' else ' ' + kind} {right}"
@@ -471,7 +471,9 @@ class Generator:
         table = self.random.choice(self.tables)
         scope = self._columns(table, table.name)
         tables = self.tables
-        self.tables = [t for t in tables if t is not table]  # SQLite's subqueries may see what the statement has written
+        self.tables = [
+            t for t in tables if t is not table
+        ]  # SQLite's subqueries may see what the statement has written
         where = f" WHERE {self.predicate(scope)}"
         self.tables = tables
         plain = [(name, type_) for name, type_ in table.columns if name != "id"]

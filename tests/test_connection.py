@@ -289,6 +289,16 @@ def test_close_rolls_back(tmp_path: Any) -> None:
     again.close()
 
 
+def test_forgotten_connection_lets_go_of_the_lock(pair: tuple[zodbapi.Connection, zodbapi.Connection]) -> None:
+    first, second = pair
+    third = zodbapi.connect(first._database.dsn)
+    third.execute("UPDATE t SET n = 0")
+    del third
+    second.execute("UPDATE t SET n = 1")
+    second.commit()
+    assert rows(first) == [(1, 1), (2, 1)]
+
+
 def test_other_thread_is_refused(connection: zodbapi.Connection) -> None:
     raised: list[BaseException] = []
 

@@ -120,7 +120,9 @@ def bound_text(bound: tuple[str, Any]) -> str:
 
 
 def arguments(text: str, value: Any) -> Row:
-    return tuple(value if part == "v" else part.strip("'") if "'" in part else int(part) for part in text.split(", ") if part)
+    return tuple(
+        value if part == "v" else part.strip("'") if "'" in part else int(part) for part in text.split(", ") if part
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -93,7 +93,10 @@ def test_native_values_count_as_their_text() -> None:
         (call("datetime", "2024-01-31", "+0001-01-01 10:00"), "2025-03-04 10:00:00"),
         (call("time", "12:00:00.25", "subsec"), "12:00:00.250"),
         (call("unixepoch", "1970-01-01 00:00:01.5", "subsec"), 1.5),
-        (call("strftime", "%F %T %R %I %p %e %u %G-%V", "2024-01-01 15:04:05"), "2024-01-01 15:04:05 15:04 03 PM  1 1 2024-01"),
+        (
+            call("strftime", "%F %T %R %I %p %e %u %G-%V", "2024-01-01 15:04:05"),
+            "2024-01-01 15:04:05 15:04 03 PM  1 1 2024-01",
+        ),
     ],
 )
 def test_what_newer_sqlite_has(found: Any, expected: Any) -> None:

@@ -68,7 +68,11 @@ def test_functions_of_three_arguments(name: str) -> None:
 
 def test_substr_counts_as_sqlite_does() -> None:
     for text, start, count in itertools.product(["abcdef", "hé", b"abcdef", ""], range(-8, 9), range(-8, 9)):
-        assert same(ask("substr(?, ?, ?)", text, start, count), call("substr", text, start, count)), (text, start, count)
+        assert same(ask("substr(?, ?, ?)", text, start, count), call("substr", text, start, count)), (
+            text,
+            start,
+            count,
+        )
 
 
 FORMATS = [

@@ -96,7 +96,7 @@ def run_section(connection: zodbapi.Connection, section: Section) -> list[str]:
         name, _, rows = word.partition("=")
         table = connection._txn.schema.table(name)
         counts[table.id] = int(rows)
-    params: tuple[Any, ...] = eval(section.directive("parameters") or "()")  # noqa: S307 - our own files
+    params: tuple[Any, ...] = eval(section.directive("parameters") or "()")
     with tracing(lines, counts):
         program = connection._prepare(section.text, "qmark").program
         assert program is not None

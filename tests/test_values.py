@@ -96,7 +96,9 @@ def test_random_arithmetic_gives_what_sqlite_gives(a: Any, b: Any, operator: str
 @settings(max_examples=300, deadline=None)
 @given(st.text("abAB%_é!", max_size=7), st.text("abABéÉ\n%!", max_size=7), st.sampled_from([None, "!", "a", "%", "_"]))
 def test_like_gives_what_sqlite_gives(pattern: str, text: str, escape: str | None) -> None:
-    expected = ask("?2 LIKE ?1", pattern, text) if escape is None else ask("?2 LIKE ?1 ESCAPE ?3", pattern, text, escape)
+    expected = (
+        ask("?2 LIKE ?1", pattern, text) if escape is None else ask("?2 LIKE ?1 ESCAPE ?3", pattern, text, escape)
+    )
     assert values.like(pattern, text, escape) == expected
 
 

@@ -16,6 +16,7 @@ raised. A statement that fails leaves nothing behind, whatever the transaction d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cmp_to_key
 from threading import get_ident
 from typing import Any, NamedTuple, Self
@@ -32,7 +33,7 @@ from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
 
-ISOLATION_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE", "SNAPSHOT", "SERIALIZABLE"})
+ISOLATION_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE", "READ COMMITTED", "SNAPSHOT", "SERIALIZABLE"})
 
 
 class Xid(NamedTuple):
@@ -82,8 +83,13 @@ class Connection:
         self._progress: tuple[Callable[[], Any], int] | None = None
         self._observed = False  # whether queries need more than to be run
         self._running = 0  # ident of the thread that is inside a program
+        self._txn: Any = None  # None before it is open, and once it is closed
         self._database = Database.open(dsn, **options)
-        self._txn: Any = self._database.begin_session(transaction_manager)  # None once closed
+        try:
+            self._txn = self._database.begin_session(transaction_manager)
+        except BaseException:
+            self._database.close()
+            raise
         self._two_phase = False  # between tpc_begin and its end
         self.isolation_level = isolation_level
 
@@ -174,6 +180,7 @@ class Connection:
             raise errors.ProgrammingError(f"unknown isolation level: {level}")
         self._isolation_level = level
         self._txn.serializable = level is not None and level.upper() == "SERIALIZABLE"
+        self._txn.read_committed = level is not None and level.upper() == "READ COMMITTED"
         if level is None:
             self.autocommit = True
 
@@ -314,6 +321,12 @@ class Connection:
             self._thread = 0  # equal to no thread: every later call arrives at _check_usable
             txn.close()
             self._database.close()
+
+    def __del__(self) -> None:
+        """Lets go of the write lock and the file of a connection that nobody closed, as sqlite3 does."""
+        if getattr(self, "_txn", None) is not None:
+            with suppress(Exception):  # the interpreter may be shutting down
+                self.close()
 
     def is_usable(self) -> bool:
         """Whether the database answers."""

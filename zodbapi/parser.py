@@ -165,19 +165,19 @@ def _parse_tokens(sql: str, tokens: list[Token]) -> exp.Expression:
     return cast("exp.Expression", tree)
 
 
-_CANNOT_END = frozenset(
-    {TokenType.COMMA, TokenType.ON, TokenType.IN, TokenType.DOT, TokenType.SELECT, TokenType.FROM, TokenType.LIMIT}
-    | {TokenType.SET, TokenType.USING, TokenType.BLOCK_START, TokenType.ORDER_BY, TokenType.GROUP_BY}
+def _kinds(words: str) -> frozenset[TokenType]:
+    return frozenset(TokenType[word] for word in words.split())
+
+
+# Words that want something after them, and words before which something must stand. sqlglot lets much of it go.
+_OPENING = _kinds(
+    "SELECT FROM WHERE GROUP_BY HAVING ORDER_BY LIMIT COMMA ON ALIAS WHEN THEN ELSE SET USING BLOCK_START"
 )
-_AFTER_EXPRESSION = frozenset(
-    {TokenType.R_PAREN, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING}
-    | {TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT}
+_CLOSING = _kinds(
+    "R_PAREN COMMA ALIAS FROM WHERE GROUP_BY HAVING ORDER_BY LIMIT ON JOIN WHEN THEN ELSE END UNION EXCEPT INTERSECT"
 )
-_CANNOT_FOLLOW = frozenset(
-    {(TokenType.COMMA, kind) for kind in (TokenType.COMMA, *_AFTER_EXPRESSION)}
-    | {(TokenType.ON, kind) for kind in (TokenType.JOIN, TokenType.COMMA, *_AFTER_EXPRESSION)}
-    | {(kind, TokenType.COMMA) for kind in (TokenType.SELECT, TokenType.L_PAREN, TokenType.DISTINCT, TokenType.FROM)}
-)
+_CANNOT_END = _OPENING | _kinds("IN DOT")
+_CANNOT_FOLLOW = frozenset((a, b) for a in _OPENING for b in _CLOSING) | {(TokenType.L_PAREN, TokenType.COMMA)}
 
 
 def _check_tokens(sql: str, tokens: list[Token]) -> None:
@@ -189,6 +189,10 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
         for i, pair in enumerate(pairwise(kinds)):
             if pair in _CANNOT_FOLLOW:
                 raise _syntax_error(sql, tokens[i + 1])
+    if kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
+        raise _syntax_error(sql, tokens[kinds.index(TokenType.WHEN)])
+    if kinds.count(TokenType.BETWEEN) > kinds.count(TokenType.AND):
+        raise _syntax_error(sql, tokens[kinds.index(TokenType.BETWEEN)])
 
 
 def _syntax_error(sql: str, token: Token | None) -> OperationalError:

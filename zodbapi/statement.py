@@ -95,6 +95,7 @@ class Statement:
     schema_version: int
     is_dml: bool = False  # INSERT, UPDATE or DELETE
     inserts: bool = False
+    lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -196,7 +197,7 @@ def compile_parsed(
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
     return Statement(
-        sql, style, kind, plan, program, program.run, description, *layout, writes, isinstance(plan, Insert)
+        sql, style, kind, plan, program, program.run, description, *layout, writes, isinstance(plan, Insert), bound.for_update
     )
 
 

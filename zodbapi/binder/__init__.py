@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from zodbapi.binder.scope import Binding
 from zodbapi.binder.writer import bind_writer
-from zodbapi.errors import OperationalError
+from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.plan.nodes import Command, Explain, Node
 from zodbapi.syntax import ExplainDefinition
 
@@ -28,11 +28,14 @@ __all__ = ["Bound", "bind", "bind_writer"]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A bound statement. ``parameters`` has one entry a parameter index: its name, or None for a positional one."""
+    """A bound statement. ``parameters`` has one entry a parameter index: its name, or None for a positional one.
+
+    ``for_update`` is what a FOR UPDATE says of a lock that is not free: wait, nowait or skip locked; "" without one.
+    """
 
     node: Node | Command
     parameters: tuple[str | None, ...]
-    for_update: bool = False
+    for_update: str = ""
 
 
 def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
@@ -59,10 +62,19 @@ def _bind_statement(tree: exp.Expression | Definition | Command, binding: Bindin
         case exp.Expression():
             raise AssertionError(f"{type(tree).__name__} is no statement")
         case ExplainDefinition():
-            from zodbapi.parser import parse_one
-
-            return Explain(cast("Node", _bind_statement(parse_one(tree.statement).tree, binding)), tree.query_plan)
+            return _bind_explain(tree, binding)
         case _:
             from zodbapi.binder.ddl import bind_command
 
             return bind_command(tree, binding)
+
+
+def _bind_explain(tree: ExplainDefinition, binding: Binding) -> Explain:
+    from zodbapi.parser import parse_one
+
+    explained = parse_one(tree.statement)
+    binding.sql = explained.sql
+    node = _bind_statement(explained.tree, binding)
+    if isinstance(node, Command):
+        raise NotSupportedError("only SELECT, INSERT, UPDATE and DELETE can be explained")
+    return Explain(node, tree.query_plan)

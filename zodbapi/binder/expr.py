@@ -70,6 +70,8 @@ def bind_expr(tree: exp.Expression, scope: Scope) -> Expr:
     while type(tree) is exp.Paren:
         tree = tree.this
     rule = _RULES.get(type(tree))
+    if tree is None:
+        raise OperationalError("incomplete input")
     if rule is None:
         raise OperationalError(f"near {tree.sql('sqlite')!r}: syntax error")
     return rule(tree, scope)
@@ -316,7 +318,7 @@ def _in(tree: exp.In, scope: Scope) -> Expr:
     args = tree.args
     query = args.get("query")
     if query is None and args.get("field") is not None:
-        query = exp.select("*").from_(exp.Table(this=args["field"].this, db=args["field"].args.get("table")))
+        query = _all_of(args["field"])
     items: Sequence[exp.Expression] | None = args.get("expressions")
     if query is None and items is None:
         raise OperationalError('near "IN": syntax error')
@@ -329,6 +331,16 @@ def _in(tree: exp.In, scope: Scope) -> Expr:
         operand = bind_row(tree.this, scope)
         return disjunction([compare_rows("=", operand, bind_row(item, scope), scope.binding) for item in items])
     return in_list(bind_expr(tree.this, scope), _list_items(items, scope), scope.binding)
+
+
+def _all_of(field: exp.Expression) -> exp.Select:
+    """``SELECT * FROM table``, for ``IN table``."""
+    if not isinstance(field, exp.Column) or not isinstance(field.this, exp.Identifier):
+        raise OperationalError(f'near "{field.sql("sqlite")}": syntax error')
+    table = exp.Table(this=exp.Identifier(this=field.name, quoted=True))
+    if field.table:
+        table.set("db", exp.Identifier(this=field.table, quoted=True))
+    return exp.Select(expressions=[exp.Star()], from_=exp.From(this=table))
 
 
 def _list_items(items: Sequence[exp.Expression], scope: Scope) -> list[Expr]:

@@ -79,7 +79,9 @@ def _bind_table(tree: exp.Table, scope: Scope) -> Node:
         return _bind_table_function(tree, tree.this.name, tree.this.expressions, scope)
     if isinstance(tree.this, (exp.Values, exp.Query)):
         return _bind_derived(tree, scope)
-    name: str = tree.this.args["this"]
+    if not isinstance(tree.this, exp.Identifier) or not isinstance(tree.this.this, str):
+        raise OperationalError(f'near "{tree.sql("sqlite")}": syntax error')
+    name: str = tree.this.this
     database = tree.args.get("db")
     if database is not None and database.name.lower() not in ("main", "temp"):
         raise OperationalError(f"no such table: {database.name}.{name}")

@@ -84,8 +84,8 @@ class Parts:
 
 def _bind_select(tree: exp.Select, scope: Scope) -> Node:
     args = tree.args
-    if args.get("locks"):
-        scope.binding.for_update = True
+    for lock in args.get("locks") or ():
+        scope.binding.for_update = {None: "wait", True: "nowait", False: "skip locked"}[lock.args.get("wait")]
     below = bind_from(tree, scope)
     trees = expand_items(tree.expressions, scope)
     scope.aliases = {name.lower(): item for name, item in _aliases(tree)}
@@ -172,9 +172,7 @@ def _bind_order(order: exp.Order | None, items: Sequence[Item], scope: Scope) ->
         number = ordinal(wanted)
         position = None if number is None else checked_ordinal(number, len(items), "ORDER", i)
         if isinstance(wanted, exp.Column) and wanted.args.get("table") is None:
-            name = wanted.name.lower()
-            if name in scope.aliases:
-                position = next(n for n, item in enumerate(items) if item.alias and item.name.lower() == name)
+            position = _named_item(wanted.name.lower(), items)
         if position is None:
             expr = bind_expr(term.this, scope)
         else:
@@ -183,6 +181,12 @@ def _bind_order(order: exp.Order | None, items: Sequence[Item], scope: Scope) ->
             expr = Collate(found, collation, type_of(found), nullable(found)) if collation else found
         keys.append(sort_key(term, expr))
     return keys
+
+
+def _named_item(name: str, items: Sequence[Item]) -> int | None:
+    """The first result column with that alias, or with that name out of a star."""
+    named = (i for i, item in enumerate(items) if (item.alias or item.tree is None) and item.name.lower() == name)
+    return next(named, None)
 
 
 # --- building the top ---------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ inherited FileStorage would lose commits and an inherited ClientStorage would ha
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
 import random
@@ -119,6 +120,24 @@ class Database:
                 found = _open[key] = cls(key, options)
             found.users += 1
             return found
+
+    @classmethod
+    def remove(cls, path: str) -> None:
+        """Delete a database file and what lies beside it. Nobody may have it open; without it nothing happens."""
+        key = _canonical(path)
+        if key.startswith(SCHEMES) or key.startswith("memory:") or key == ":memory:":
+            raise errors.NotSupportedError(f"only a database file can be removed, not {path}")
+        with _registry_lock:
+            found = _open.get(key)
+            if found is not None:
+                if found.users:
+                    raise errors.OperationalError(f"database is in use: {path}")
+                del _open[key]
+                found._stop()
+        with translated():
+            for suffix in ("", ".index", ".lock", ".tmp", ".old"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(key + suffix)
 
     def close(self) -> None:
         """Give up one open. After the last one the database is closed, now or when others take its place among the idle."""
@@ -266,13 +285,14 @@ class Database:
             return self.storage.is_behind
         return lambda: True
 
-    def lock_for_writing(self, txn: Transaction) -> None:
+    def lock_for_writing(self, txn: Transaction, timeout: float | None = None) -> None:
         """Wait until nobody else writes to a local database; others are optimistic, and conflicts end in a retry."""
         if self._write_lock is None:
             return
-        deadline = time.monotonic() + self.timeout
-        if not self._write_lock.acquire(timeout=self.timeout):
-            raise errors.OperationalError("database is locked")
+        timeout = self.timeout if timeout is None else timeout
+        deadline = time.monotonic() + timeout
+        if not self._write_lock.acquire(timeout=timeout):
+            raise errors.LockError("database is locked")
         try:
             if isinstance(self.storage, SharedFileStorage):
                 self.storage.hold(max(0.0, deadline - time.monotonic()))

@@ -2,6 +2,9 @@
 
 In: calls of the driver (begin, commit, savepoint) and of generated code (rows, index, undo). Out: BTrees of one snapshot.
 
+With ``read_committed`` the snapshot moves with every statement until the first write, as PostgreSQL's default isolation
+does. The writer of a local database is alone from then on, so such a transaction meets no conflict there.
+
 A transaction that only reads never touches the ``transaction`` package. Between transactions the ZODB connection keeps its
 snapshot, and ``begin`` goes on with it when nothing was committed since; this is what makes a point SELECT cost
 microseconds. The manager's transaction begins at the first write, together with the write lock::
@@ -86,6 +89,7 @@ class Transaction:
         self.changes = 0
         self.total_changes = 0
         self.foreign_keys_enabled = True
+        self.read_committed = False
         self.defer_foreign_keys = False
         self.check_at_once = False  # SET CONSTRAINTS ALL IMMEDIATE: nothing is put off to the commit
         self.serializable = False  # for all transactions to come
@@ -111,16 +115,21 @@ class Transaction:
         if write or mode in ("immediate", "exclusive"):
             self._or_end(self.start_writing)
 
-    def start_writing(self) -> bool:
+    def renew(self) -> None:
+        """With ``read_committed``, before each statement: the newest snapshot, until the transaction writes."""
+        if not self.writing and self._is_stale():
+            self._or_end(self._refresh)
+
+    def start_writing(self, wait: bool = True) -> bool:
         """Get ready to write: the lock of a local database and, when nothing was read yet, the newest snapshot.
 
         True when the snapshot moved, so that ``schema`` may be another than before. Once per transaction; later calls do
-        nothing. Raises "database is locked" when the lock is not free within the timeout.
+        nothing. Raises LockError when the lock is not free within the timeout, or without ``wait`` at once.
         """
         if self.writing:
             return False
         self._check_alive()
-        self.database.lock_for_writing(self)
+        self.database.lock_for_writing(self, None if wait else 0.0)
         try:
             with translated():
                 moved = self._is_stale() and self._move_snapshot()
@@ -136,7 +145,7 @@ class Transaction:
 
     def _move_snapshot(self) -> bool:
         """Get the newest snapshot for a writer, unless it has read from another; whether it did."""
-        if not self.has_read:
+        if self.read_committed or not self.has_read:
             self._refresh()
             return True
         if self.serializable and self.database.local:
@@ -240,6 +249,12 @@ class Transaction:
         self._end()
         self._seen = None  # read root, schema and trees again: some may have been made by this transaction
         self.entry = None
+
+    def stop_writing(self) -> None:
+        """Let others write, if nothing has changed yet; the transaction goes on reading."""
+        if self.writing and not self.undo:
+            self._manager.abort()
+            self._stop_writing()
 
     def _stop_writing(self) -> None:
         self.writing = self.prepared = self.alone = False
