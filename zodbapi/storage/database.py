@@ -218,7 +218,7 @@ class Database:
 
     def _stop(self) -> None:
         self.epoch += 1
-        database, self._db = self._db, None
+        database, self._db, self.storage = self._db, None, None
         if database is not None:
             with translated():
                 database.close()
@@ -232,6 +232,8 @@ class Database:
     def _leave_to_parent(self) -> None:
         """In a child process, right after the fork: only this thread exists, locks of others will never be released."""
         self._lock = threading.RLock()
+        if self._db is None:
+            return
         if self._writer_thread != threading.get_ident():
             self._writer = None
         if isinstance(self.storage, MemoryStorage):
@@ -245,6 +247,7 @@ class Database:
         if abandon is not None:
             abandon()
         self._db = self.storage = self._writer = None
+        self._rowids.clear()  # the rest of these blocks is the parent's
         self.epoch += 1
 
     # --- called by Transaction ----------------------------------------------------------------------------------------------
