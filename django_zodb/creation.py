@@ -65,7 +65,7 @@ class DatabaseCreation(BaseDatabaseCreation):
                 self.log("Tests cancelled.")
                 sys.exit(1)
             if verbosity >= 1:
-                shown = self._get_database_display_str(verbosity, name)
+                shown = self._get_database_display_str(verbosity, name)  # type: ignore[attr-defined]
                 self.log(f"Destroying old test database for alias {shown}...")
         self.drop(name)
         return name
