@@ -309,6 +309,7 @@ class Generator:
         """A FROM clause and the columns that it makes visible."""
         text, scope = self._relation(outer)
         joins = self.random.randint(0, most - 1)
+        alone = joins == 1 and "(" not in text
         for _ in range(joins):
             right, columns = self._relation(outer)
             kinds = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", ","]
