@@ -32,7 +32,7 @@ from ZODB.utils import z64
 
 from zodbapi import errors
 from zodbapi.storage import ddl
-from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, canonical, is_local, open_db, open_storage
+from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, SCHEMES, canonical, is_local, open_db, open_storage
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
 from zodbapi.storage.participant import Participant
@@ -124,8 +124,8 @@ class Database:
     @classmethod
     def remove(cls, path: str) -> None:
         """Delete a database file and what lies beside it. Nobody may have it open; without it nothing happens."""
-        key = _canonical(path)
-        if key.startswith(SCHEMES) or key.startswith("memory:") or key == ":memory:":
+        key = canonical(path)
+        if key.startswith((*SCHEMES, "memory:", ":memory:")):
             raise errors.NotSupportedError(f"only a database file can be removed, not {path}")
         with _registry_lock:
             found = _open.get(key)
