@@ -210,14 +210,10 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         """The driver's own cursor: it reads ``%s`` and ``%(name)s`` itself."""
-        zone = self.timezone
-        if self.queries_logged:
-            cursor: Cursor = self.connection.cursor(LoggedCursor)
-        elif zone is not datetime.UTC:
-            cursor = self.connection.cursor(LocalCursor)
-        else:
+        zone, logged = self.timezone, self.queries_logged
+        if zone is datetime.UTC and not logged:
             return self.connection.cursor()
-        cursor = cast("LocalCursor", self.connection.cursor(LocalCursor))
+        cursor = cast("LocalCursor", self.connection.cursor(LoggedCursor if logged else LocalCursor))
         cursor.zone = zone
         return cursor
 

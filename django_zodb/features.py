@@ -38,6 +38,7 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # Queries.
     allows_group_by_selected_pks = True
     can_distinct_on_fields = True
+    greatest_least_ignores_nulls = True
     order_by_nulls_first = True
     supports_aggregate_filter_clause = True
     supports_frame_exclusion = True
