@@ -87,6 +87,9 @@ class DatabaseFeatures(BaseDatabaseFeatures):
         "A new unique column needs no second statement: the test counts PostgreSQL's indexes for LIKE.": {
             "indexes.tests.SchemaIndexesTests.test_alter_field_unique_false_removes_deferred_sql",
         },
+        "dbshell is a console in Django's own process: there is no program that could be missing.": {
+            "dbshell.tests.DbshellCommandTestCase.test_command_missing",
+        },
     }
 
     # An address is text of at most 39 characters: the catalog has no type for it.
