@@ -189,6 +189,9 @@ class DatabaseWrapper(BaseDatabaseWrapper):
             "paramstyle": "format",
             # Django itself watches over threads, and lets tests share connections between them.
             "check_same_thread": False,
+            # Django works best with it: get_or_create() wants to see what another transaction has just committed.
+            # https://docs.djangoproject.com/en/stable/ref/databases/#isolation-level has the reasons.
+            "isolation_level": "READ COMMITTED",
             **options["OPTIONS"],
         }
 
