@@ -91,11 +91,11 @@ def _put_off(txn: Any, deferred: bool, check: Any, key: Any) -> None:
     keys.add(key)
 
 
-def schedule_unique(txn: Any, check: Any, entry: tuple[Any, ...]) -> None:
-    """Has the key of an entry of a deferred unique constraint checked at the commit; one with a NULL never collides."""
+def schedule_unique(txn: Any, deferred: bool, check: Any, entry: tuple[Any, ...]) -> None:
+    """Has the key of an entry of a deferrable unique constraint checked later; one with a NULL never collides."""
     parts = entry[:-1]
     if () not in parts:
-        _put_off(txn, True, check, parts)
+        _put_off(txn, deferred or txn.defer_foreign_keys, check, parts)
 
 
 def generate_writer(
@@ -284,11 +284,11 @@ class _TableWriter:
         else:
             self.body.line(f"{tree}.add({key})")
             if bound.index.unique:
-                self.body.line(f"{self.unit.call(schedule_unique)}(txn, unique{bound.index.id}, {key})")
+                self.body.line(f"{self.unit.call(schedule_unique)}(txn, {bound.index.deferred}, unique{bound.index.id}, {key})")
         self.body.line(f"undo.append(({tree}, {key}, MISSING))")
 
     def _unique_function(self, bound: BoundIndex) -> None:
-        """``uniqueN(txn, parts)``: at the commit, fails when a deferred constraint has two entries with the same parts."""
+        """``uniqueN(txn, parts)``: fails when a deferrable constraint has two entries with the same parts."""
         with self.unit.function(f"def unique{bound.index.id}(txn, parts)"):
             above = self.unit.call_value(values.ABOVE, "above")
             self.body.line(f"tree = txn.index({bound.index.id})")
