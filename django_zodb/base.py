@@ -90,7 +90,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     display_name = "ZODB"
     # Values are stored as Python's own classes; the names are those of PostgreSQL, so that inspectdb can tell one
     # field from another.
-    data_types = {  # noqa: RUF012 - Django's class attributes are not annotated as ClassVar
+    data_types: dict[str, Any] = {  # noqa: RUF012 - Django's class attributes are not annotated as ClassVar
         "AutoField": "integer",
         "BigAutoField": "bigint",
         "BinaryField": "blob",

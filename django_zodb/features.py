@@ -6,10 +6,7 @@ backends/base/features.py explains each name.
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.backends.base.features import BaseDatabaseFeatures
-from django.utils.functional import cached_property
 
 
 class DatabaseFeatures(BaseDatabaseFeatures):
@@ -91,7 +88,8 @@ class DatabaseFeatures(BaseDatabaseFeatures):
         },
     }
 
-    @cached_property
-    def introspected_field_types(self) -> dict[str, Any]:
-        # An address is text of at most 39 characters: the catalog has no type for it.
-        return {**super().introspected_field_types, "GenericIPAddressField": "CharField"}
+    # An address is text of at most 39 characters: the catalog has no type for it.
+    introspected_field_types = {  # noqa: RUF012
+        **BaseDatabaseFeatures.introspected_field_types,
+        "GenericIPAddressField": "CharField",
+    }

@@ -34,7 +34,7 @@ def time_zone(name: str) -> datetime.tzinfo:
         zone, sign, offset = split_tzname_delta(name)
         if not sign or offset is None:
             raise
-        digits = offset.replace(":", "")
+        digits = (offset or "").replace(":", "")
         delta = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:4] or 0))
         base = time_zone(zone).utcoffset(None) if zone and zone != "UTC" else None
         return datetime.timezone((base or datetime.timedelta()) + (delta if sign == "+" else -delta))

@@ -113,7 +113,7 @@ class TestDbshell:
         assert out.splitlines()[-5:] == [
             "city    | degrees | note",
             "--------+---------+--------",
-            "Oslo    |    -3.5 | x'00ff'",
+            "Oslo    |    -3.5 | X'00FF'",
             "Ma;nila |    31.0 | NULL",
             "(2 rows)",
         ]

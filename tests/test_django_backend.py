@@ -121,7 +121,7 @@ def test_moments_without_use_tz() -> None:
     wall_clock = datetime.datetime(2024, 1, 2)
     stored = connection.ops.adapt_datetimefield_value(wall_clock)
     assert stored == wall_clock.replace(tzinfo=datetime.UTC)
-    with DatabaseWrapper(settings_of(NAME="memory://naive")).cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute("SELECT CAST(%s AS timestamp with time zone), 1", [wall_clock])
         assert cursor.fetchall() == [(wall_clock, 1)]
     with override_settings(TIME_ZONE="Asia/Kolkata"):

@@ -25,25 +25,17 @@ import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import transaction
-from ZConfig import ConfigurationError
-from ZEO.ClientStorage import ClientStorage
-from ZODB.DemoStorage import DemoStorage
-from ZODB.FileStorage import FileStorage
-from ZODB.MappingStorage import MappingStorage
 from ZODB.POSException import ConflictError
 from ZODB.utils import z64
-from zodburi import NoResolverForScheme, resolve_uri
 
 from zodbapi import errors
 from zodbapi.storage import ddl
-from zodbapi.storage.classes import find_class
+from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, SCHEMES, canonical, is_local, open_db, open_storage
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
 from zodbapi.storage.participant import Participant
-from zodbapi.storage.records import DB
 from zodbapi.storage.shared_file import SharedFileStorage
 from zodbapi.storage.transaction import Transaction
 
@@ -52,11 +44,6 @@ if TYPE_CHECKING:
 
     from zodbapi.catalog import Schema
 
-SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
-ZEO_OPTIONS = frozenset({"server_sync"})
-FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable"})
-DB_OPTIONS = frozenset({"cache_size", "cache_size_bytes", "pool_size", "pool_timeout", "database_name", "databases"})
-DB_DEFAULTS = {"cache_size": 50_000, "pool_size": 1000, "large_record_size": 1 << 62}
 KEPT_SCHEMAS = 64
 KEPT_IDLE = 4
 ROWIDS_AT_ONCE = 32
@@ -116,14 +103,14 @@ class Database:
         saves the round trip at the begin of a transaction, which then may see less than others were told is committed.
         The rest are ``ZODB.DB``'s.
         """
-        unknown = options.keys() - FILE_OPTIONS - ZEO_OPTIONS - DB_OPTIONS - {"timeout"}
+        unknown = options.keys() - OPTIONS
         if unknown:
             raise errors.InterfaceError(f"unknown option: {', '.join(sorted(unknown))}")
         if dsn == ":memory:":
             private = cls(dsn, options)
             private.users = 1
             return private
-        key = _canonical(dsn)
+        key = canonical(dsn)
         with _registry_lock:
             found = _open.get(key)
             if found is not None and found.users == 0 and not found._is_reusable(options):
@@ -137,8 +124,8 @@ class Database:
     @classmethod
     def remove(cls, path: str) -> None:
         """Delete a database file and what lies beside it. Nobody may have it open; without it nothing happens."""
-        key = _canonical(path)
-        if key.startswith(SCHEMES) or key.startswith("memory:") or key == ":memory:":
+        key = canonical(path)
+        if key.startswith(("memory:", ":memory:", *SCHEMES)):
             raise errors.NotSupportedError(f"only a database file can be removed, not {path}")
         with _registry_lock:
             found = _open.get(key)
@@ -215,24 +202,23 @@ class Database:
         settings: dict[str, Any] = {}
         with translated():
             if storage is None:
-                storage, settings = _open_storage(self.dsn, self.options)
+                storage, settings = open_storage(self.dsn, self.options)
             self.storage = storage
             if isinstance(storage, MemoryStorage):
                 storage.oldest_snapshot = self._oldest_snapshot
             self.local = is_local(storage)
             self._write_lock = threading.Lock() if self.local else None
             self._writer = None
-            settings = {**DB_DEFAULTS, **settings}
             settings.update((name, value) for name, value in self.options.items() if name in DB_OPTIONS)
             try:
-                self._db = _open_db(storage, settings)
+                self._db = open_db(storage, settings)
             except BaseException:
                 storage.close()
                 raise
 
     def _stop(self) -> None:
         self.epoch += 1
-        database, self._db = self._db, None
+        database, self._db, self.storage = self._db, None, None
         if database is not None:
             with translated():
                 database.close()
@@ -246,6 +232,8 @@ class Database:
     def _leave_to_parent(self) -> None:
         """In a child process, right after the fork: only this thread exists, locks of others will never be released."""
         self._lock = threading.RLock()
+        if self._db is None:
+            return
         if self._writer_thread != threading.get_ident():
             self._writer = None
         if isinstance(self.storage, MemoryStorage):
@@ -259,6 +247,7 @@ class Database:
         if abandon is not None:
             abandon()
         self._db = self.storage = self._writer = None
+        self._rowids.clear()  # the rest of these blocks is the parent's
         self.epoch += 1
 
     # --- called by Transaction ----------------------------------------------------------------------------------------------
@@ -367,72 +356,6 @@ class Database:
                 self._schemas.clear()
             found = self._schemas[cookie] = ddl.load_schema(records)
         return found
-
-
-def _canonical(dsn: str) -> str:
-    if dsn.startswith(("memory://", *SCHEMES)):
-        return dsn
-    return os.path.realpath(dsn)
-
-
-def _open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The storage of a DSN, and settings for ``ZODB.DB`` that the DSN names."""
-    if dsn == ":memory:" or dsn.startswith("memory://"):
-        return MemoryStorage(dsn), {}
-    if not dsn.startswith(SCHEMES):
-        return _open_file(dsn, options), {}
-    try:
-        factory, settings = resolve_uri(dsn)
-    except NoResolverForScheme as error:
-        raise errors.OperationalError(f"unable to open database file: nothing is installed that opens {dsn}") from error
-    except (KeyError, ValueError, OSError, ConfigurationError) as error:
-        raise errors.OperationalError(f"unable to open database file: {dsn}: {error}") from error
-    for name, default in (("cache_size", 10_000), ("pool_size", 7)):  # zodburi's own defaults are not the user's wish
-        if settings.get(name) == default:
-            del settings[name]
-    return _open_other(dsn, factory, options), settings
-
-
-def _open_other(dsn: str, factory: Callable[[], Any], options: dict[str, Any]) -> Any:
-    query = parse_qs(urlsplit(dsn).query)
-    if dsn.startswith("zeo:") and ("username" in query or "password" in query):
-        raise errors.InterfaceError("ZEO knows no users and passwords: use TLS certificates, through zconfig:")
-    storage = factory()
-    if isinstance(storage, ClientStorage) and options.get("server_sync", True):
-        # Without a round trip at the begin, a transaction may miss what another process was told is committed.
-        storage.server_sync, storage.sync = True, storage.ping
-    return storage
-
-
-def is_local(storage: Any) -> bool:
-    """Whether every commit comes through this process or a lock on this machine."""
-    while isinstance(storage, DemoStorage):
-        storage = storage.changes
-    return isinstance(storage, MemoryStorage | FileStorage | MappingStorage)
-
-
-def _open_file(path: str, options: dict[str, Any]) -> SharedFileStorage:
-    directory = os.path.dirname(path)
-    if os.path.isdir(path):
-        raise errors.OperationalError(f"unable to open database file: {path} is a directory")
-    if not os.path.isdir(directory):
-        raise errors.OperationalError(f"unable to open database file: there is no directory {directory}")
-    settings = {name: value for name, value in options.items() if name in FILE_OPTIONS | {"timeout"}}
-    try:
-        return SharedFileStorage(path, **settings)
-    except OSError as error:
-        raise errors.OperationalError(f"unable to open database file: {error}") from error
-
-
-def _open_db(storage: Any, settings: dict[str, Any]) -> Any:
-    """``ZODB.DB`` on the storage; it makes the root object, which another process may be doing just now."""
-    for attempt in itertools.count(1):
-        try:
-            return DB(storage, class_factory=find_class, **settings)
-        except ConflictError:
-            if attempt == 5:
-                raise
-    raise AssertionError
 
 
 def _after_fork() -> None:

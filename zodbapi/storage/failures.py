@@ -6,13 +6,14 @@ In: whatever a storage raises. Out: ``errors.*``, chained to the cause.
 from __future__ import annotations
 
 import errno
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from transaction.interfaces import TransientError
 from zc.lockfile import LockError
-from ZEO.Exceptions import ClientDisconnected, ClientStorageError
 from ZODB import POSException
+from ZODB.FileStorage.format import CorruptedError
 
 from zodbapi import errors
 
@@ -25,7 +26,7 @@ def translate(error: BaseException) -> errors.Error | None:
     match error:
         case errors.Error():
             return None
-        case ClientDisconnected() | ClientStorageError():
+        case POSException.StorageError() if is_server_failure(error):
             return errors.OperationalError(f"server closed the connection: {error or 'not connected'}")
         case POSException.ConflictError() | TransientError():
             return errors.ConflictError(f"could not serialize access, retry the transaction: {error}")
@@ -37,12 +38,20 @@ def translate(error: BaseException) -> errors.Error | None:
             return errors.OperationalError(f"database disk image is malformed: object {error} is missing")
         case POSException.StateLoadError():
             return errors.OperationalError(f"database disk image is malformed: {error.__cause__ or error}")
+        case CorruptedError():
+            return errors.OperationalError(f"database disk image is malformed: {error}")
         case POSException.POSError():
             return errors.OperationalError(f"disk I/O error: {error}")
         case OSError():
             return errors.OperationalError(os_message(error))
         case _:
             return None
+
+
+def is_server_failure(error: BaseException) -> bool:
+    """Whether ZEO's client raised it; only who has loaded ZEO can have such an error."""
+    zeo = sys.modules.get("ZEO.Exceptions")
+    return zeo is not None and isinstance(error, zeo.ClientStorageError)
 
 
 def os_message(error: OSError) -> str:

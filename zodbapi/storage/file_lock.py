@@ -98,4 +98,6 @@ class FileLock:
 
     def close(self) -> None:
         """Close without unlocking: after a fork the lock may be the parent's."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)

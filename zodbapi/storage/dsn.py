@@ -1,0 +1,75 @@
+"""What a DSN stands for.
+
+In: a DSN and the options that came with it. Out: a storage, and ``ZODB.DB`` on it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+from ZODB.DemoStorage import DemoStorage
+from ZODB.FileStorage import FileStorage
+from ZODB.MappingStorage import MappingStorage
+from ZODB.POSException import ConflictError
+
+from zodbapi import errors
+from zodbapi.storage.classes import find_class
+from zodbapi.storage.memory import MemoryStorage
+from zodbapi.storage.records import DB
+from zodbapi.storage.shared_file import SharedFileStorage
+
+SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
+FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable", "timeout"})
+DB_OPTIONS = frozenset({"cache_size", "cache_size_bytes", "pool_size", "pool_timeout", "database_name", "databases"})
+OPTIONS = FILE_OPTIONS | DB_OPTIONS | {"server_sync"}
+DB_DEFAULTS = {"cache_size": 50_000, "pool_size": 1000, "large_record_size": 1 << 62}
+
+
+def canonical(dsn: str) -> str:
+    """One spelling for all the names of a file."""
+    if dsn.startswith(("memory://", *SCHEMES)):
+        return dsn
+    return os.path.realpath(dsn)
+
+
+def open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The storage of a DSN, and settings for ``ZODB.DB`` that the DSN names."""
+    if dsn == ":memory:" or dsn.startswith("memory://"):
+        return MemoryStorage(dsn), {}
+    if dsn.startswith(SCHEMES):
+        from zodbapi.storage.uri import open_uri  # loads ZEO, which takes longer than the rest together
+
+        return open_uri(dsn, server_sync=options.get("server_sync", True))
+    return _open_file(dsn, options), {}
+
+
+def _open_file(path: str, options: dict[str, Any]) -> SharedFileStorage:
+    directory = os.path.dirname(path)
+    if os.path.isdir(path):
+        raise errors.OperationalError(f"unable to open database file: {path} is a directory")
+    if not os.path.isdir(directory):
+        raise errors.OperationalError(f"unable to open database file: there is no directory {directory}")
+    try:
+        return SharedFileStorage(path, **{name: value for name, value in options.items() if name in FILE_OPTIONS})
+    except OSError as error:
+        raise errors.OperationalError(f"unable to open database file: {error}") from error
+
+
+def open_db(storage: Any, settings: dict[str, Any]) -> Any:
+    """``ZODB.DB`` on the storage; it makes the root object, which another process may be doing just now."""
+    for attempt in itertools.count(1):
+        try:
+            return DB(storage, class_factory=find_class, **{**DB_DEFAULTS, **settings})
+        except ConflictError:
+            if attempt == 5:
+                raise
+    raise AssertionError
+
+
+def is_local(storage: Any) -> bool:
+    """Whether every commit comes through this process or a lock on this machine."""
+    while isinstance(storage, DemoStorage):
+        storage = storage.changes
+    return isinstance(storage, MemoryStorage | FileStorage | MappingStorage)
