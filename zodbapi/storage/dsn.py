@@ -29,7 +29,7 @@ DB_DEFAULTS = {"cache_size": 50_000, "pool_size": 1000, "large_record_size": 1 <
 
 def canonical(dsn: str) -> str:
     """One spelling for all the names of a file."""
-    if dsn.startswith(("memory://", *SCHEMES)):
+    if dsn.startswith((":memory:", "memory://", *SCHEMES)):
         return dsn
     return os.path.realpath(dsn)
 
