@@ -10,6 +10,7 @@ anything, sorts after all of them::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -289,8 +290,15 @@ def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, cons
         )
         header = f"for {target} in {iterable}"
     with unit.body.block(header):
+        place = len(unit.body.lines)
         unit.body.line(f"{row} = {rows}[{rowid}]")
         consume()
+        if not unit.uses_source(node.source) and not _mentions(unit.body.lines[place + 1 :], row):
+            del unit.body.lines[place]  # the entry says enough: nobody looks at the row
+
+
+def _mentions(lines: list[tuple[int, str]], name: str) -> bool:
+    return any(re.search(rf"\b{name}\b", line) for _, line in lines)
 
 
 def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
@@ -320,7 +328,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
         else:
             ends.append(prefix if lower else [*prefix, above])
     # A key of a non-unique index goes on with the rowid and so sorts after its own parts; a unique key is just its parts.
-    is_last = node.index.unique and len(prefix) + 1 == len(node.index.columns)
+    is_last = node.index.keyed and len(prefix) + 1 == len(node.index.columns)
     strict = ", False, True" if is_last and node.upper is not None and not node.upper.inclusive else ""
     arguments = ", ".join(tuple_code(end) if end else "None" for end in ends) + strict
     if ":=" in arguments or ":=" in "".join(tests):
