@@ -18,8 +18,9 @@ cost in proportion to the dirty objects instead of to the rows to undo.
 from __future__ import annotations
 
 import random
+import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from BTrees.OOBTree import OOTreeSet
 from ZODB.utils import z64
@@ -39,6 +40,12 @@ MAX_ROWID: Final = 2**63 - 1
 
 
 _SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
+
+
+class Stream(Protocol):
+    """A result of which rows are still to be read."""
+
+    def read_rest(self) -> None: ...
 
 
 class _Trees(dict[int, Any]):
@@ -84,6 +91,7 @@ class Transaction:
         self.last_rowid = 0
         self.changes = 0
         self.total_changes = 0
+        self.streams: dict[int, weakref.ref[Stream]] = {}  # results that are not read to their end yet
         self.foreign_keys_enabled = True
         self.defer_foreign_keys = False
         self.check_at_once = False  # SET CONSTRAINTS ALL IMMEDIATE: nothing is put off to the commit
@@ -210,6 +218,8 @@ class Transaction:
 
     def _roll_back(self) -> None:
         if self.writing:
+            if self.streams:
+                self.settle()
             try:
                 if self._epoch == self.database.epoch:
                     self._abort()
@@ -310,6 +320,8 @@ class Transaction:
 
     def _refresh(self) -> None:
         """Move to the newest snapshot."""
+        if self.streams:
+            self.settle()
         with translated():
             self._mvcc.sync(True)
             seen = self._mvcc._ltid
@@ -436,8 +448,22 @@ class Transaction:
 
     # --- statements and savepoints --------------------------------------------------------------------------------------
 
+    def settle(self) -> None:
+        """Read open results to their end, because the trees they read from are about to change."""
+        while self.streams:
+            _, reference = self.streams.popitem()
+            stream = reference()
+            if stream is not None:
+                stream.read_rest()
+
+    def shrink_cache(self) -> None:
+        """Forget objects that were not used lately, if there are more than the cache should hold."""
+        self._shrink()
+
     def mark(self) -> int:
         """A point to go back to with ``undo_to``."""
+        if self.streams:
+            self.settle()
         return len(self.undo)
 
     def undo_to(self, mark: int) -> None:
@@ -516,6 +542,8 @@ class Transaction:
 
     def rollback_to(self, name: str) -> None:
         """Take back what happened since the savepoint, which stays."""
+        if self.streams:
+            self.settle()
         place = self._find_savepoint(name)
         del self._savepoints[place + 1 :]
         self.undo_to(self._savepoints[place][1])
