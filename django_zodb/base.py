@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -49,15 +49,27 @@ class LocalCursor(Cursor):
     The database has them in UTC. Without USE_TZ they are wall clocks, stored as if they were UTC's.
     """
 
-    zone: datetime.tzinfo | None
+    zone: datetime.tzinfo | None = datetime.UTC
 
     @property
     def row_factory(self) -> Any:  # type: ignore[override]
         return self.description and _localize(self.description, self.zone)
 
 
+class LoggedCursor(LocalCursor):
+    """Remembers what it was last asked, which the wrappers around ``execute`` may have changed, for connection.queries."""
+
+    executed: tuple[str, Any] | None = None
+
+    def execute(self, sql: str, parameters: Any = None, /) -> Cursor:
+        self.executed = sql, parameters
+        return super().execute(sql, parameters)
+
+
 @lru_cache(maxsize=500)
 def _localize(description: Sequence[Sequence[Any]], zone: datetime.tzinfo | None) -> Any:
+    if zone is datetime.UTC:
+        return None
     moments = [i for i, column in enumerate(description) if column[1] == Kind.TIMESTAMPTZ.value]
 
     def make(cursor: Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -78,7 +90,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     display_name = "ZODB"
     # Values are stored as Python's own classes; the names are those of PostgreSQL, so that inspectdb can tell one
     # field from another.
-    data_types = {  # noqa: RUF012 - Django's class attributes are not annotated as ClassVar
+    data_types: dict[str, Any] = {  # noqa: RUF012 - Django's class attributes are not annotated as ClassVar
         "AutoField": "integer",
         "BigAutoField": "bigint",
         "BinaryField": "blob",
@@ -199,9 +211,13 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Cursor:
         """The driver's own cursor: it reads ``%s`` and ``%(name)s`` itself."""
         zone = self.timezone
-        if zone is datetime.UTC:
+        if self.queries_logged:
+            cursor: Cursor = self.connection.cursor(LoggedCursor)
+        elif zone is not datetime.UTC:
+            cursor = self.connection.cursor(LocalCursor)
+        else:
             return self.connection.cursor()
-        cursor = self.connection.cursor(LocalCursor)
+        cursor = cast("LocalCursor", self.connection.cursor(LocalCursor))
         cursor.zone = zone
         return cursor
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from django.db.backends.base.client import BaseDatabaseClient
+
+if TYPE_CHECKING:
+    from django_zodb.base import DatabaseWrapper
 
 
 class DatabaseClient(BaseDatabaseClient):
     """A console on the open database: ZODB has no program of its own to start."""
 
+    connection: DatabaseWrapper
     executable_name = "zodbapi"
 
     def runshell(self, parameters: Iterable[str]) -> None:

@@ -26,7 +26,8 @@ class SQLCompiler(compiler.SQLCompiler):
             # Decimals are exact here: SQLite's CAST of them AS NUMERIC has no reason, and would hide an index.
             if vendor_impl is None or getattr(vendor_impl, "__func__", None) is _numeric_cast:
                 vendor_impl = node.as_sql
-        return vendor_impl(self, self.connection)
+        compiled: tuple[str, Any] = vendor_impl(self, self.connection)
+        return compiled
 
 
 class SQLInsertCompiler(compiler.SQLInsertCompiler, SQLCompiler):

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,7 +40,8 @@ class DatabaseCreation(BaseDatabaseCreation):
             if kept is not None:
                 kept.close()
         else:
-            zodbapi.remove_database(name)
+            for file in (name, *(f"{name}.{suffix}" for suffix in ("index", "lock", "old", "tmp"))):
+                Path(file).unlink(missing_ok=True)
 
     @staticmethod
     def is_in_memory_db(name: Any) -> bool:
@@ -63,7 +65,7 @@ class DatabaseCreation(BaseDatabaseCreation):
                 self.log("Tests cancelled.")
                 sys.exit(1)
             if verbosity >= 1:
-                shown = self._get_database_display_str(verbosity, name)
+                shown = self._get_database_display_str(verbosity, name)  # type: ignore[attr-defined]
                 self.log(f"Destroying old test database for alias {shown}...")
         self.drop(name)
         return name
@@ -98,25 +100,31 @@ class DatabaseCreation(BaseDatabaseCreation):
             return
         self.drop(target)
         self.connection.ensure_connection()
-        self.connection.connection.backup(target)
+        _copy(self.connection.connection, target)
 
     def setup_worker_connection(self, _worker_id: int) -> None:
         """In a new process: turns to the clone, which a process that was not forked loads into its memory."""
-        settings = self.get_test_db_clone_settings(str(_worker_id))
-        name = settings["NAME"]
-        start_method = multiprocessing.get_start_method()
-        if self.is_in_memory_db(name) and start_method == "fork":
+        name = self.connection.settings_dict["NAME"]
+        if self.is_in_memory_db(name) and multiprocessing.get_start_method() == "fork":
             self.connection.close()
             return
         # In place: new threads connect by the same dictionary.
-        self.connection.settings_dict.update(settings)
+        self.connection.settings_dict.update(self.get_test_db_clone_settings(str(_worker_id)))
         self.connection.close()
+        name = self.connection.settings_dict["NAME"]
         if self.is_in_memory_db(name):
+            self.keep(name)
             file = _transfer_file(name, os.getppid())
-            source = zodbapi.connect(file)
-            source.backup(name)
-            source.close()
+            with closing(zodbapi.connect(file)) as source:
+                _copy(source, name)
             self.drop(file)
+            if self.connection.features.django_test_skips and os.environ.get("RUNNING_DJANGOS_TEST_SUITE") == "true":
+                self.mark_expected_failures_and_skips()
+
+
+def _copy(source: Connection, target: str) -> None:
+    with closing(zodbapi.connect(target)) as connection:
+        source.backup(connection)
 
 
 def _transfer_file(name: str, parent: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models.expressions import Window
-from django.db.models.fields.json import (
+from django.db.models.fields.json import (  # type: ignore[attr-defined]
     ContainedBy,
     DataContains,
     KeyTextTransform,
@@ -22,7 +22,7 @@ from django.db.models.fields.json import (
 )
 from django.db.models.functions import Cast, Now, Round
 
-Sql = tuple[str, Any]
+Sql = Any  # the SQL and its parameters
 
 
 def standard(self: Any, compiler: Any, connection: Any, **context: Any) -> Sql:
@@ -82,12 +82,12 @@ class _JsonSides:
         lhs = lhs or self.lhs
         if isinstance(lhs, KeyTransform):
             return _as_json(lhs, compiler, connection)
-        return super().process_lhs(compiler, connection, lhs)  # type: ignore[misc, no-any-return]
+        return super().process_lhs(compiler, connection, lhs)  # type: ignore[misc]
 
     def process_rhs(self, compiler: Any, connection: Any) -> Sql:
         if isinstance(self.rhs, KeyTransform):
             return _as_json(self.rhs, compiler, connection)
-        return super().process_rhs(compiler, connection)  # type: ignore[misc, no-any-return]
+        return super().process_rhs(compiler, connection)  # type: ignore[misc]
 
 
 class _Contains(_JsonSides, DataContains):

@@ -32,9 +32,9 @@ def time_zone(name: str) -> datetime.tzinfo:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         zone, sign, offset = split_tzname_delta(name)
-        if not sign:
+        if not sign or offset is None:
             raise
-        digits = offset.replace(":", "")
+        digits = (offset or "").replace(":", "")
         delta = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:4] or 0))
         base = time_zone(zone).utcoffset(None) if zone and zone != "UTC" else None
         return datetime.timezone((base or datetime.timedelta()) + (delta if sign == "+" else -delta))
@@ -98,8 +98,7 @@ def _extract(part: str) -> Callable[[Any], int | None]:
 
 
 def _start_of_day(value: Any) -> Any:
-    midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
-    return value.replace(**midnight) if isinstance(value, datetime.datetime) else value
+    return value.replace(hour=0, minute=0, second=0, microsecond=0) if isinstance(value, datetime.datetime) else value
 
 
 UNITS: dict[str, Callable[[Any], Any]] = {

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import DatabaseError
 from django.db.backends.base.introspection import BaseDatabaseIntrospection
-from django.db.backends.base.introspection import FieldInfo as BaseFieldInfo
-from django.db.backends.base.introspection import TableInfo as BaseTableInfo
 from django.db.models import Index as ModelIndex
 
 from django_zodb.functions import FUNCTIONS
@@ -22,8 +19,30 @@ if TYPE_CHECKING:
     from django_zodb.base import DatabaseWrapper
     from zodbapi.catalog import Column, Index, Schema, Table, View
 
-FieldInfo = namedtuple("FieldInfo", [*BaseFieldInfo._fields, "is_autofield", "comment"])
-TableInfo = namedtuple("TableInfo", [*BaseTableInfo._fields, "comment"])
+
+class TableInfo(NamedTuple):
+    """Django's, with the comment that inspectdb writes into a model."""
+
+    name: str
+    type: str  # t or v
+    comment: str | None
+
+
+class FieldInfo(NamedTuple):
+    """Django's, which begins as PEP 249's description of a column does, with what tells an AutoField, and the comment."""
+
+    name: str
+    type_code: str
+    display_size: int | None
+    internal_size: int | None
+    precision: int | None
+    scale: int | None
+    null_ok: bool | None
+    default: str | None
+    collation: str | None
+    is_autofield: bool
+    comment: str | None
+
 
 AUTO_FIELDS = {"IntegerField": "AutoField", "BigIntegerField": "BigAutoField", "SmallIntegerField": "SmallAutoField"}
 FIELDS_BY_KIND = {
@@ -56,19 +75,14 @@ FIELDS_BY_NAME = {
 }
 
 
-class FieldTypes(dict[str, str]):
-    """A declared type, or a kind -> the class of a field."""
-
-    def __missing__(self, name: str) -> str:
-        words = name.lower().split("(", 1)[0].strip()
-        return FIELDS_BY_NAME.get(words) or FIELDS_BY_KIND[Kind(words)]
-
-
 class DatabaseIntrospection(BaseDatabaseIntrospection):
     """What inspectdb and the schema editor ask."""
 
     connection: DatabaseWrapper
-    data_types_reverse = FieldTypes()
+    data_types_reverse: dict[Any, str] = {  # noqa: RUF012
+        **{kind.value: field for kind, field in FIELDS_BY_KIND.items()},
+        **FIELDS_BY_NAME,
+    }
 
     @property
     def schema(self) -> Schema:
@@ -86,13 +100,18 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
         field_type = super().get_field_type(data_type, description)
         return AUTO_FIELDS.get(field_type, field_type) if description.is_autofield else field_type
 
-    def get_table_list(self, cursor: Any) -> list[TableInfo]:
+    def get_table_list(self, cursor: Any) -> list[Any]:
         """The names of tables and views."""
-        tables = [TableInfo(table.name, "t", table.comment or None) for table in self.schema.tables.values()]
-        views = [TableInfo(view.name, "v", None) for view in self.schema.views.values()]
-        return sorted(tables + views)
+        # Asked by a statement, so that it is logged and wrapped as the other backends' are.
+        cursor.execute("PRAGMA table_list")
+        found = [(name, kind[0]) for _, name, kind, *_ in cursor.fetchall()]
+        return [TableInfo(name, kind, self._comment(name)) for name, kind in sorted(found)]
 
-    def get_table_description(self, cursor: Any, table_name: str) -> list[FieldInfo]:
+    def _comment(self, name: str) -> str | None:
+        table = self.schema.table(name)
+        return (table.comment or None) if table is not None else None
+
+    def get_table_description(self, cursor: Any, table_name: str) -> list[Any]:
         """One ``FieldInfo`` a column."""
         view = self.schema.views.get(table_name.lower())
         if view is not None:
@@ -102,9 +121,12 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
 
     def _view_description(self, cursor: Any, view: View) -> list[FieldInfo]:
         cursor.execute(f"SELECT * FROM {self.connection.ops.quote_name(view.name)} LIMIT 0")
-        return [FieldInfo(*column[:6], True, None, None, False, None) for column in cursor.description]
+        return [
+            FieldInfo(name, kind, None, None, precision, scale, True, None, None, False, None)
+            for name, kind, _, _, precision, scale, _ in cursor.description
+        ]
 
-    def get_sequences(self, cursor: Any, table_name: str, table_fields: Any = ()) -> list[dict[str, str]]:
+    def get_sequences(self, cursor: Any, table_name: str, table_fields: Any = ()) -> list[Any]:
         """The one sequence that an AUTOINCREMENT table has."""
         table = self._table(table_name)
         if not table.autoincrement or table.rowid_column is None:
@@ -135,7 +157,7 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
         table = self.schema.table(table_name)
         return _names(table, table.primary_key) if table is not None else []
 
-    def get_constraints(self, cursor: Any, table_name: str) -> dict[str, dict[str, Any]]:
+    def get_constraints(self, cursor: Any, table_name: str) -> dict[str, Any]:
         """Constraints and indexes by name."""
         table = self.schema.table(table_name)
         if table is None:
@@ -170,10 +192,11 @@ def _names(table: Table, positions: Iterable[int | None]) -> list[str]:
 
 def _field_info(table: Table, position: int, column: Column) -> FieldInfo:
     type_ = column.type
+    words = type_.declared.lower().split("(", 1)[0].strip()
     is_decimal = type_.kind is Kind.DECIMAL
     return FieldInfo(
         name=column.name,
-        type_code=str(type_),
+        type_code=words if words in FIELDS_BY_NAME else type_.kind.value,
         display_size=None if is_decimal else type_.precision,
         internal_size=None,
         precision=type_.precision if is_decimal else None,

@@ -50,7 +50,7 @@ class DatabaseOperations(BaseDatabaseOperations):
     def datetime_extract_sql(self, lookup_type: str, sql: str, params: Params, tzname: str | None) -> Sql:
         return self.date_extract_sql(lookup_type, *self._at_time_zone(sql, params, tzname))
 
-    def datetime_trunc_sql(self, lookup_type: str, sql: str, params: Params, tzname: str | None) -> Sql:
+    def datetime_trunc_sql(self, lookup_type: str, sql: str, params: Params, tzname: str | None) -> Any:
         if lookup_type not in UNITS:
             raise DataError(f"Invalid lookup type: {lookup_type!r}")
         sql, params = self._at_time_zone(sql, params, tzname)
@@ -60,7 +60,7 @@ class DatabaseOperations(BaseDatabaseOperations):
         sql, params = self.datetime_trunc_sql(lookup_type, sql, params, tzname)
         return f"CAST({sql} AS DATE)", params
 
-    def time_trunc_sql(self, lookup_type: str, sql: str, params: Params, tzname: str | None = None) -> Sql:
+    def time_trunc_sql(self, lookup_type: str, sql: str, params: Params, tzname: str | None = None) -> Any:
         sql, params = self.datetime_trunc_sql(lookup_type, sql, params, tzname)
         return f"CAST({sql} AS TIME)", params
 
@@ -128,7 +128,7 @@ class DatabaseOperations(BaseDatabaseOperations):
             return ["DISTINCT ON ({})".format(", ".join(fields))], [param for group in params for param in group]
         return ["DISTINCT"], []
 
-    def no_limit_value(self) -> int:
+    def no_limit_value(self) -> Any:
         # OFFSET has no form without LIMIT.
         return -1
 
@@ -205,6 +205,7 @@ class DatabaseOperations(BaseDatabaseOperations):
         return sql % tuple(self.quote_value(value) for value in params)
 
     def last_executed_query(self, cursor: Any, sql: str, params: Any) -> str:
+        sql, params = getattr(cursor, "executed", None) or (sql, params)
         return self.compose_sql(sql, params) if params else sql
 
     def sql_flush(

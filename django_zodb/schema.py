@@ -45,7 +45,7 @@ class DatabaseSchemaEditor(BaseDatabaseSchemaEditor):
         self, model: Any, old_field: Any, new_field: Any, new_type: str, old_collation: Any, new_collation: Any
     ) -> Any:
         """Becoming or ceasing to be an AutoField changes where new ids come from, besides the type."""
-        fragment, actions = super()._alter_column_type_sql(
+        fragment, actions = super()._alter_column_type_sql(  # type: ignore[misc]
             model, old_field, new_field, new_type, old_collation, new_collation
         )
         was_auto = old_field.get_internal_type() in AUTO_FIELDS

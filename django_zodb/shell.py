@@ -10,9 +10,8 @@ import argparse
 import atexit
 import code
 import contextlib
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +19,14 @@ from django.core.management.base import CommandError
 from django.db import Error
 
 from zodbapi.parser import parse
+from zodbapi.shell import format_table
+from zodbapi.words import RESERVED
 
 if TYPE_CHECKING:
-    from django_zodb.base import DatabaseWrapper
+    # Django's own class, because a backend's client has no narrower one.
+    from django.db.backends.base.base import BaseDatabaseWrapper as DatabaseWrapper
 
 HISTORY = Path("~/.django_zodb_history")
-KEYWORDS = (
-    "ALTER AND AS ASC BEGIN BETWEEN BY CASE CAST COMMIT CREATE CROSS DELETE DESC DISTINCT DROP ELSE END EXCEPT EXISTS EXPLAIN "
-    "FROM FULL GROUP HAVING IN INDEX INNER INSERT INTERSECT INTO IS JOIN LEFT LIKE LIMIT NOT NULL OFFSET ON OR ORDER PLAN "
-    "QUERY RETURNING ROLLBACK SELECT SET TABLE THEN UNION UNIQUE UPDATE VALUES VIEW WHEN WHERE WITH"
-).split()
 
 
 def run(connection: DatabaseWrapper, parameters: Sequence[str]) -> None:
@@ -63,48 +60,9 @@ def execute(connection: DatabaseWrapper, sql: str, params: Sequence[Any] | None 
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         if cursor.description is not None:
-            for line in table_lines([column[0] for column in cursor.description], cursor.fetchall()):
-                print(line)
+            print(format_table([column[0] for column in cursor.description], cursor.fetchall()), end="")
         elif cursor.rowcount >= 0:
-            print(f"({count(cursor.rowcount, 'row')} changed)")
-
-
-def count(number: int, noun: str) -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def table_lines(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """The rows as a table of text, numbers to the right."""
-    rows = list(rows)
-    cells = [[show(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    numeric = [
-        bool(rows) and all(isinstance(value, int | float) or value is None for value in column)
-        for column in zip(*rows, strict=True)
-    ] or [False] * len(names)
-    yield " | ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip()
-    yield "-+-".join("-" * width for width in widths)
-    for row in cells:
-        aligned = (
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        )
-        yield " | ".join(aligned).rstrip()
-    yield f"({count(len(rows), 'row')})"
-
-
-def show(value: object) -> str:
-    """A value on one line: NULL by name, text as it is but for line breaks and other controls."""
-    match value:
-        case None:
-            return "NULL"
-        case str():
-            return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], value)
-        case bytes():
-            return f"x'{value.hex()}'"
-        case _:
-            return str(value)
+            print(f"({cursor.rowcount} row{'' if cursor.rowcount == 1 else 's'} changed)")
 
 
 class Console:
@@ -172,7 +130,7 @@ class Console:
             columns = root[table].columns if table in root else ()
             return [f"{table}.{column}" for column in columns if column.lower().startswith(start.lower())]
         names = [*root, *sorted({column for table in root.values() for column in table.columns})]
-        keywords = KEYWORDS if text else []
+        keywords = sorted(RESERVED) if text else []
         return [name for name in [*keywords, *names] if name.lower().startswith(text.lower())]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import ZODB
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -112,7 +113,7 @@ class TestDbshell:
         assert out.splitlines()[-5:] == [
             "city    | degrees | note",
             "--------+---------+--------",
-            "Oslo    |    -3.5 | x'00ff'",
+            "Oslo    |    -3.5 | X'00FF'",
             "Ma;nila |    31.0 | NULL",
             "(2 rows)",
         ]
@@ -208,6 +209,26 @@ class TestDumpzodb:
     def test_unknown_table(self, migrated: Project) -> None:
         done = migrated.run("dumpzodb", "--table=nowhere")
         assert done.returncode == 1 and done.stderr == "CommandError: no such table: nowhere\n"
+
+
+class TestCheckzodb:
+    def test_sound_database(self, migrated: Project) -> None:
+        assert migrated.output("checkzodb") == "ok\n"
+
+    def test_damage_is_told_and_mended(self, migrated: Project, tmp_path: Path) -> None:
+        project = Project(tmp_path)
+        shutil.copy(migrated.folder / "db.fs", tmp_path)
+        # An index entry is taken out behind the engine's back.
+        database = ZODB.DB(str(tmp_path / "db.fs"))
+        with database.transaction() as connection:
+            trees = connection.root()["zodbapi"]["indexes"]
+            tree = next(tree for tree in trees.values() if len(tree) > 1 and hasattr(tree, "items"))
+            del tree[tree.minKey()]
+        database.close()
+        done = project.run("checkzodb")
+        assert done.returncode == 1 and "has no entry" in done.stderr and "1 problem found" in done.stderr
+        assert project.output("checkzodb", "--reindex") == "ok\n"
+        assert project.output("checkzodb") == "ok\n"
 
 
 @pytest.fixture

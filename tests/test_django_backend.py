@@ -9,6 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models
 from django.db.models import Aggregate, F, Func, Value
+from django.db.models.expressions import Col
 from django.db.models.functions import Cast, Greatest, Now, Round, TruncDay
 from django.test import override_settings
 
@@ -114,12 +115,13 @@ def test_moments_with_use_tz() -> None:
     assert connection.ops.adapt_datetimefield_value(moment) is moment
 
 
+@pytest.mark.django_db
 @override_settings(USE_TZ=False)
 def test_moments_without_use_tz() -> None:
     wall_clock = datetime.datetime(2024, 1, 2)
     stored = connection.ops.adapt_datetimefield_value(wall_clock)
     assert stored == wall_clock.replace(tzinfo=datetime.UTC)
-    with DatabaseWrapper(settings_of(NAME="memory://naive")).cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute("SELECT CAST(%s AS timestamp with time zone), 1", [wall_clock])
         assert cursor.fetchall() == [(wall_clock, 1)]
     with override_settings(TIME_ZONE="Asia/Kolkata"):
@@ -140,7 +142,7 @@ def test_moments_without_use_tz() -> None:
     ids=lambda field: str(field.get_internal_type()),
 )
 def test_columns_are_not_converted(field: Any) -> None:
-    assert connection.ops.get_db_converters(field.get_col("t")) == []
+    assert connection.ops.get_db_converters(Col("t", field)) == []
 
 
 def test_trunc_of_moments_names_the_zone_as_parameter() -> None:

@@ -18,8 +18,9 @@ from zodbapi.catalog import Table, View
 from zodbapi.storage import ddl
 from zodbapi.storage.check import verify
 from zodbapi.storage.database import Database
+from zodbapi.storage.leaves import find_leaf
 from zodbapi.storage.stats import Stats
-from zodbapi.storage.transaction import MAX_ROWID, PRESENT, Transaction, find_leaf
+from zodbapi.storage.transaction import MAX_ROWID, PRESENT, Transaction
 
 
 @pytest.fixture(params=["memory", "file"])

@@ -54,6 +54,7 @@ from zodbapi.errors import (
     Warning,
 )
 from zodbapi.row import Row
+from zodbapi.storage.database import Database
 from zodbapi.type_objects import (
     BINARY,
     DATETIME,
@@ -78,7 +79,8 @@ __all__ = [
     "BINARY", "DATETIME", "NUMBER", "ROWID", "STRING", "Binary", "ConflictError", "Connection", "Cursor", "DataError",
     "DatabaseError", "Date", "DateFromTicks", "Error", "IntegrityError", "InterfaceError", "InternalError",
     "NotSupportedError", "OperationalError", "ProgrammingError", "Row", "Schema", "Time", "TimeFromTicks", "Timestamp",
-    "TimestampFromTicks", "Warning", "apilevel", "connect", "paramstyle", "threadsafety",
+    "TimestampFromTicks", "Warning", "apilevel", "connect", "paramstyle", "remove_database",
+    "threadsafety",
 ]  # fmt: skip
 
 
@@ -90,3 +92,8 @@ def connect(dsn: str, **options: Any) -> Connection:
     commits with it); others go to ``ZODB.DB``.
     """
     return Connection(dsn, **options)
+
+
+def remove_database(path: str) -> None:
+    """Deletes a database file and what lies beside it; OperationalError while this process has it open."""
+    Database.remove(path)

@@ -210,7 +210,8 @@ class Schema:
     def version(self) -> int:
         """Content hash over tables and views, whatever their order."""
         total = 0
-        for item in (*self.tables.values(), *self.views.values()):
+        items: tuple[Table | View, ...] = (*self.tables.values(), *self.views.values())
+        for item in items:
             total ^= item.digest
         return total
 

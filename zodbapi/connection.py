@@ -33,7 +33,7 @@ from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
 
-ISOLATION_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE", "SNAPSHOT", "SERIALIZABLE"})
+ISOLATION_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE", "READ COMMITTED", "SNAPSHOT", "SERIALIZABLE"})
 
 
 class Xid(NamedTuple):
@@ -180,6 +180,7 @@ class Connection:
             raise errors.ProgrammingError(f"unknown isolation level: {level}")
         self._isolation_level = level
         self._txn.serializable = level is not None and level.upper() == "SERIALIZABLE"
+        self._txn.read_committed = level is not None and level.upper() == "READ COMMITTED"
         if level is None:
             self.autocommit = True
 

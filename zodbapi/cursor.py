@@ -73,6 +73,8 @@ class Cursor:
         begun = not txn.active
         if begun:
             txn.begin()
+        elif txn.read_committed:
+            txn.renew()
         try:
             style = connection.paramstyle if parameters is not None else "qmark"
             statement = STATEMENTS.young.get((sql, txn.schema.version, connection._functions_version, style))

@@ -9,7 +9,8 @@
         `-- DatabaseError
             |-- DataError              a value does not fit its column or is out of range
             |-- OperationalError       the storage, a lock, a missing table, a malformed file
-            |   `-- ConflictError      another transaction won: roll back and run it again
+            |   |-- LockError          another transaction writes, and went on for too long: try again
+    |   `-- ConflictError      another transaction won: roll back and run it again
             |-- IntegrityError         UNIQUE, NOT NULL, CHECK, FOREIGN KEY
             |-- InternalError          a broken invariant of the engine
             |-- ProgrammingError       wrong SQL, wrong number of parameters
@@ -20,7 +21,7 @@ The wording of messages follows SQLite's, because code that runs on SQLite reads
 """
 
 
-class Warning(Exception):  # noqa: A001 - the name is PEP 249's
+class Warning(Exception):
     """Something the caller should know although the statement succeeded."""
 
 
@@ -42,6 +43,10 @@ class DataError(DatabaseError):
 
 class OperationalError(DatabaseError):
     """The storage or the state of the database stands in the way: missing table, lost server, locked file."""
+
+
+class LockError(OperationalError):
+    """Another transaction is the writer, and was not done in time; nothing is lost by trying again."""
 
 
 class ConflictError(OperationalError):

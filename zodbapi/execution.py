@@ -15,7 +15,7 @@ from itertools import chain, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from zodbapi.errors import ConflictError, ProgrammingError
+from zodbapi.errors import ConflictError, LockError, ProgrammingError
 from zodbapi.interrupt import progress
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
@@ -53,6 +53,8 @@ def run(
             finally:
                 if begun:
                     txn.rollback()
+        if statement.lock and not begun:
+            return run_for_update(connection, statement, params)
         if not begun:
             current = start_writing(connection, statement)
             return current, run_whole(txn, current, params)
@@ -100,18 +102,44 @@ def read(connection: Connection, statement: Statement, params: tuple[Any, ...]) 
     """The rows of a query that scans a table: all of them, or a stream when the table is large and there are many."""
     txn = connection._txn
     assert statement.scanned is not None
-    if Stats(txn).row_count(statement.scanned) < LARGE:
+    if not _is_large(txn, statement.scanned):
         return statement.run(txn, params) or []
     rows = statement.stream(txn, params, connection._functions.collations)
     block = list(islice(rows, BLOCK))
     return block if len(block) < BLOCK else chain.from_iterable(Stream(txn, rows).blocks(block))
 
 
+def _is_large(txn: Transaction, table_id: int) -> bool:
+    rows = txn.rows(table_id)
+    if not rows or rows.maxKey() - rows.minKey() < LARGE:  # rowids without gaps are the rule, and this costs little
+        return False
+    return Stats(txn).row_count(table_id) >= LARGE
+
+
+def run_for_update(
+    connection: Connection, statement: Statement, params: tuple[Any, ...]
+) -> tuple[Statement, Rows | None]:
+    """Runs a SELECT ... FOR UPDATE: who finds rows is the writer until the end of the transaction."""
+    txn = connection._txn
+    was_writing, had_read = txn.writing, txn.has_read
+    try:
+        statement = start_writing(connection, statement)
+    except LockError:
+        if statement.lock == "skip locked":
+            return statement, []  # the writer may have any row
+        raise
+    rows = run_whole(txn, statement, params)
+    if not rows and not was_writing:
+        txn.stop_writing()  # without rows nothing is locked, and nothing was seen that a newer snapshot could belie
+        txn.has_read = had_read
+    return statement, rows
+
+
 def start_writing(connection: Connection, statement: Statement) -> Statement:
     """Makes the open transaction a writing one; gives the statement for the schema that it then sees."""
     txn = connection._txn
     if not txn.writing:
-        txn.start_writing()
+        txn.start_writing(wait=statement.lock in ("", "wait"))
     if txn.schema.version != statement.schema_version:
         return prepare(statement.sql, txn.schema, connection._functions, Stats(txn), statement.style)
     return statement

@@ -36,6 +36,7 @@ HELP = """\
 .quit                   leave (so does the end of the input)
 """
 _STRINGS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # line breaks, and what a terminal would obey
 
 
 class Shell:
@@ -239,7 +240,7 @@ def json_value(value: Any) -> str:
 
 def format_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """The rows as a table with a header; numbers are aligned to the right."""
-    cells = [[shown(value).replace("\n", "\\n") for value in row] for row in rows]
+    cells = [[_CONTROLS.sub(lambda found: repr(found[0])[1:-1], shown(value)) for value in row] for row in rows]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
     out = io.StringIO()
     out.write(" | ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip() + "\n")

@@ -112,6 +112,7 @@ class Statement:
     schema_version: int
     is_dml: bool = False  # INSERT, UPDATE or DELETE
     inserts: bool = False
+    lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked
     scanned: int | None = None  # id of the table whose rows come one by one, in a query that buffers nothing
     _stream: Program | None = None
 
@@ -222,7 +223,9 @@ def compile_parsed(
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
     inserts, scanned = isinstance(plan, Insert), _scanned(plan)
-    return Statement(sql, style, kind, plan, program, program.run, description, *layout, writes, inserts, scanned)
+    return Statement(
+        sql, style, kind, plan, program, program.run, description, *layout, writes, inserts, bound.for_update, scanned
+    )
 
 
 def _scanned(plan: Node) -> int | None:

@@ -19,9 +19,10 @@ def main() -> None:
     options, more = parse_arguments()
     suite = fetch_suite()
     install_requirements(suite)
-    outcomes, seconds = run_suite(suite, options.engine, [*options.labels, f"--parallel={options.parallel}", *more])
-    print_skips(outcomes)
     whole = not options.labels and not more
+    arguments = [*options.labels, f"--parallel={options.parallel}", *more]
+    outcomes, seconds = run_suite(suite, options.engine, arguments, whole)
+    print_skips(outcomes)
     if options.engine == "django_zodb":
         print_difference(outcomes)
         surprises = Expected.read().surprises(outcomes, whole)
@@ -49,10 +50,9 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     return parser.parse_known_args()
 
 
-def run_suite(suite: Path, engine: str, arguments: list[str]) -> tuple[Outcomes, float]:
+def run_suite(suite: Path, engine: str, arguments: list[str], whole: bool) -> tuple[Outcomes, float]:
     """Runs the suite in a process of its own; its output goes through, its results come in a file."""
-    results = results_of(engine)
-    results.unlink(missing_ok=True)
+    results = FOLDER / f"results-of-{os.getpid()}.json"
     backend = engine if engine == "django_zodb" else f"django.db.backends.{engine}"
     environment = os.environ | {
         "SUITE_ENGINE": backend,
@@ -68,7 +68,10 @@ def run_suite(suite: Path, engine: str, arguments: list[str]) -> tuple[Outcomes,
     if not results.exists():
         sys.exit(f"The suite ended with status {done.returncode} and left no results: it did not run to its end.")
     seconds = time.monotonic() - start
-    return {test: (status, reason) for test, (status, reason) in json.loads(results.read_text()).items()}, seconds
+    outcomes = {test: (status, reason) for test, (status, reason) in json.loads(results.read_text()).items()}
+    # The results of a whole run are kept, for others to be compared with.
+    results.rename(results_of(engine)) if whole else results.unlink()
+    return outcomes, seconds
 
 
 def results_of(engine: str) -> Path:

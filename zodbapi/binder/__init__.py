@@ -28,11 +28,14 @@ __all__ = ["Bound", "bind", "bind_writer"]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A bound statement. ``parameters`` has one entry a parameter index: its name, or None for a positional one."""
+    """A bound statement. ``parameters`` has one entry a parameter index: its name, or None for a positional one.
+
+    ``for_update`` is what a FOR UPDATE says of a lock that is not free: wait, nowait or skip locked; "" without one.
+    """
 
     node: Node | Command
     parameters: tuple[str | None, ...]
-    for_update: bool = False
+    for_update: str = ""
 
 
 def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:

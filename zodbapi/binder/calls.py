@@ -8,7 +8,7 @@ the query's Aggregate or Window node will give the result, with the call added t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -19,8 +19,8 @@ from zodbapi.binder.typing import collation_of, merge_exprs, nullable, own_colla
 from zodbapi.catalog import JSON, Kind
 from zodbapi.dialect import PLUS
 from zodbapi.errors import OperationalError
-from zodbapi.functions.json import MARK
-from zodbapi.plan.expr import AggregateCall, Call, Case, Compare, Const, Expr, IsNull, Or, SortKey, WindowCall
+from zodbapi.functions.json import MARK, NESTING
+from zodbapi.plan.expr import AggregateCall, Call, Case, Compare, Const, Exists, Expr, IsNull, Or, SortKey, WindowCall
 from zodbapi.plan.walk import free_sources
 
 if TYPE_CHECKING:
@@ -77,6 +77,10 @@ def bind_call(tree: exp.Expression, scope: Scope) -> Expr:
         from zodbapi.binder.expr import plus
 
         return plus(parts.args[0], scope)
+    if parts.name.lower() == "exists" and len(parts.args) == 1 and isinstance(parts.args[0], exp.Query):
+        from zodbapi.binder.expr import bind_subquery
+
+        return Exists(bind_subquery(parts.args[0], scope))  # of a compound in parentheses, which looks like a call
     if parts.star:
         raise _wrong_call(parts.name, scope)
     if parts.filter is not None or parts.distinct or parts.order is not None:
@@ -109,7 +113,13 @@ def _inputs(function: Function | AggregateFunction, args: tuple[Expr, ...]) -> t
     """The arguments as the function wants them: those known to be JSON marked, so that they nest."""
     if not function.json_args:
         return args
-    return tuple(Call(MARK, (arg,), JSON, nullable(arg)) if type_of(arg).kind is Kind.JSON else arg for arg in args)
+    return tuple(_nesting(arg) for arg in args)
+
+
+def _nesting(arg: Expr) -> Expr:
+    if isinstance(arg, Call) and arg.function.name in NESTING:
+        return replace(arg, function=NESTING[arg.function.name])
+    return Call(MARK, (arg,), JSON, nullable(arg)) if type_of(arg).kind is Kind.JSON else arg
 
 
 def _bind_collated(function: Function, args: Sequence[Expr]) -> Expr | None:

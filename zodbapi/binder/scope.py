@@ -55,7 +55,7 @@ class Binding:
     ctes: Iterator[int] = field(default_factory=count)
     fields: dict[int, Sequence[Field]] = field(default_factory=dict)
     views: tuple[str, ...] = ()
-    for_update: bool = False
+    for_update: str = ""  # wait, nowait or skip locked
 
     def new_source(self) -> int:
         """A source number that nothing else in the statement has."""

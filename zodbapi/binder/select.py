@@ -84,8 +84,8 @@ class Parts:
 
 def _bind_select(tree: exp.Select, scope: Scope) -> Node:
     args = tree.args
-    if args.get("locks"):
-        scope.binding.for_update = True
+    for lock in args.get("locks") or ():
+        scope.binding.for_update = {None: "wait", True: "nowait", False: "skip locked"}[lock.args.get("wait")]
     below = bind_from(tree, scope)
     trees = expand_items(tree.expressions, scope)
     scope.aliases = {name.lower(): item for name, item in _aliases(tree)}

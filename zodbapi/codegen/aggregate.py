@@ -237,16 +237,22 @@ class _Steps:
         plus = "+" if call.args[0].type.kind is Kind.BOOLEAN else ""
 
         def add(code: str) -> None:
-            self.unit.body.line(f"{slot} = {plus}{code} if {slot} is None else {slot} + {code}")
+            self.unit.body.line(f"{slot} = {plus}{code} if {slot} is None else {self._sum_code(call, slot, code)}")
 
         return Step(lambda: self._argument(call, add), f"{self.unit.call(runtime.sum_result)}({slot})")
+
+    def _sum_code(self, call: AggregateCall, total: str, code: str) -> str:
+        """Python's own addition, but for decimals: theirs rounds to the digits of a context, which ``values.add`` does not."""
+        if call.args[0].type.kind in (Kind.DECIMAL, Kind.NUMERIC):
+            return f"{self.unit.call(values.add)}({total}, {code})"
+        return f"{total} + {code}"
 
     def _average(self, call: AggregateCall) -> Step:
         self._slot_for_distinct(call)
         total, count = self.slots.add("None"), self.slots.add("0")
 
         def add(code: str) -> None:
-            self.unit.body.line(f"{total} = {code} if {total} is None else {total} + {code}")
+            self.unit.body.line(f"{total} = {code} if {total} is None else {self._sum_code(call, total, code)}")
             self.unit.body.line(f"{count} += 1")
 
         return Step(lambda: self._argument(call, add), f"{self.unit.call(runtime.average)}({total}, {count})")

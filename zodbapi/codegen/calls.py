@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zodbapi.catalog import TEXTS
+from zodbapi.catalog import NUMBERS, TEXTS
 from zodbapi.functions.text import MATCHERS
 from zodbapi.plan.expr import Compare
 from zodbapi.values import to_text
@@ -26,7 +26,7 @@ def call_value(writer: ExprWriter, expr: Call) -> str:
     matched = _matcher(writer, expr)
     if matched is not None:
         text, test = matched
-        return f"(None if {text} is None else 1 if {test} else 0)"
+        return f"(None if {_unknown(writer, expr)}{text} is None else 1 if {test} else 0)"
     tests, call = _call(writer, expr)
     code = f"(None if {' or '.join(tests)} else {call})" if tests else call
     return writer.unit.hoist(code) if writer.independent(expr) and not expr.function.with_txn else code
@@ -52,13 +52,22 @@ def _call(writer: ExprWriter, expr: Call) -> tuple[list[str], str]:
     return tests, f"{writer.unit.call(expr.function.call)}({', '.join(codes)})"
 
 
+def _unknown(writer: ExprWriter, expr: Call) -> str:
+    """Code of the test that the pattern, or the escape character, is NULL; "" when neither can be."""
+    pattern, _, *escape = expr.args
+    codes = [writer.value(arg) for arg in (pattern, *escape) if writer.nullable(arg)]
+    return "".join(f"{code} is None or " for code in codes)
+
+
 def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
     """For a pattern match whose pattern is independent: code of the text (first use), and of the test after it."""
     factory = MATCHERS.get(expr.function.name.lower())
     if factory is None or len(expr.args) < 2 or expr.function.call.__module__.split(".")[0] != "zodbapi":
         return None
     pattern, text, *escape = expr.args
-    if not all(writer.independent(arg) for arg in (pattern, *escape)):
+    # A blob is no text, so what may be one is left to the function.
+    plain = text.type.kind in TEXTS or text.type.kind in NUMBERS
+    if not plain or not all(writer.independent(arg) for arg in (pattern, *escape)):
         return None
     arguments = ", ".join(writer.value(arg) for arg in (pattern, *escape))
     matcher = writer.unit.hoist(f"{writer.unit.call(factory)}({arguments})")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
-from zodbapi.catalog import NUMBERS, TEXTS, Kind, Type
+from zodbapi.catalog import ANY, NUMBERS, TEXTS, Kind, Type
 from zodbapi.codegen import runtime
 from zodbapi.codegen.unit import is_cheap
 from zodbapi.plan.expr import Affine, Between, Collate, Compare, Const, Expr, InList, RowValue
@@ -117,7 +117,12 @@ def _side(writer: ExprWriter, side: Expr, other: Expr, expr: Compare, *, hoist: 
     """Code of one side. With ``hoist``, an independent one is made comparable with the other side in the prologue."""
     if not (hoist and _is_hoisted(writer, side)):
         return writer.value(side)
-    return comparable(writer, side, other.type, expr.op)
+    return comparable(writer, side, _known_type(other), expr.op)
+
+
+def _known_type(expr: Expr) -> Type:
+    """The type of an expression; after a conversion for a comparison it is open, for that may not have been possible."""
+    return ANY if isinstance(expr, Affine) else expr.type
 
 
 def comparable(writer: ExprWriter, side: Expr, other: Type, op: str) -> str:
@@ -179,7 +184,7 @@ def _between(writer: ExprWriter, expr: Between, lower: str, upper: str) -> tuple
 def _held_test(writer: ExprWriter, expr: Compare, held: str) -> str:
     """A comparison whose left side is already in a variable and not NULL."""
     hoisted = _is_hoisted(writer, expr.right)
-    right = comparable(writer, expr.right, expr.left.type, expr.op) if hoisted else writer.value(expr.right)
+    right = comparable(writer, expr.right, _known_type(expr.left), expr.op) if hoisted else writer.value(expr.right)
     tests = []
     if writer.nullable(expr.right) and not hoisted:
         first, right = writer.hold(right)

@@ -332,9 +332,12 @@ class QueryWriter:
     def _distinct(self, node: Distinct, seen: str, consume: Consume) -> None:
         unit = self.unit
         source = output_source(node)
-        row = unit.env[source].row
+        row = unit.env[source]
+        if isinstance(row, ComputedRow) and len(row.columns) == 1 and not node.on:
+            self._distinct_values(node, row, seen, consume)
+            return
         name = f"r{source}"
-        unit.body.line(f"{name} = {row}")
+        unit.body.line(f"{name} = {row.row}")
         unit.env[source] = StoredRow(name)
         key = name
         if node.on:
@@ -348,6 +351,20 @@ class QueryWriter:
         first, again = unit.expr.hold(key)
         with unit.body.block(f"if {first} not in {seen}"):
             unit.body.line(f"{seen}.add({again})")
+            consume()
+
+    def _distinct_values(self, node: Distinct, row: ComputedRow, seen: str, consume: Consume) -> None:
+        """DISTINCT over one column: the value is the key, and only new ones become rows."""
+        unit = self.unit
+        first, again = unit.expr.hold(row.column(0))
+        unit.env[output_source(node)] = ComputedRow([again])
+        collation = node.collations[0] if node.collations else "BINARY"
+        key = unit.expr.folded(again, collation)
+        if first != again and key != again:
+            unit.body.line(f"{again} = {row.column(0)}")
+        test = first if key == again else key
+        with unit.body.block(f"if {test} not in {seen}"):
+            unit.body.line(f"{seen}.add({key})")
             consume()
 
     def _width(self, node: Node) -> int:

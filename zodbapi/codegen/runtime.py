@@ -336,6 +336,11 @@ def row_count(value: Any) -> int:
     return number
 
 
+def room_for_best(limit: int) -> int:
+    """The length at which a buffer of the best ``limit`` rows is sorted and cut; -1, which no length is, for no limit."""
+    return 2 * limit + 100 if limit > 0 else -1
+
+
 def given_rowid(value: Any, name: str) -> int | None:
     """The rowid that a statement gives to a new row; None asks for the next one.
 

@@ -9,13 +9,13 @@ None compares with nothing; an expression whose class is only known at run time 
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from zodbapi import values
+from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.rowbuffer import RowBuffer
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
     from zodbapi.plan.expr import SortKey
     from zodbapi.plan.nodes import Sort
-
-_SMALL_LIMIT = 1000  # above, a full sort is as good as a heap
 
 
 def key_code(unit: Unit, key: SortKey) -> str:
@@ -46,34 +44,59 @@ def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool)
     rows = unit.fresh("buffer")
     unit.body.line(f"{rows} = []")
     buffer = RowBuffer(unit, node.input, whole=whole)
-    runs = [(descending, len(list(run))) for descending, run in groupby(k.descending for k in node.keys)]
+    sort = _Sort(unit, node, rows)
 
     def keep() -> None:
         codes = [key_code(unit, key) for key in node.keys]
-        unit.body.line(f"{rows}.append({buffer.pack(codes)})")
+        if sort.limit is None:
+            unit.body.line(f"{rows}.append({buffer.pack(codes)})")
+        else:
+            sort.keep_best(codes[0], lambda first: buffer.pack([first, *codes[1:]]))
 
     unit.query.produce(node.input, keep, whole=whole)
-    _sort(unit, rows, runs, unit.query.count(node.limit))
+    sort.write()
     with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {rows}"):
         buffer.bind()
         consume()
 
 
-def _sort(unit: Unit, rows: str, runs: list[tuple[bool, int]], limit: str | None) -> None:
-    body = unit.body
-    passes = []
-    place = 0
-    for descending, length in runs:
-        getter = unit.namespace.constant(itemgetter(*range(place, place + length)))
-        passes.append((getter, descending))
-        place += length
-    if limit is not None and len(passes) == 1:
-        getter, descending = passes[0]
-        best = unit.call(heapq.nlargest if descending else heapq.nsmallest)
-        with body.block(f"if 0 <= {limit} <= {_SMALL_LIMIT}"):
-            body.line(f"{rows} = {best}({limit}, {rows}, {getter})")
-        with body.block("else"):
-            body.line(f"{rows}.sort(key={getter}{', reverse=True' if descending else ''})")
-        return
-    for getter, descending in reversed(passes):
-        body.line(f"{rows}.sort(key={getter}{', reverse=True' if descending else ''})")
+class _Sort:
+    """The sorting of one buffer.
+
+    With a limit the buffer is cut to the best rows whenever it has grown to twice as many, and from then on a row whose
+    first key is worse than that of the worst row kept is dropped at once: one comparison for most rows of a large table.
+    """
+
+    def __init__(self, unit: Unit, node: Sort, rows: str) -> None:
+        self.unit = unit
+        self.rows = rows
+        self.descending = node.keys[0].descending
+        self.passes: list[str] = []
+        place = 0
+        for descending, run in groupby(k.descending for k in node.keys):
+            length = len(list(run))
+            getter = unit.namespace.constant(itemgetter(*range(place, place + length)))
+            self.passes.insert(0, f"{rows}.sort(key={getter}{', reverse=True' if descending else ''})")
+            place += length
+        self.limit = unit.query.count(node.limit)
+        if self.limit is not None:
+            self.room, self.worst = unit.fresh("room"), unit.fresh("worst")
+            unit.body.line(f"{self.room} = {unit.call(runtime.room_for_best)}({self.limit})")
+            unbeaten = values.BELOW if self.descending else values.ABOVE
+            unit.body.line(f"{self.worst} = {unit.call_value(unbeaten, 'below' if self.descending else 'above')}")
+
+    def write(self) -> None:
+        """Writes the passes: the last run of keys first."""
+        for line in self.passes:
+            self.unit.body.line(line)
+
+    def keep_best(self, first: str, pack: Callable[[str], str]) -> None:
+        """Writes what happens with a row when only the best are wanted."""
+        body = self.unit.body
+        code, again = self.unit.expr.hold(first)
+        with body.block(f"if {code} {'>=' if self.descending else '<='} {self.worst}"):
+            body.line(f"{self.rows}.append({pack(again)})")
+            with body.block(f"if len({self.rows}) == {self.room}"):
+                self.write()
+                body.line(f"del {self.rows}[{self.limit}:]")
+                body.line(f"{self.worst} = {self.rows}[-1][0]")

@@ -8,7 +8,7 @@ from typing import Any
 
 from zodbapi.values import to_integer, to_number, to_text
 
-_SPECIFIER = re.compile(r"%([-+ 0#!,]*)(\*|\d+)?(?:\.(\*|\d+)?)?(?:hh|h|ll|l|)([a-zA-Z%])?", re.ASCII)
+_SPECIFIER = re.compile(r"%([-+ 0#!,]*)(\*|\d{1,18})?(?:\.(\*|\d{1,18})?)?(?:hh|h|ll|l|)([a-zA-Z%])?", re.ASCII)
 _MAX_WIDTH = 1_000_000
 _ROUNDING = Context(prec=2000, rounding=ROUND_HALF_UP)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from zodbapi.errors import OperationalError
 
-_INDEX = re.compile(r"\[(?:(\d+)|#(?:-(\d+))?)\]", re.ASCII)
+_INDEX = re.compile(r"\[(?:(\d{1,18})|#(?:-(\d{1,18}))?)\]", re.ASCII)
 _NAME = re.compile(r'\.(?:"((?:[^"\\]|\\.)*)"|([^.\["]+))')
 
 

@@ -25,8 +25,8 @@ _TIME = r"(\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?[ \t\n\v\f\r]*(?:([zZ])|([+-])(\d\d
 _DATE_TIME = re.compile(rf"(-?)(\d{{4}})-(\d\d)-(\d\d)[ \t\n\v\f\rT]*(?:{_TIME})?\Z", re.ASCII)
 _USUAL = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?\Z", re.ASCII)
 _TIME_ONLY = re.compile(rf"{_TIME}\Z", re.ASCII)
-_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t\n\v\f\r]*\Z", re.ASCII)
-_SHIFT = re.compile(r"((?:[+-]|(?=\d))\d*\.?\d*(?:e[+-]?\d+)?)[ \t\n\v\f\r]+([a-z]+)\Z", re.ASCII)
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t\n\v\f\r]*\Z", re.ASCII)
+_SHIFT = re.compile(r"((?:[+-]|(?=\d))\d*(?:\.\d*)?(?:e[+-]?\d+)?)[ \t\n\v\f\r]+([a-z]+)\Z", re.ASCII)
 _CLOCK_SHIFT = re.compile(r"([+-]?)(\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?\Z", re.ASCII)
 _DATE_SHIFT = re.compile(r"([+-])(\d{4})-(\d\d)-(\d\d)(?:[ t]+(\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?)?\Z", re.ASCII)
 

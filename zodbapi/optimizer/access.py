@@ -8,8 +8,9 @@ the comparison that the term makes: same collation, and a key that is converted 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Index, Kind, Table, Type
 from zodbapi.optimizer.context import Context
@@ -28,8 +29,7 @@ LIKELY_ROWS = 1000  # paths are compared as for a table of that size, if it is s
 MOST_ALTERNATIVES = 1000  # keys of one seek that come from several IN lists
 
 
-@dataclass(frozen=True, slots=True)
-class Sarg:
+class Sarg(NamedTuple):
     """A term, or one half of a BETWEEN, that an access path can answer: ``target op key``; ``in`` has several keys."""
 
     target: Target
@@ -41,8 +41,7 @@ class Sarg:
     needs: frozenset[int]  # sources of the keys
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPart:
+class KeyPart(NamedTuple):
     """One column of the order in which a path emits rows."""
 
     target: Target
@@ -51,13 +50,12 @@ class KeyPart:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
-    """One way to get at rows. Without ``index`` it is by rowid; without any sarg it reads everything."""
+class Path(NamedTuple):
+    """One way to get at rows. Without ``using`` it is by rowid; without any sarg it reads everything."""
 
     source: int
     table: Table
-    index: Index | None
+    using: Index | None
     equal: tuple[Sarg, ...]
     lower: Sarg | None
     upper: Sarg | None
@@ -84,7 +82,7 @@ class Path:
     def node(self, descending: bool = False) -> Node:
         """The plan node that reads this way."""
         lower, upper = _bound(self.lower), _bound(self.upper)
-        if self.index is None:
+        if self.using is None:
             if self.equal:
                 return RowidSeek(self.source, self.table, self.equal[0].keys, descending)
             if lower or upper:
@@ -94,9 +92,9 @@ class Path:
             null_safe = tuple(sarg.op == "is" for sarg in self.equal)
             alternatives = tuple(product(*(sarg.keys for sarg in self.equal)))
             safe = null_safe if any(null_safe) else ()
-            return IndexSeek(self.source, self.table, self.index, alternatives, safe, descending)
+            return IndexSeek(self.source, self.table, self.using, alternatives, safe, descending)
         prefix = tuple(sarg.keys[0] for sarg in self.equal)
-        return IndexRange(self.source, self.table, self.index, prefix, lower, upper, descending)
+        return IndexRange(self.source, self.table, self.using, prefix, lower, upper, descending)
 
 
 def _bound(sarg: Sarg | None) -> Bound | None:
@@ -131,7 +129,7 @@ def _sargs(source: int, table: Table, term: Expr, expressions: bool) -> Iterator
         case IsNull():
             sarg = _sarg(source, table, term.operand, "is", (Const(None),), "BINARY", term, expressions)
             if sarg is not None and sarg.target != ROWID:
-                yield replace(sarg, collation="")
+                yield sarg._replace(collation="")
         case _:
             return
 
@@ -221,7 +219,7 @@ def as_key(key: Expr, column: Type) -> Expr | None:
 def paths_to(source: int, table: Table, terms: list[Expr], context: Context, *, whole: bool = False) -> list[Path]:
     """Every sensible path; the first one is the scan. ``whole`` adds whole index scans, for the sake of their order."""
     rows = context.rows(table)
-    order = rowid_order(table)
+    order = BY_ROWID
     paths = [Path(source, table, None, (), None, None, rows, max(rows, LIKELY_ROWS) * SCAN_ROW, False, order)]
     if not terms and not whole:
         return paths
@@ -238,13 +236,11 @@ def paths_to(source: int, table: Table, terms: list[Expr], context: Context, *, 
     return paths
 
 
-def rowid_order(table: Table) -> tuple[KeyPart, ...]:
-    """The order of the rows themselves."""
-    return (KeyPart(ROWID, "BINARY", False, Kind.INTEGER),)
+BY_ROWID = (KeyPart(ROWID, "BINARY", False, Kind.INTEGER),)  # the order of the rows themselves
 
 
 def _rowid_path(source: int, table: Table, sargs: list[Sarg], rows: float) -> Path:
-    order = rowid_order(table)
+    order = BY_ROWID
     equal = next((s for s in sargs if s.op == "="), None) or next((s for s in sargs if s.op == "in"), None)
     if equal is not None:
         keys = float(len(equal.keys))
@@ -275,7 +271,7 @@ def index_order(table: Table, index: Index, context: Context) -> tuple[KeyPart, 
                 return None
             found.append(KeyPart(canonical(bound.keys[i], 0), column.collation, True, kind_of(bound.keys[i])))
     if not (index.keyed and not any(part.nullable for part in found)):
-        found.append(KeyPart(ROWID, "BINARY", False, Kind.INTEGER))
+        found += BY_ROWID
     return tuple(found)
 
 

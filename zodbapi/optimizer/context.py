@@ -10,7 +10,7 @@ from typing import Protocol
 from zodbapi.catalog import Index, Table
 from zodbapi.plan.expr import Exists, InQuery, ScalarQuery
 from zodbapi.plan.nodes import BoundIndex, Node
-from zodbapi.plan.walk import descend, sources_made
+from zodbapi.plan.walk import classes_below, sources_made
 
 LEAST_ROWS = 100  # plans are cached while tables grow, so a table is never taken for smaller than this
 QUERIES = frozenset({Exists, InQuery, ScalarQuery})
@@ -37,17 +37,17 @@ class Context:
     root: Node
     stats: Stats
     bind_index: BindIndex | None = None
-    classes: frozenset[type] = field(init=False)
+    classes: set[type] = field(init=False)
     _sources: Iterator[int] | None = field(default=None, init=False)
     _rows: dict[int, float] = field(default_factory=dict, init=False)
     _bound: dict[int, BoundIndex] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self.classes = frozenset(part.__class__ for part in descend(self.root))
+        self.classes = classes_below(self.root)
 
     def introduce(self, *classes: type) -> None:
         """To be called by a rule that makes nodes of classes that the rules after it may look for."""
-        self.classes |= set(classes)
+        self.classes.update(classes)
 
     def occurs(self, *classes: type) -> bool:
         """Whether any of the classes occurs in the statement."""

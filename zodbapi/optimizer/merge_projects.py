@@ -63,7 +63,8 @@ def merge_projects(node: Node, context: Context) -> Node:
     if context.occurs(Materialize):
         node = _inline_materialized(node)
     if context.occurs(Sort) and context.occurs(Join):
-        node = each_query(node, _without_idle_sorts)
+        if context.has_queries:
+            node = each_query(node, _without_idle_sorts)
         node = _without_idle_sorts(node)
     if context.has_queries:
         node = each_query(node, _merge)

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from zodbapi.catalog import TEXTS, Index, Kind, Table
 from zodbapi.optimizer.access import (
+    BY_ROWID,
     ROWID,
     KeyPart,
     Sarg,
     Target,
     collates,
     index_order,
-    rowid_order,
     sargs_of,
     target_of,
 )
@@ -169,7 +169,7 @@ def order_of(node: Access, context: Context) -> tuple[KeyPart, ...] | None:
     """The order in which an access emits rows when it is not read backwards."""
     if isinstance(node, (IndexSeek, IndexRange)):
         return index_order(node.table, node.index, context)
-    return rowid_order(node.table)
+    return BY_ROWID
 
 
 def _fixed_by(node: Access) -> list[Sarg]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from zodbapi.catalog import Kind, Type
 from zodbapi.plan.expr import (
@@ -32,7 +32,7 @@ from zodbapi.plan.expr import (
     Unary,
 )
 from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Window
-from zodbapi.plan.walk import Part, descend, rebuild, sources_made, transform
+from zodbapi.plan.walk import Part, descend, rebuild_inputs, sources_made, transform
 
 NONE: frozenset[int] = frozenset()
 LEAVES = frozenset({Column, Rowid, Const, Param})
@@ -70,10 +70,17 @@ def filtered(node: Node, terms: list[Expr]) -> Node:
     return Filter(node, predicate)
 
 
-def used(part: Part) -> frozenset[int]:
+def used(part: Any) -> frozenset[int]:
     """The sources that an expression or node takes from outside itself."""
-    if part.__class__ is Column or part.__class__ is Rowid:
+    cls = part.__class__  # the usual ones first: this is asked for every term, again and again
+    if cls is Column or cls is Rowid:
         return frozenset((part.source,))
+    if cls is Const or cls is Param:
+        return NONE
+    if cls is Compare:
+        return used(part.left) | used(part.right)
+    if cls is Affine:
+        return used(part.operand)
     wanted: set[int] = set()
     queries = False
     for p in descend(part):
@@ -101,9 +108,19 @@ def emitted(node: Node) -> frozenset[int]:
             return emitted(node.input)  # type: ignore[attr-defined]
 
 
+def is_plain(expr: Any) -> bool:
+    """Whether the expression is a comparison of columns, literals and parameters, or a part of one."""
+    cls = expr.__class__
+    if cls in LEAVES:
+        return True
+    if cls is Compare:
+        return is_plain(expr.left) and is_plain(expr.right)
+    return cls is Affine and is_plain(expr.operand)
+
+
 def holds_query(expr: Expr) -> bool:
     """Whether evaluating the expression may run a query."""
-    if expr.__class__ in LEAVES:
+    if is_plain(expr):
         return False
     return any(isinstance(part, (Exists, ScalarQuery, InQuery)) for part in descend(expr))
 
@@ -116,7 +133,7 @@ def kind_of(expr: Expr) -> Kind:
 
 def volatile(expr: Expr) -> bool:
     """Whether the expression may give another value, or an effect, when it is evaluated more or less often."""
-    if expr.__class__ in LEAVES:
+    if is_plain(expr):
         return False
     return any(
         isinstance(part, Raise)
@@ -168,7 +185,7 @@ def each_query(part: P, change: Callable[[Node], Node]) -> P:
 
 def each_input(node: Node, change: Callable[[Node], Node]) -> Node:
     """The node with its direct input nodes replaced by ``change`` of them."""
-    return rebuild(node, lambda part: change(part) if isinstance(part, Node) else part)
+    return rebuild_inputs(node, change)
 
 
 def rejects_null(predicate: Expr, sources: frozenset[int]) -> bool:

@@ -304,15 +304,16 @@ def _is_partition_wide(node: Window, term: Expr) -> bool:
     if not columns or holds_query(term):
         return False
     return all(
-        any(isinstance(key, Column) and _is_same_exact(key, column) for key in call.partition)
+        any(_is_same_exact(key, _collation(call.collations, i), column) for i, key in enumerate(call.partition))
         for column in columns
         for call in node.calls
     )
 
 
-def _is_same_exact(key: Column, column: Column) -> bool:
+def _is_same_exact(key: Expr, collation: str, column: Column) -> bool:
     return (
-        (key.source, key.position) == (column.source, column.position)
-        and key.collation == "BINARY"
+        isinstance(key, Column)
+        and (key.source, key.position) == (column.source, column.position)
+        and collation == "BINARY"
         and key.type.kind not in LOOSE
     )

@@ -279,8 +279,8 @@ class ConflictClause:
 
     ``indexes`` None: any unique key; else ids of the unique indexes meant, with 0 for the rowid. ``action`` is ignore, replace,
     update, or abort. ``any_constraint`` (INSERT OR IGNORE, OR REPLACE): NOT NULL and CHECK count too; ignore skips the row,
-    replace puts the default in the place of a NULL. For update: ``assignments`` and ``where`` see the existing row as source ``existing`` and the row that
-    was to be inserted as ``excluded``.
+    replace puts the default in the place of a NULL. For update: ``assignments`` and ``where`` see the existing row as source
+    ``existing`` and the row that was to be inserted as ``excluded``.
     """
 
     action: str
@@ -539,9 +539,9 @@ def output_types(node: Node) -> tuple[Type, ...]:
     """The types of ``output_names``; ANY where the inputs of a compound differ."""
     match node:
         case Project(columns=columns):
-            return tuple(column.type for column in columns)  # type: ignore[attr-defined]
+            return tuple(column.type for column in columns)
         case Insert(returning=columns) | Update(returning=columns) | Delete(returning=columns):
-            return tuple(column.type for column in columns or ())  # type: ignore[attr-defined]
+            return tuple(column.type for column in columns or ())
         case Filter() | Distinct() | Sort() | Limit() | Materialize():
             return output_types(node.input)
         case Compound(left=left, right=right):
@@ -550,6 +550,6 @@ def output_types(node: Node) -> tuple[Type, ...]:
         case Recursive():
             return output_types(node.initial)
         case Values(rows=rows):
-            return tuple(value.type for value in rows[0])  # type: ignore[attr-defined]
+            return tuple(value.type for value in rows[0])
         case _:
             raise AssertionError(f"{type(node).__name__} is no root of a query")

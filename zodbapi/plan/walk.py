@@ -91,6 +91,43 @@ def _rebuild_value(value: Any, change: Callable[[Part], Part]) -> Any:
     return change(value) if isinstance(value, _PARTS) else value
 
 
+class _NodeFields(dict[type, tuple[str, ...]]):
+    """Class -> its fields that hold an input node."""
+
+    def __missing__(self, cls: Any) -> tuple[str, ...]:
+        names = tuple(f.name for f in fields(cls) if "Node" in re.findall(r"\w+", str(f.type)))
+        self[cls] = names
+        return names
+
+
+_INPUTS = _NodeFields()
+
+
+def rebuild_inputs(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with each input node replaced by ``change`` of it; expressions are not looked at."""
+    changed = {}
+    for name in _INPUTS[node.__class__]:
+        old = getattr(node, name)
+        if old is not None:
+            new = change(old)
+            if new is not old:
+                changed[name] = new
+    return replace(node, **changed) if changed else node
+
+
+def classes_below(part: Part) -> set[type]:
+    """The classes of the part and of everything below it."""
+    found: set[type] = {part.__class__}
+    stack = [part]
+    while stack:
+        for below in parts(stack.pop()):
+            cls = below.__class__
+            found.add(cls)
+            if _FIELDS[cls]:
+                stack.append(below)
+    return found
+
+
 def transform(part: P, change: Callable[[Part], Part]) -> P:
     """Rewrites bottom up: every part below, then the part itself, is replaced by ``change`` of it."""
 

@@ -17,6 +17,7 @@ inherited FileStorage would lose commits and an inherited ClientStorage would ha
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
 import random
@@ -31,7 +32,7 @@ from ZODB.utils import z64
 
 from zodbapi import errors
 from zodbapi.storage import ddl
-from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, canonical, is_local, open_db, open_storage
+from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, SCHEMES, canonical, is_local, open_db, open_storage
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
 from zodbapi.storage.participant import Participant
@@ -120,6 +121,24 @@ class Database:
             found.users += 1
             return found
 
+    @classmethod
+    def remove(cls, path: str) -> None:
+        """Delete a database file and what lies beside it. Nobody may have it open; without it nothing happens."""
+        key = canonical(path)
+        if key.startswith(("memory:", ":memory:", *SCHEMES)):
+            raise errors.NotSupportedError(f"only a database file can be removed, not {path}")
+        with _registry_lock:
+            found = _open.get(key)
+            if found is not None:
+                if found.users:
+                    raise errors.OperationalError(f"database is in use: {path}")
+                del _open[key]
+                found._stop()
+        with translated():
+            for suffix in ("", ".index", ".lock", ".tmp", ".old"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(key + suffix)
+
     def close(self) -> None:
         """Give up one open. After the last one the database is closed, now or when others take its place among the idle."""
         with _registry_lock:
@@ -199,7 +218,7 @@ class Database:
 
     def _stop(self) -> None:
         self.epoch += 1
-        database, self._db = self._db, None
+        database, self._db, self.storage = self._db, None, None
         if database is not None:
             with translated():
                 database.close()
@@ -213,6 +232,8 @@ class Database:
     def _leave_to_parent(self) -> None:
         """In a child process, right after the fork: only this thread exists, locks of others will never be released."""
         self._lock = threading.RLock()
+        if self._db is None:
+            return
         if self._writer_thread != threading.get_ident():
             self._writer = None
         if isinstance(self.storage, MemoryStorage):
@@ -226,6 +247,7 @@ class Database:
         if abandon is not None:
             abandon()
         self._db = self.storage = self._writer = None
+        self._rowids.clear()  # the rest of these blocks is the parent's
         self.epoch += 1
 
     # --- called by Transaction ----------------------------------------------------------------------------------------------
@@ -265,13 +287,14 @@ class Database:
             return self.storage.is_behind
         return lambda: True
 
-    def lock_for_writing(self, txn: Transaction) -> None:
+    def lock_for_writing(self, txn: Transaction, timeout: float | None = None) -> None:
         """Wait until nobody else writes to a local database; others are optimistic, and conflicts end in a retry."""
         if self._write_lock is None:
             return
-        deadline = time.monotonic() + self.timeout
-        if not self._write_lock.acquire(timeout=self.timeout):
-            raise errors.OperationalError("database is locked")
+        timeout = self.timeout if timeout is None else timeout
+        deadline = time.monotonic() + timeout
+        if not self._write_lock.acquire(timeout=timeout):
+            raise errors.LockError("database is locked")
         try:
             if isinstance(self.storage, SharedFileStorage):
                 self.storage.hold(max(0.0, deadline - time.monotonic()))

@@ -42,7 +42,7 @@ class FileLock:
         """
         deadline = time.monotonic() + timeout
         if not self._mutex.acquire(timeout=timeout):
-            raise errors.OperationalError("database is locked")
+            raise errors.LockError("database is locked")
         try:
             if self._count == 0:
                 self._lock(deadline)
@@ -62,7 +62,7 @@ class FileLock:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise errors.OperationalError("database is locked") from None
+                    raise errors.LockError("database is locked") from None
                 time.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
                 continue
@@ -98,4 +98,6 @@ class FileLock:
 
     def close(self) -> None:
         """Close without unlocking: after a fork the lock may be the parent's."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)

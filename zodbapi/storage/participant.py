@@ -74,6 +74,9 @@ class Participant(Transaction):
         if self.writing:
             self._roll_back()
 
+    def stop_writing(self) -> None:
+        """Nothing: who writes is the writer until the manager's transaction ends."""
+
     def prepare(self) -> None:
         """Refused: the manager commits in two phases itself."""
         raise errors.NotSupportedError("the transaction manager of this connection prepares its transactions")

@@ -34,92 +34,45 @@ import os
 import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
-from struct import Struct
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from persistent.TimeStamp import TimeStamp
-from ZODB._compat import Unpickler
 from ZODB.BaseStorage import BaseStorage
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FilePool, RedundantPackWarning, TempFormatter
-from ZODB.FileStorage.format import DATA_HDR, DATA_HDR_LEN, TRANS_HDR, TRANS_HDR_LEN, CorruptedDataError, TxnHeader
-from ZODB.fsIndex import fsBucket, fsIndex
+from ZODB.FileStorage.format import DATA_HDR_LEN, CorruptedDataError, TxnHeader
+from ZODB.fsIndex import fsIndex
 from ZODB.POSException import POSKeyError, StorageTransactionError
 from ZODB.utils import p64, u64, z64
 
 from zodbapi import errors
 from zodbapi.storage.classes import GuardedResolution
 from zodbapi.storage.file_lock import FileLock
+from zodbapi.storage.file_log import (
+    MAGIC,
+    RECORD,
+    STATUS_AT,
+    Log,
+    check_magic,
+    ends_with_transaction,
+    follow,
+    load_index,
+    remove,
+    save_tail,
+    sync_directory,
+    write_at,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MAGIC: Final = b"FS30"
 logger = logging.getLogger("zodbapi.storage")
 
-_TRANSACTION = Struct(TRANS_HDR)
-_RECORD = Struct(DATA_HDR)
-_STATUS_AT = 16  # offset of the status byte in a transaction header
 _READ_AHEAD = 4096
-_WINDOW = 1 << 20
 _OIDS_AT_ONCE = 128
 _WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
-_PACKED: Final = b"\0" * _STATUS_AT + b"# packed"  # appended to a file that a pack replaced: no status looks like this
-
-
-class _Log:
-    """Reads transaction records of a file from a position to its end."""
-
-    def __init__(self, fd: int, size: int) -> None:
-        self._fd = fd
-        self._size = size
-        self._start = 0
-        self._window = b""
-
-    def _at(self, pos: int, length: int) -> tuple[bytes, int]:
-        offset = pos - self._start
-        if offset < 0 or offset + length > len(self._window):
-            self._window = os.pread(self._fd, max(length, min(_WINDOW, self._size - pos)), pos)
-            self._start, offset = pos, 0
-            if len(self._window) < length:
-                raise EOFError
-        return self._window, offset
-
-    def transaction(self, pos: int) -> tuple[bytes, dict[bytes, int], int] | None:
-        """Transaction id, object id -> position, and the end of the transaction at ``pos``; None when it is unfinished.
-
-        Raises ``CorruptedDataError`` for what is not a transaction.
-        """
-        try:
-            buffer, offset = self._at(pos, TRANS_HDR_LEN)
-        except EOFError:
-            return None
-        tid, length, status, *lengths = _TRANSACTION.unpack_from(buffer, offset)
-        end = pos + length
-        if status == b"c":
-            return None
-        if status not in b" up" or length < TRANS_HDR_LEN + sum(lengths):
-            raise CorruptedDataError(pos=pos, buf=tid)
-        if end + 8 > self._size:
-            return None
-        records = {} if status == b"u" else self._records(pos, pos + TRANS_HDR_LEN + sum(lengths), end)
-        buffer, offset = self._at(end, 8)
-        if int.from_bytes(buffer[offset : offset + 8], "big") != length:
-            raise CorruptedDataError(pos=pos, buf=tid)
-        return tid, records, end + 8
-
-    def _records(self, start: int, pos: int, end: int) -> dict[bytes, int]:
-        found = {}
-        while pos < end:
-            buffer, offset = self._at(pos, DATA_HDR_LEN)
-            oid, _tid, _previous, transaction, version, length = _RECORD.unpack_from(buffer, offset)
-            following = pos + DATA_HDR_LEN + (length or 8)
-            if transaction != start or version or following > end:
-                raise CorruptedDataError(oid, pos=pos)
-            found[oid] = pos
-            pos = following
-        return found
+_PACKED: Final = b"\0" * STATUS_AT + b"# packed"  # appended to a file that a pack replaced: no status looks like this
 
 
 class _Reader:
@@ -179,7 +132,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         timeout: float = 30.0,
         durable: bool = True,
     ) -> None:
-        _check_magic(path)
+        check_magic(path)
         BaseStorage.__init__(self, path)
         self._is_read_only = read_only or not _can_write(path)
         self._file_name = path
@@ -228,7 +181,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
                 if not os.fstat(new.fileno()).st_size:
                     new.write(MAGIC)
                     os.fsync(new.fileno())
-            _sync_directory(self._file_name)
+            sync_directory(self._file_name)
         finally:
             self._file_lock.release()
 
@@ -240,7 +193,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._identity = found.st_dev, found.st_ino
         restored = self._restore_index()
         index, pos, ltid = restored or (fsIndex(), 4, z64)
-        started, log = pos, _Log(reader.fd, found.st_size)
+        started, log = pos, Log(reader.fd, found.st_size)
         while (step := self._next_transaction(log, reader.fd, pos)) is not None:
             ltid, records, pos = step
             index.update(records)
@@ -256,12 +209,12 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._reader_fd = reader.fd
         self._view = (index.get, self._reader_fd, reader)
 
-    def _next_transaction(self, log: _Log, fd: int, pos: int) -> tuple[bytes, dict[bytes, int], int] | None:
+    def _next_transaction(self, log: Log, fd: int, pos: int) -> tuple[bytes, dict[bytes, int], int] | None:
         """The transaction at ``pos``, None at the end of what is committed; garbage counts as the end if nothing follows."""
         try:
             return log.transaction(pos)
         except (CorruptedDataError, EOFError) as error:
-            if _ends_with_transaction(fd, pos):
+            if ends_with_transaction(fd, pos):
                 raise errors.OperationalError(
                     f"database disk image is malformed: {self._file_name} is damaged at byte {pos}; "
                     f"ZODB's fsrecover saves what follows"
@@ -276,7 +229,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         size = os.lseek(fd, 0, os.SEEK_END)
         if size == pos:
             return False
-        if size <= pos + _STATUS_AT or os.pread(fd, 1, pos + _STATUS_AT) == b"c":
+        if size <= pos + STATUS_AT or os.pread(fd, 1, pos + STATUS_AT) == b"c":
             return False
         return (pos, size) != self._garbage
 
@@ -291,7 +244,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             self._reopen()
             return
         fd = self._reader_fd
-        log, pos, ltid = _Log(fd, os.lseek(fd, 0, os.SEEK_END)), self._pos, self._ltid
+        log, pos, ltid = Log(fd, os.lseek(fd, 0, os.SEEK_END)), self._pos, self._ltid
         while (step := self._next_transaction(log, fd, pos)) is not None:
             ltid, records, pos = step
             if self._wrapper is not None:
@@ -379,8 +332,8 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             size = os.lseek(self._reader_fd, 0, os.SEEK_END)
             if size <= self._pos:
                 return
-            if os.pread(fd, 1, self._pos + _STATUS_AT) not in (b"c", b""):
-                _save_tail(fd, self._file_name, self._pos, size)
+            if os.pread(fd, 1, self._pos + STATUS_AT) not in (b"c", b""):
+                save_tail(fd, self._file_name, self._pos, size)
             os.ftruncate(fd, self._pos)
 
     def keep_for_pack(self) -> None:
@@ -417,7 +370,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             buffer = os.pread(fd, _READ_AHEAD, pos)
             if len(buffer) < DATA_HDR_LEN:
                 raise CorruptedDataError(oid, buffer, pos)
-            found, tid, previous, _transaction, _version, length = _RECORD.unpack_from(buffer)
+            found, tid, previous, _transaction, _version, length = RECORD.unpack_from(buffer)
             if found != oid:
                 raise CorruptedDataError(oid, buffer[:DATA_HDR_LEN], pos)
             if wanted(tid):
@@ -426,7 +379,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
                 return None
             following, pos = tid, previous
         if not length:
-            return _follow(fd, oid, buffer), tid, following
+            return follow(fd, oid, buffer), tid, following
         end = DATA_HDR_LEN + length
         if end > len(buffer):
             buffer = os.pread(fd, end, pos)
@@ -467,9 +420,9 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
                     data.append(self._tfile.read(min(data_length, 1 << 24)))
                     data_length -= len(data[-1])
                     if data_length:
-                        end = _write(fd, b"".join(data), end)
+                        end = write_at(fd, b"".join(data), end)
                         data.clear()
-                end = _write(fd, b"".join((*data, p64(length))), end)
+                end = write_at(fd, b"".join((*data, p64(length))), end)
             except BaseException:
                 os.ftruncate(fd, self._pos)
                 raise
@@ -484,7 +437,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             try:
                 if f is not None:
                     f(tid)
-                _write(self._file.fileno(), self._tstatus.encode(), self._pos + _STATUS_AT)
+                write_at(self._file.fileno(), self._tstatus.encode(), self._pos + STATUS_AT)
                 self._index.update(self._tindex)
                 self._pos, self._ltid, self._nextpos = self._nextpos, tid, 0
                 self._blob_tpc_finish()
@@ -594,16 +547,16 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
     def _replace_file(self, old: Any, pos: int, index: fsIndex) -> None:
         name = self._file_name
         with self._lock:
-            _remove(name + ".index")  # it would belong to another file
+            remove(name + ".index")  # it would belong to another file
             with open(name + ".pack", "rb") as new:
                 os.fsync(new.fileno())
             if self.pack_keep_old:
-                _remove(name + ".old")
+                remove(name + ".old")
                 os.link(name, name + ".old")
             os.replace(name + ".pack", name)
-            _sync_directory(name)
+            sync_directory(name)
             if not self.pack_keep_old:
-                _write(old.fileno(), _PACKED, self._pos)
+                write_at(old.fileno(), _PACKED, self._pos)
             self._file = open(name, "r+b", buffering=0)  # noqa: SIM115
             reader = _Reader(name)
             found = os.fstat(reader.fd)
@@ -621,93 +574,6 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             self._blob_init(self.blob_dir)
 
 
-def load_index(path: str) -> tuple[fsIndex, int]:
-    """The index and position of an index file. It is a pickle of numbers and bytes: anything else in it is refused."""
-
-    def refuse(module: str, name: str) -> None:
-        raise ValueError(f"an index file names no classes, this one names {module}.{name}")
-
-    with open(path, "rb") as file:
-        unpickler = Unpickler(file)
-        unpickler.find_global = refuse
-        pos = unpickler.load()
-        index = fsIndex()
-        while item := unpickler.load():
-            prefix, positions = item
-            index._data[bytes(prefix)] = fsBucket().fromString(bytes(positions))
-    if type(pos) is not int:
-        raise ValueError("an index file begins with a position")
-    return index, pos
-
-
-def _check_magic(path: str) -> None:
-    try:
-        with open(path, "rb") as file:
-            start = file.read(4)
-    except FileNotFoundError:
-        return
-    if start and start != MAGIC:
-        raise errors.OperationalError(f"file is not a database: {path}")
-
-
 def _can_write(path: str) -> bool:
     directory = os.path.dirname(path) or "."
     return os.access(directory, os.W_OK) and (not os.path.exists(path) or os.access(path, os.W_OK))
-
-
-def _ends_with_transaction(fd: int, pos: int) -> bool:
-    """Whether the file, which is bad at ``pos``, has a good transaction at its end: then it is damaged in the middle."""
-    size = os.lseek(fd, 0, os.SEEK_END)
-    length = int.from_bytes(os.pread(fd, 8, size - 8), "big")
-    start = size - 8 - length
-    if length < TRANS_HDR_LEN or start <= pos:
-        return False
-    try:
-        return _Log(fd, size).transaction(start) is not None
-    except (CorruptedDataError, EOFError):
-        return False
-
-
-def _follow(fd: int, oid: bytes, buffer: bytes) -> bytes:
-    """The data of a record that only points to an older one, which undo writes."""
-    while True:
-        back = int.from_bytes(buffer[DATA_HDR_LEN : DATA_HDR_LEN + 8], "big")
-        if not back:
-            raise POSKeyError(oid)
-        buffer = os.pread(fd, DATA_HDR_LEN + 8, back)
-        length = _RECORD.unpack_from(buffer)[5]
-        if length:
-            return os.pread(fd, length, back + DATA_HDR_LEN)
-
-
-def _write(fd: int, data: bytes, pos: int) -> int:
-    """Write all of ``data`` at ``pos``; the position after it."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(fd, view, pos)
-        view, pos = view[written:], pos + written
-    return pos
-
-
-def _save_tail(fd: int, name: str, pos: int, size: int) -> None:
-    number = 0
-    while os.path.exists(f"{name}.tr{number}"):
-        number += 1
-    logger.warning("%s: moving %s bytes that are no transaction to %s.tr%s", name, size - pos, name, number)
-    with open(f"{name}.tr{number}", "wb") as copy:
-        while pos < size and (data := os.pread(fd, 1 << 20, pos)):
-            copy.write(data)
-            pos += len(data)
-
-
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.remove(path)
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -2,6 +2,9 @@
 
 In: calls of the driver (begin, commit, savepoint) and of generated code (rows, index, undo). Out: BTrees of one snapshot.
 
+With ``read_committed`` the snapshot moves with every statement until the first write, as PostgreSQL's default isolation
+does. The writer of a local database is alone from then on, so such a transaction meets no conflict there.
+
 A transaction that only reads never touches the ``transaction`` package. Between transactions the ZODB connection keeps its
 snapshot, and ``begin`` goes on with it when nothing was committed since; this is what makes a point SELECT cost
 microseconds. The manager's transaction begins at the first write, together with the write lock::
@@ -29,6 +32,7 @@ from zodbapi import errors
 from zodbapi.catalog import Schema
 from zodbapi.storage import ddl
 from zodbapi.storage.failures import translated
+from zodbapi.storage.leaves import find_leaf, loaded_nodes
 from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
@@ -93,6 +97,7 @@ class Transaction:
         self.total_changes = 0
         self.streams: dict[int, weakref.ref[Stream]] = {}  # results that are not read to their end yet
         self.foreign_keys_enabled = True
+        self.read_committed = False
         self.defer_foreign_keys = False
         self.check_at_once = False  # SET CONSTRAINTS ALL IMMEDIATE: nothing is put off to the commit
         self.serializable = False  # for all transactions to come
@@ -118,16 +123,21 @@ class Transaction:
         if write or mode in ("immediate", "exclusive"):
             self._or_end(self.start_writing)
 
-    def start_writing(self) -> bool:
+    def renew(self) -> None:
+        """With ``read_committed``, before each statement: the newest snapshot, until the transaction writes."""
+        if not self.writing and self._is_stale():
+            self._or_end(self._refresh)
+
+    def start_writing(self, wait: bool = True) -> bool:
         """Get ready to write: the lock of a local database and, when nothing was read yet, the newest snapshot.
 
         True when the snapshot moved, so that ``schema`` may be another than before. Once per transaction; later calls do
-        nothing. Raises "database is locked" when the lock is not free within the timeout.
+        nothing. Raises LockError when the lock is not free within the timeout, or without ``wait`` at once.
         """
         if self.writing:
             return False
         self._check_alive()
-        self.database.lock_for_writing(self)
+        self.database.lock_for_writing(self, None if wait else 0.0)
         try:
             with translated():
                 moved = self._is_stale() and self._move_snapshot()
@@ -143,7 +153,7 @@ class Transaction:
 
     def _move_snapshot(self) -> bool:
         """Get the newest snapshot for a writer, unless it has read from another; whether it did."""
-        if not self.has_read:
+        if self.read_committed or not self.has_read:
             self._refresh()
             return True
         if self.serializable and self.database.local:
@@ -249,6 +259,12 @@ class Transaction:
         self._end()
         self._seen = None  # read root, schema and trees again: some may have been made by this transaction
         self.entry = None
+
+    def stop_writing(self) -> None:
+        """Let others write, if nothing has changed yet; the transaction goes on reading."""
+        if self.writing and not self.undo:
+            self._manager.abort()
+            self._stop_writing()
 
     def _stop_writing(self) -> None:
         self.writing = self.prepared = self.alone = False
@@ -559,35 +575,3 @@ class Transaction:
             if self._savepoints[place][0] == folded:
                 return place
         raise errors.OperationalError(f"no such savepoint: {name}")
-
-
-def find_leaf(tree: Any, key: Any) -> Any:
-    """The persistent object whose state holds the place of ``key``: a bucket, or the tree itself while it is small."""
-    while hasattr(tree, "_firstbucket"):
-        state = tree.__getstate__()
-        if state is None or len(state) == 1:
-            return tree
-        children = state[0]
-        low, high = 0, len(children) // 2  # children: child0, key1, child1, key2, ...
-        while high - low > 0:
-            middle = (low + high + 1) // 2
-            if children[2 * middle - 1] <= key:
-                low = middle
-            else:
-                high = middle - 1
-        tree = children[2 * low]
-    return tree
-
-
-def loaded_nodes(tree: Any) -> Iterator[Any]:
-    """The tree and those of its nodes and leaves that are in memory and were stored before."""
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        if node._p_jar is None or node._p_serial == z64 or node._p_changed is None:  # new, or a ghost
-            continue
-        yield node
-        if hasattr(node, "_firstbucket"):
-            state = node.__getstate__()
-            if state is not None and len(state) > 1:
-                waiting += state[0][::2]

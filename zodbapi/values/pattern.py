@@ -7,6 +7,7 @@ In: a pattern. Out: a cached matcher. A plain text with ``%`` at one or both end
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -184,7 +185,9 @@ def _glob_set(pattern: str, position: int) -> tuple[str, int] | None:
 def regexp_matcher(pattern: str) -> Matcher:
     """The matcher of a REGEXP pattern, in Python's syntax; it matches anywhere in the text."""
     try:
-        search = re.compile(pattern).search
+        with warnings.catch_warnings():  # about what later versions of Python may take "[[" for
+            warnings.simplefilter("ignore", FutureWarning)
+            search = re.compile(pattern).search
     except (re.error, OverflowError, RecursionError) as error:
         raise DataError(f"invalid regular expression: {error}") from error
     return lambda text: search(text) is not None

@@ -10,13 +10,13 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 
 _INTERVAL = re.compile(
-    r"\s*(?P<sign>[-+]?)(?:(?P<days>\d+)(?:\s+days?,?|(?=\s+\d+:)))?\s*"
-    r"(?:(?P<clock_sign>[-+]?)(?P<hours>\d+):(?P<minutes>\d\d)(?::(?P<seconds>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?)?\s*\Z",
+    r"\s*(?P<sign>[-+]?)(?:(?P<days>\d{1,12})(?:\s+days?,?|(?=\s+\d+:)))?\s*"
+    r"(?:(?P<clock_sign>[-+]?)(?P<hours>\d{1,12}):(?P<minutes>\d\d)(?::(?P<seconds>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?)?\s*\Z",
     re.ASCII | re.IGNORECASE,
 )
 _ISO_INTERVAL = re.compile(
-    r"\s*(?P<sign>[-+]?)P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
-    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)(?:\.(?P<fraction>\d{1,9}))?S)?)?\s*\Z",
+    r"\s*(?P<sign>[-+]?)P(?:(?P<weeks>\d{1,12})W)?(?:(?P<days>\d{1,12})D)?"
+    r"(?:T(?:(?P<hours>\d{1,12})H)?(?:(?P<minutes>\d{1,12})M)?(?:(?P<seconds>\d{1,12})(?:\.(?P<fraction>\d{1,9}))?S)?)?\s*\Z",
     re.ASCII,
 )
 
@@ -83,8 +83,8 @@ def parse_interval(text: str) -> timedelta | None:
     parts = match.groupdict()
     length = {name: int(parts.get(name) or 0) for name in ("weeks", "hours", "minutes", "seconds")}
     fraction = int((parts["fraction"] or "0").ljust(6, "0")[:6])
-    days = timedelta(days=int(parts["days"] or 0))
     try:
+        days = timedelta(days=int(parts["days"] or 0))
         clock = timedelta(**length, microseconds=fraction)
         if parts.get("clock_sign") == "-":
             clock = -clock

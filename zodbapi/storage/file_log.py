@@ -1,0 +1,169 @@
+"""The format of a FileStorage file, as far as sharing it needs it.
+
+In: a file descriptor. Out: what each transaction wrote and where; helpers that read and write at positions, with no state
+between two calls that another process could make stale.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from struct import Struct
+from typing import Final
+
+from ZODB._compat import Unpickler
+from ZODB.FileStorage.format import DATA_HDR, DATA_HDR_LEN, TRANS_HDR, TRANS_HDR_LEN, CorruptedDataError
+from ZODB.fsIndex import fsBucket, fsIndex
+from ZODB.POSException import POSKeyError
+
+from zodbapi import errors
+
+MAGIC: Final = b"FS30"
+STATUS_AT: Final = 16  # offset of the status byte in a transaction header
+logger = logging.getLogger("zodbapi.storage")
+
+_TRANSACTION = Struct(TRANS_HDR)
+RECORD = Struct(DATA_HDR)
+_WINDOW = 1 << 20
+
+
+class Log:
+    """Reads transaction records of a file from a position to its end."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._size = size
+        self._start = 0
+        self._window = b""
+
+    def _at(self, pos: int, length: int) -> tuple[bytes, int]:
+        offset = pos - self._start
+        if offset < 0 or offset + length > len(self._window):
+            self._window = os.pread(self._fd, max(length, min(_WINDOW, self._size - pos)), pos)
+            self._start, offset = pos, 0
+            if len(self._window) < length:
+                raise EOFError
+        return self._window, offset
+
+    def transaction(self, pos: int) -> tuple[bytes, dict[bytes, int], int] | None:
+        """Transaction id, object id -> position, and the end of the transaction at ``pos``; None when it is unfinished.
+
+        Raises ``CorruptedDataError`` for what is not a transaction.
+        """
+        try:
+            buffer, offset = self._at(pos, TRANS_HDR_LEN)
+        except EOFError:
+            return None
+        tid, length, status, *lengths = _TRANSACTION.unpack_from(buffer, offset)
+        end = pos + length
+        if status == b"c":
+            return None
+        if status not in b" up" or length < TRANS_HDR_LEN + sum(lengths):
+            raise CorruptedDataError(pos=pos, buf=tid)
+        if end + 8 > self._size:
+            return None
+        records = {} if status == b"u" else self._records(pos, pos + TRANS_HDR_LEN + sum(lengths), end)
+        buffer, offset = self._at(end, 8)
+        if int.from_bytes(buffer[offset : offset + 8], "big") != length:
+            raise CorruptedDataError(pos=pos, buf=tid)
+        return tid, records, end + 8
+
+    def _records(self, start: int, pos: int, end: int) -> dict[bytes, int]:
+        found = {}
+        while pos < end:
+            buffer, offset = self._at(pos, DATA_HDR_LEN)
+            oid, _tid, _previous, transaction, version, length = RECORD.unpack_from(buffer, offset)
+            following = pos + DATA_HDR_LEN + (length or 8)
+            if transaction != start or version or following > end:
+                raise CorruptedDataError(oid, pos=pos)
+            found[oid] = pos
+            pos = following
+        return found
+
+
+def load_index(path: str) -> tuple[fsIndex, int]:
+    """The index and position of an index file. It is a pickle of numbers and bytes: anything else in it is refused."""
+
+    def refuse(module: str, name: str) -> None:
+        raise ValueError(f"an index file names no classes, this one names {module}.{name}")
+
+    with open(path, "rb") as file:
+        unpickler = Unpickler(file)
+        unpickler.find_global = refuse
+        pos = unpickler.load()
+        index = fsIndex()
+        while item := unpickler.load():
+            prefix, positions = item
+            index._data[bytes(prefix)] = fsBucket().fromString(bytes(positions))
+    if type(pos) is not int:
+        raise ValueError("an index file begins with a position")
+    return index, pos
+
+
+def check_magic(path: str) -> None:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+    except FileNotFoundError:
+        return
+    if start and start != MAGIC:
+        raise errors.OperationalError(f"file is not a database: {path}")
+
+
+def ends_with_transaction(fd: int, pos: int) -> bool:
+    """Whether the file, which is bad at ``pos``, has a good transaction at its end: then it is damaged in the middle."""
+    size = os.lseek(fd, 0, os.SEEK_END)
+    length = int.from_bytes(os.pread(fd, 8, size - 8), "big")
+    start = size - 8 - length
+    if length < TRANS_HDR_LEN or start <= pos:
+        return False
+    try:
+        return Log(fd, size).transaction(start) is not None
+    except (CorruptedDataError, EOFError):
+        return False
+
+
+def follow(fd: int, oid: bytes, buffer: bytes) -> bytes:
+    """The data of a record that only points to an older one, which undo writes."""
+    while True:
+        back = int.from_bytes(buffer[DATA_HDR_LEN : DATA_HDR_LEN + 8], "big")
+        if not back:
+            raise POSKeyError(oid)
+        buffer = os.pread(fd, DATA_HDR_LEN + 8, back)
+        length = RECORD.unpack_from(buffer)[5]
+        if length:
+            return os.pread(fd, length, back + DATA_HDR_LEN)
+
+
+def write_at(fd: int, data: bytes, pos: int) -> int:
+    """Write all of ``data`` at ``pos``; the position after it."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, pos)
+        view, pos = view[written:], pos + written
+    return pos
+
+
+def save_tail(fd: int, name: str, pos: int, size: int) -> None:
+    number = 0
+    while os.path.exists(f"{name}.tr{number}"):
+        number += 1
+    logger.warning("%s: moving %s bytes that are no transaction to %s.tr%s", name, size - pos, name, number)
+    with open(f"{name}.tr{number}", "wb") as copy:
+        while pos < size and (data := os.pread(fd, 1 << 20, pos)):
+            copy.write(data)
+            pos += len(data)
+
+
+def remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.remove(path)
+
+
+def sync_directory(path: str) -> None:
+    fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
