@@ -100,6 +100,18 @@ def test_ending_no_transaction_does_nothing(txn: Transaction) -> None:
     assert not txn.active
 
 
+def test_a_writer_that_changed_nothing_lets_others_write(txn: Transaction, other: Transaction) -> None:
+    """Also where the first write of the database would have made its entry of the root."""
+    txn.begin(write=True)
+    txn.stop_writing()
+    create(other)
+    assert txn.active
+    with txn.statement():
+        assert list(txn.schema.tables) == ["t"]
+    txn.rollback()
+    assert list(schema_of(txn)) == ["t"]
+
+
 def test_a_snapshot_is_kept_while_nothing_is_committed(txn: Transaction, table: Table) -> None:
     words(txn, table)
     seen = txn._seen

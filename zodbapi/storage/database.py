@@ -125,7 +125,7 @@ class Database:
     def remove(cls, path: str) -> None:
         """Delete a database file and what lies beside it. Nobody may have it open; without it nothing happens."""
         key = canonical(path)
-        if key.startswith(("memory:", ":memory:", *SCHEMES)):
+        if key.startswith((*SCHEMES, "memory:", ":memory:")):
             raise errors.NotSupportedError(f"only a database file can be removed, not {path}")
         with _registry_lock:
             found = _open.get(key)

@@ -265,6 +265,9 @@ class Transaction:
         if self.writing and not self.undo:
             self._manager.abort()
             self._stop_writing()
+            if self.entry._p_jar is None:  # the first write of a database made it, and it went with the abort
+                self.entry = None
+                self.forget_trees()
 
     def _stop_writing(self) -> None:
         self.writing = self.prepared = self.alone = False
