@@ -51,6 +51,7 @@ from zodbapi.plan.nodes import (
     Distinct,
     Filter,
     HashJoin,
+    IndexSeek,
     Join,
     Limit,
     Materialize,
@@ -67,6 +68,7 @@ from zodbapi.plan.walk import descend
 
 HASH_FACTOR = 2.0  # a hash join must be so much cheaper than an index loop: its cost is sure, the loop's is a guess
 HASH_LEFT_ROWS = 1000.0  # fewer left rows than that always loop when there is an index
+BAD_LUCK = 10.0  # an order by index with other conditions is taken to read so many times more rows than on average
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
 
 
@@ -140,7 +142,7 @@ def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple
     if not wish.keys:
         return min(paths, key=lambda path: path.cost), False
     fixed = fixing(scan.source, scan.table, terms)
-    rows = passing(max(context.rows(scan.table), LIKELY_ROWS), terms)
+    rows = min(passing(max(context.rows(scan.table), LIKELY_ROWS), terms), *(path.rows for path in paths))
     best: tuple[float, Path, bool] | None = None
     for path in paths:
         backwards = direction(wish.keys, path.order, fixed, scan.source, scan.table)
@@ -150,7 +152,9 @@ def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple
         elif backwards is None:
             cost = path.cost + sorted_rows * SORT
         else:
-            cost = path.cost * min(1.0, wish.limit / sorted_rows)
+            # Rows that other terms drop are read in vain, and it may be long until the first one passes.
+            luck = 1 if len(path.answered()) == len(terms) else BAD_LUCK
+            cost = path.cost * min(1.0, luck * wish.limit / sorted_rows)
         if best is None or cost < best[0]:
             best = cost, path, bool(backwards)
     assert best is not None
@@ -168,7 +172,7 @@ def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
     terms = split(node.on)
     link = [term for term in terms if not sources.isdisjoint(used(term)) and not volatile(term)]
     looped = _index_loop(node, left, link, context) if link else None
-    if looped is not None and (wish.is_limited or rows_of(left, context) < HASH_LEFT_ROWS):
+    if looped is not None and (wish.is_limited or not _is_wide(left) or rows_of(left, context) < HASH_LEFT_ROWS):
         return looped
     right = _choose(node.right, _NONE, context)
     other = _hash_or_loop(node, left, right, wish, context)
@@ -176,6 +180,19 @@ def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
         return other
     cheaper = _cost(other, context) * HASH_FACTOR < _cost(looped, context)
     return other if cheaper and isinstance(other, HashJoin) else looped
+
+
+def _is_wide(node: Node) -> bool:
+    """Whether many rows are sure to come: how many an equality finds is but a guess."""
+    match node:
+        case Filter() | Project() | Sort() | Distinct():
+            return _is_wide(node.input)
+        case Join() | HashJoin():
+            return _is_wide(node.left)
+        case Limit() | RowidSeek() | IndexSeek():
+            return False
+        case _:
+            return True
 
 
 def _left_wish(node: Join, wish: _Wish) -> _Wish:

@@ -7,12 +7,17 @@ come in the order of the column. Where the query is expected to give too many va
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from zodbapi.catalog import TEXTS, Kind, Table
 from zodbapi.optimizer.access import ROWID, target_of
+from zodbapi.optimizer.choose_access import choose_access
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.cost import SCAN_ROW, SEEK, rows_of
+from zodbapi.optimizer.order_joins import order_joins
 from zodbapi.optimizer.predicates import each_input, each_query, filtered, kind_of, split, used
-from zodbapi.plan.expr import Column, Compare, Expr, InQuery, SortKey
+from zodbapi.optimizer.push_filters import push_filters
+from zodbapi.plan.expr import Column, Compare, InQuery, SortKey
 from zodbapi.plan.nodes import Aggregate, Compound, Distinct, Filter, Join, Limit, Node, Project, Scan, Sort
 
 EXACT = frozenset({Kind.INTEGER, Kind.TEXT, Kind.UUID, Kind.DATE})  # kinds whose equal values are alike
@@ -31,23 +36,30 @@ def _drive(node: Node, context: Context) -> Node:
     if not isinstance(node, Filter):
         return node
     scans = {scan.source: scan for scan in _scans(node.input)}
-    driving: list[tuple[InQuery, Column]] = []
-    rest: list[Expr] = []
-    for term in split(node.predicate):
-        values = _values_of(term, scans, context)
-        if values is not None and isinstance(term, InQuery) and not driving:
-            driving.append((term, values))
-        else:
-            rest.append(term)
-    if not driving:
-        return node
-    term, values = driving[0]
-    collation = term.collations[0] if term.collations else "BINARY"
-    distinct = Distinct(term.query, 1, (), (collation,))
-    keys = Sort(distinct, (SortKey(values, collation=collation),))
-    equal = Compare("=", term.operands[0], values, collation)
-    context.introduce(Join, Sort, Distinct)
-    return filtered(Join("inner", node.input, keys, equal), rest)
+    terms = split(node.predicate)
+    for i, term in enumerate(terms):
+        if isinstance(term, InQuery) and (values := _values_of(term, scans)) is not None:
+            planned = choose_access(order_joins(push_filters(term.query, context), context), context)
+            table = scans[values.target.source].table
+            if rows_of(planned, context) * SEEK < context.rows(table) * SCAN_ROW:
+                context.introduce(Join, Sort, Distinct)
+                return filtered(_joined(node.input, planned, values), terms[:i] + terms[i + 1 :])
+    return node
+
+
+class _Values(NamedTuple):
+    """The column that an IN tests, the column of the query's values, and the collation that compares them."""
+
+    target: Column
+    shown: Column
+    collation: str
+
+
+def _joined(node: Node, query: Node, values: _Values) -> Join:
+    """The join with the distinct values in ascending order."""
+    distinct = Distinct(query, 1, (), (values.collation,))
+    keys = Sort(distinct, (SortKey(values.shown, collation=values.collation),))
+    return Join("inner", node, keys, Compare("=", values.target, values.shown, values.collation))
 
 
 def _scans(node: Node) -> list[Scan]:
@@ -65,22 +77,19 @@ def _scans(node: Node) -> list[Scan]:
             return []
 
 
-def _values_of(term: Expr, scans: dict[int, Scan], context: Context) -> Column | None:
-    """The column of the query's values, if the term is an IN that is better answered by seeks."""
-    if not isinstance(term, InQuery) or len(term.operands) != 1:
-        return None
+def _values_of(term: InQuery, scans: dict[int, Scan]) -> _Values | None:
+    """What is compared, if the term is an IN that seeks can answer."""
     operand, project = term.operands[0], _root(term.query)
-    if not isinstance(operand, Column) or operand.source not in scans or project is None or used(term.query):
+    if len(term.operands) != 1 or not isinstance(operand, Column) or operand.source not in scans or project is None:
         return None
-    scan, shown = scans[operand.source], project.columns[0]
-    kind = kind_of(operand)
-    if kind_of(shown) is not kind or kind not in EXACT or not _leads_index(operand, term, scan.table):
+    shown, kind = project.columns[0], kind_of(operand)
+    collation = term.collations[0] if term.collations else "BINARY"
+    if kind_of(shown) is not kind or kind not in EXACT or used(term.query):
         return None
-    expected = rows_of(term.query, context)
-    if expected * SEEK >= context.rows(scan.table) * SCAN_ROW:
+    if not _leads_index(operand, collation, scans[operand.source].table):
         return None
     nullable = bool(getattr(shown, "nullable", True))
-    return Column(project.source, 0, shown.type, nullable, "BINARY", project.names[0])
+    return _Values(operand, Column(project.source, 0, operand.type, nullable, "BINARY", project.names[0]), collation)
 
 
 def _root(query: Node) -> Project | None:
@@ -94,11 +103,10 @@ def _root(query: Node) -> Project | None:
             return None
 
 
-def _leads_index(operand: Column, term: InQuery, table: Table) -> bool:
+def _leads_index(operand: Column, collation: str, table: Table) -> bool:
     target = target_of(operand, operand.source, table, False)
     if target == ROWID:
         return True
-    collation = term.collations[0] if term.collations else "BINARY"
     return any(
         index.where is None
         and index.columns[0].position == target
