@@ -19,7 +19,7 @@ ROWS = [(i, i % 7) for i in range(500)]
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "LARGE", 100)
+    monkeypatch.setattr(execution, "LARGE", 50)
     monkeypatch.setattr(execution, "BLOCK", 10)
 
 
