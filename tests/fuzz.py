@@ -1,7 +1,8 @@
 """Random differential test: ``python -m tests.fuzz SECONDS [SEED]``.
 
 Every query runs on SQLite, on this engine, and on this engine with the optimizer off; all three must give the same rows
-(in the same order where the query defines one). A difference is reduced, by leaving out parts of the statement and of
+(in the same order where the query defines one). With ``--native`` the tables have types that SQLite does not know, and
+only the other two are compared. A difference is reduced, by leaving out parts of the statement and of
 the data while it persists, and printed as a script.
 """
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import zodbapi
+from tests.random_native import NativeGenerator
 from tests.random_sql import Generator
 from tests.reduce_sql import reductions
 from zodbapi import statement
@@ -66,6 +68,7 @@ class Case:
     ordered: bool
     complaint: str = ""
     seed: int = 0
+    native: bool = False
 
     def script(self) -> str:
         """The case as text."""
@@ -85,11 +88,17 @@ def _inlined(sql: str, params: Params) -> str:
 
 
 class Databases:
-    """The same data in SQLite and in this engine."""
+    """The same data in the oracle and in this engine. The oracle is SQLite, or for native types this engine unoptimised."""
 
-    def __init__(self, schema: list[str], rows: list[tuple[str, Params]], seed: int = 0) -> None:
+    def __init__(
+        self, schema: list[str], rows: list[tuple[str, Params]], seed: int = 0, *, native: bool = False
+    ) -> None:
         self.stats = PretendedRows(seed)
-        self.oracle = sqlite3.connect(":memory:", isolation_level=None)
+        self.oracle: Any = (
+            zodbapi.connect(":memory:", autocommit=True)
+            if native
+            else sqlite3.connect(":memory:", isolation_level=None)
+        )
         self.engine = zodbapi.connect(":memory:", autocommit=True)
         for sql in schema:
             self.oracle.execute(sql)
@@ -106,37 +115,40 @@ class Databases:
     def query(self, sql: str, params: Params, ordered: bool) -> str | None:
         """What is wrong with the engine's answers to a query, or None."""
         try:
-            expected = self.oracle.execute(sql, params).fetchall()
-        except sqlite3.Error:
+            with optimizing(rules=()):
+                expected = self.oracle.execute(sql, params).fetchall()
+        except (sqlite3.Error, zodbapi.Error):
             return None
+        except Exception as error:
+            return f"oracle: {_last_lines(error)}"
         for name, options in (("optimized", {"stats": self.stats}), ("unoptimized", {"rules": ()})):
             with optimizing(**options):
                 found = self._answer(sql, params)
             if isinstance(found, str):
                 return f"{name}: {found}"
             if not _same(expected, found, ordered):
-                return f"{name}: {_shown(found)}\nsqlite3: {_shown(expected)}"
+                return f"{name}: {_shown(found)}\noracle: {_shown(expected)}"
         return None
 
     def write(self, sql: str, params: Params, tables: list[str]) -> str | None:
         """What is wrong after a statement that writes, or None."""
         outcomes = []
-        for connection, failure in ((self.oracle, sqlite3.Error), (self.engine, zodbapi.Error)):
+        for connection, options in ((self.oracle, {"rules": ()}), (self.engine, {"stats": self.stats})):
             try:
-                with optimizing(stats=self.stats):
-                    count = connection.execute(sql, params).rowcount  # type: ignore[attr-defined]
+                with optimizing(**options):
+                    count = connection.execute(sql, params).rowcount
                 outcomes.append(f"{count} rows")
-            except failure as error:
+            except (sqlite3.Error, zodbapi.Error) as error:
                 outcomes.append("constraint" if "constraint" in str(error) else f"{type(error).__name__}: {error}")
             except Exception as error:
                 outcomes.append(_last_lines(error))
         if outcomes[0] != outcomes[1]:
-            return f"sqlite3: {outcomes[0]}\nengine: {outcomes[1]}"
+            return f"oracle: {outcomes[0]}\nengine: {outcomes[1]}"
         for table in tables:
             text = f"SELECT * FROM {table}"
             expected, found = self.oracle.execute(text).fetchall(), self.engine.execute(text).fetchall()
             if not _same(expected, found, False):
-                return f"table {table}: {_shown(found)}\nsqlite3: {_shown(expected)}"
+                return f"table {table}: {_shown(found)}\noracle: {_shown(expected)}"
         return None
 
     def _answer(self, sql: str, params: Params) -> Rows | str:
@@ -174,7 +186,7 @@ def _shown(rows: Rows) -> str:
 def complaint_of(case: Case) -> str | None:
     """What is wrong with a case in databases of its own, or None."""
     try:
-        databases = Databases(case.schema, case.rows, case.seed)
+        databases = Databases(case.schema, case.rows, case.seed, native=case.native)
     except Exception:
         return None
     try:
@@ -237,11 +249,11 @@ def _smaller(case: Case) -> Iterator[Case]:
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
-def run_seed(seed: int, queries: int = 40) -> list[Case]:
+def run_seed(seed: int, queries: int = 40, *, native: bool = False) -> list[Case]:
     """Differences in one random database."""
-    generator = Generator(seed)
+    generator = NativeGenerator(seed) if native else Generator(seed)
     schema, rows = generator.schema(), generator.rows()
-    databases = Databases(schema, rows, seed)
+    databases = Databases(schema, rows, seed, native=native)
     names = [table.name for table in generator.tables]
     found = []
     try:
@@ -251,14 +263,14 @@ def run_seed(seed: int, queries: int = 40) -> list[Case]:
             complaint = databases.query(sql, params, ordered)
             generator.forget_ctes()
             if complaint is not None:
-                found.append(Case(schema, rows, sql, params, ordered, complaint, seed))
+                found.append(Case(schema, rows, sql, params, ordered, complaint, seed, native))
         for _ in range(4):
             sql = generator.write()
             params = tuple(generator.params)
             done = rows
             complaint = databases.write(sql, params, names)
             if complaint is not None:
-                found.append(Case(schema, done, sql, params, False, complaint, seed))
+                found.append(Case(schema, done, sql, params, False, complaint, seed, native))
                 break
             rows = [*rows, (sql, params)]
     finally:
@@ -274,11 +286,12 @@ def main(report: Callable[[str], None] = print) -> int:
     parser.add_argument("--seconds", type=float, default=30.0, help=argparse.SUPPRESS)
     parser.add_argument("--most", type=int, default=5, help="stop after so many differences")
     parser.add_argument("--raw", action="store_true", help="do not reduce what is found")
+    parser.add_argument("--native", action="store_true", help="native types, against the engine with the optimizer off")
     options = parser.parse_args()
     deadline = time.monotonic() + (options.time or options.seconds)
     seed, found = options.seed, 0
     while time.monotonic() < deadline and found < options.most:
-        for case in run_seed(seed)[: options.most - found]:
+        for case in run_seed(seed, native=options.native)[: options.most - found]:
             found += 1
             shown = case if options.raw else reduced(case)
             report(f"--- seed {seed}\n{shown.script()}\n-- {shown.complaint}\n")

@@ -37,6 +37,8 @@ class TableDef:
 class Generator:
     """Draws SQL text. ``params`` collects the values of the ``?`` of the statement being drawn."""
 
+    types: tuple[str, ...] = TYPES
+
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.tables: list[TableDef] = []
@@ -68,7 +70,7 @@ class Generator:
             table.not_null.add("id")
             parts.append("id INTEGER PRIMARY KEY")
         for i in range(self.random.randint(2, 4)):
-            column, type_ = f"{'abcde'[i]}", self.one_of(*TYPES)
+            column, type_ = f"{'abcde'[i]}", self.one_of(*self.types)
             words = [column, type_]
             if self.chance(0.3):
                 words.append("NOT NULL")
@@ -208,7 +210,7 @@ class Generator:
             case 3:
                 return f"replace({text}, 'a', {self.expression(scope, 'TEXT', 0)})"
             case 4:
-                return f"typeof({self.expression(scope, self.one_of(*TYPES), depth)})"
+                return f"typeof({self.expression(scope, self.one_of(*self.types), depth)})"
             case _:
                 return f"CAST({self.expression(scope, 'INTEGER', depth)} AS TEXT)"
 
@@ -257,9 +259,9 @@ class Generator:
 
     def _comparison(self, scope: list[Col], depth: int) -> str:
         column = self.random.choice(scope) if scope and self.chance(0.85) else None
-        type_ = column.type if column else self.one_of(*TYPES)
+        type_ = column.type if column else self.one_of(*self.types)
         left = column.sql if column else self.expression(scope, type_, depth)
-        other = type_ if self.chance(0.9) else self.one_of(*TYPES)
+        other = type_ if self.chance(0.9) else self.one_of(*self.types)
         match self.random.randint(0, 11):
             case 0:
                 return f"{left} IS {self.one_of('', 'NOT ')}NULL"
@@ -296,7 +298,7 @@ class Generator:
             limit = " LIMIT 1" if self.chance(0.3) else ""
             text = f"{negation}EXISTS (SELECT 1 FROM {from_}{where}{limit})"
         else:
-            type_ = self.one_of(*TYPES)
+            type_ = self.one_of(*self.types)
             left = self.expression(scope, type_, 0)
             distinct = self.one_of("", "", "DISTINCT ")
             text = f"{left} {negation}IN (SELECT {distinct}{self.expression(inner, type_, 1)} FROM {from_}{where})"
@@ -374,7 +376,7 @@ class Generator:
         self.tables = [t for t in self.tables if not t.name.startswith("w")]
 
     def _compound(self, ordered: bool) -> str:
-        types = [self.one_of(*TYPES) for _ in range(self.random.randint(1, 3))]
+        types = [self.one_of(*self.types) for _ in range(self.random.randint(1, 3))]
         text = self.select([], types=types)[0]
         for _ in range(self.random.randint(1, 2)):
             text += f" {self.one_of('UNION', 'UNION ALL', 'INTERSECT', 'EXCEPT')} {self.select([], types=types)[0]}"
@@ -394,7 +396,7 @@ class Generator:
         self, outer: list[Col], *, total_order: bool = False, types: list[str] | None = None
     ) -> tuple[str, list[str]]:
         """A SELECT whose columns are named c0, c1, ... and their types."""
-        wanted = types or [self.one_of(*TYPES) for _ in range(self.random.randint(1, 3))]
+        wanted = types or [self.one_of(*self.types) for _ in range(self.random.randint(1, 3))]
         from_, scope = self.from_clause(outer)
         where = f" WHERE {self.predicate(scope + outer)}" if self.chance(0.7) else ""
         roll = self.random.random()
@@ -439,7 +441,7 @@ class Generator:
                 case 0:
                     return f"count(*){kept}"
                 case 1:
-                    return f"count({distinct}{self.expression(scope, self.one_of(*TYPES), 1)}){kept}"
+                    return f"count({distinct}{self.expression(scope, self.one_of(*self.types), 1)}){kept}"
                 case 2:
                     return f"sum({distinct}{self.expression(scope, 'INTEGER', 1)}){kept}"
         if type_ == "REAL" and self.chance(0.5):
