@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zodbapi
+from tests.bench import orm
 from tests.bench.workloads import WORKLOADS, Work, Workload, load
 
 
@@ -52,23 +53,29 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="in-memory databases instead of files")
+    parser.add_argument("--orm", action="store_true", help="through Django's ORM")
     parser.add_argument("--cpu", action="store_true", help="processor time instead of the clock, for a busy machine")
     parser.add_argument("--only", default="", help="run only workloads with this text in their names")
     options = parser.parse_args()
     clock = time.process_time if options.cpu else time.perf_counter
     with tempfile.TemporaryDirectory() as folder:
-        connections = connect(options.memory, folder)
-        for connection in connections:
-            load(connection, options.rows)
+        if options.orm:
+            sides: tuple[Any, ...] = orm.set_up(folder, options.rows)
+            workloads = orm.WORKLOADS
+        else:
+            sides, workloads = connect(options.memory, folder), WORKLOADS
+            for connection in sides:
+                load(connection, options.rows)
         print(f"{options.rows} rows, {options.rounds} rounds, {'memory' if options.memory else 'files'}")
         print(f"{'':28}{'zodbapi':>13}{'sqlite3':>14}{'ratio':>9}")
-        for workload in WORKLOADS:
+        for workload in workloads:
             if options.only in workload.name:
-                works = tuple(workload.prepare(connection, options.rows) for connection in connections)
+                works = tuple(workload.prepare(side, options.rows) for side in sides)
                 ours, theirs = measure((works[0], works[1]), workload, options.rounds, clock)
                 print(f"{workload.name:28}{shown(ours)}  {shown(theirs)}{ours / theirs:9.2f}", flush=True)
-        for connection in connections:
-            connection.close()
+        if not options.orm:
+            for connection in sides:
+                connection.close()
 
 
 if __name__ == "__main__":
