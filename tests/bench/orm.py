@@ -1,144 +1,224 @@
-"""The same through Django's ORM: two databases of one project, one on each backend.
+"""The ORM's daily work, as functions of a database's alias.
 
-In: a folder and a number of rows. Out: the workloads of ``workloads``, on models instead of connections.
+In: an alias whose tables are loaded, a source of random numbers, and the number of books. ``READS`` run each query in
+autocommit, ``WRITES`` inside a transaction, ``DURABLE`` in transactions of their own. The number behind each is how
+often one measurement calls it.
 """
 
 from __future__ import annotations
 
+import datetime
 import os
 import random
+import tempfile
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from tests.bench.workloads import Work, Workload
+from django.core.management import call_command
+from django.db import connections, transaction
+from django.db.models import Avg, Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Window
+from django.db.models.functions import Concat, Length, Lower, Rank, TruncMonth, Upper
 
-ALIASES = ("default", "sqlite")
+from tests.bench.database import START
+from tests.bench.models import Author, Book, Loan, Tag
 
-
-def set_up(folder: str, rows: int) -> tuple[str, ...]:
-    """Configures Django, makes and fills the tables; gives the aliases, which stand for connections."""
-    import django
-    from django.conf import settings
-
-    settings.configure(
-        USE_TZ=True,
-        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        DATABASES={
-            "default": {"ENGINE": "django_zodb", "NAME": os.path.join(folder, "orm.fs")},
-            "sqlite": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.join(folder, "orm.sqlite3")},
-        },
-    )
-    django.setup()
-    _define_models()
-    for alias in ALIASES:
-        _fill(alias, rows)
-    return ALIASES
+Work = Callable[[str, random.Random, int], Any]
 
 
-Author: Any = None
-Book: Any = None
+def _books(alias: str) -> QuerySet[Book]:
+    return Book.objects.using(alias)
 
 
-def _define_models() -> None:
-    global Author, Book
-    from django.db import models
-
-    class BenchAuthor(models.Model):
-        name = models.CharField(max_length=50)
-        joined = models.DateTimeField()
-
-        class Meta:
-            app_label = "bench"
-
-    class BenchBook(models.Model):
-        author = models.ForeignKey(BenchAuthor, models.CASCADE)
-        title = models.CharField(max_length=100)
-        year = models.IntegerField(db_index=True)
-        price = models.DecimalField(max_digits=8, decimal_places=2)
-        published = models.DateField()
-        in_print = models.BooleanField(default=True)
-
-        class Meta:
-            app_label = "bench"
-
-    Author, Book = BenchAuthor, BenchBook
+_numbers = {"zodb": count(1), "sqlite": count(1)}
 
 
-def _fill(alias: str, rows: int) -> None:
-    from datetime import UTC, date, datetime, timedelta
-    from decimal import Decimal
-
-    from django.db import connections
-
-    rng = random.Random(1)
-    with connections[alias].schema_editor() as editor:
-        editor.create_model(Author)
-        editor.create_model(Book)
-    start = datetime(2020, 1, 1, tzinfo=UTC)
-    authors = [Author(id=i, name=f"author {i}", joined=start + timedelta(hours=i)) for i in range(1, rows // 20 + 2)]
-    Author.objects.using(alias).bulk_create(authors)
-    books = [
-        Book(
-            id=i,
-            author_id=rng.randint(1, len(authors)),
-            title=f"the {rng.choice(('old', 'new', 'red'))} book {i}",
-            year=rng.randint(1900, 2025),
-            price=Decimal(rng.randint(100, 9999)) / 100,
-            published=date(2000, 1, 1) + timedelta(days=i % 9000),
-        )
-        for i in range(1, rows + 1)
-    ]
-    Book.objects.using(alias).bulk_create(books, batch_size=1000)
-
-
-def _keyed(make: Callable[[Any, int], Any]) -> Callable[[Any, int], Work]:
-    def prepare(alias: str, rows: int) -> Work:
-        rng = random.Random(2)
-        manager = Book.objects.using(alias)
-        return lambda: make(manager, rng.randint(1, rows))
-
-    return prepare
-
-
-def _query(make: Callable[[Any], Any]) -> Callable[[Any, int], Work]:
-    return lambda alias, rows: lambda: make(Book.objects.using(alias))
-
-
-def _create(alias: str, rows: int) -> Work:
-    numbers = count(rows + 1)
-    return lambda: Book.objects.using(alias).create(
-        author_id=1, title=f"new {next(numbers)}", year=2000, price=1, published="2001-02-03"
+def _new_book(alias: str, rng: random.Random, rows: int) -> Book:
+    number = next(_numbers[alias])
+    return Book(
+        isbn=f"x{number}",
+        title=f"new {number}",
+        author_id=rng.randint(1, rows // 20),
+        price=Decimal("12.50"),
+        pages=rng.randint(50, 1500),
+        published=START.date(),
+        created=START,
+        rating=3.5,
+        data={"language": "en"},
+        blurb="a new book " * 10,
     )
 
 
-def _bulk_create(alias: str, rows: int) -> Work:
-    def work() -> None:
-        books = [Book(author_id=1, title=f"bulk {i}", year=2000, price=1, published="2001-02-03") for i in range(500)]
-        Book.objects.using(alias).bulk_create(books)
-
-    return work
+def _create(alias: str, rng: random.Random, rows: int) -> None:
+    _new_book(alias, rng, rows).save(using=alias, force_insert=True)
 
 
-def _aggregates(books: Any) -> Any:
-    from django.db.models import Avg, Count, Sum
-
-    return list(books.values("year").annotate(n=Count("id"), total=Sum("price"), mean=Avg("price")).order_by("year"))
+def _bulk_create(alias: str, rng: random.Random, rows: int) -> None:
+    _books(alias).bulk_create([_new_book(alias, rng, rows) for _ in range(100)])
 
 
-WORKLOADS = (
-    Workload("orm: get by primary key", _keyed(lambda books, key: books.get(pk=key)), 100),
-    Workload("orm: exists", _keyed(lambda books, key: books.filter(pk=key).exists()), 100),
-    Workload("orm: 1000 objects", _query(lambda books: list(books.all()[:1000]))),
-    Workload("orm: values_list of all", _query(lambda books: list(books.values_list()))),
-    Workload("orm: a page by date", _query(lambda books: list(books.order_by("-published", "-id")[:100]))),
-    Workload("orm: filter by year", _query(lambda books: list(books.filter(year=1999)))),
-    Workload("orm: icontains, count", _query(lambda books: books.filter(title__icontains="RED BOOK 9").count())),
-    Workload("orm: select_related, 1000", _query(lambda books: list(books.select_related("author")[:1000]))),
-    Workload("orm: prefetch, 200", _query(lambda books: list(books.prefetch_related("author")[:200]))),
-    Workload("orm: aggregates by year", _query(_aggregates)),
-    Workload("orm: create", _create, 10),
-    Workload("orm: bulk_create 500", _bulk_create),
-    Workload("orm: update one", _keyed(lambda books, key: books.filter(pk=key).update(price=key)), 20),
-    Workload("orm: delete one", _keyed(lambda books, key: books.filter(pk=key).delete()), 20),
+def _save(alias: str, rng: random.Random, rows: int) -> None:
+    book = _books(alias).get(pk=rng.randint(1, rows))
+    book.title = f"saved {rng.randint(1, 1000)}"
+    book.save()
+
+
+def _savepoint(alias: str, rng: random.Random, rows: int) -> None:
+    with transaction.atomic(using=alias):
+        _books(alias).filter(pk=rng.randint(1, rows)).update(rating=2.5)
+
+
+def _cascade(alias: str, rng: random.Random, rows: int) -> None:
+    book = _new_book(alias, rng, rows)
+    book.save(using=alias)
+    book.tags.set([1, 2])
+    Loan.objects.using(alias).create(book=book, borrower="x", start=START)
+    book.delete()
+
+
+def _cold(alias: str, rng: random.Random, rows: int) -> Any:
+    name = f"x{next(_numbers[alias])}"  # a text that was never seen: what the first run of any statement costs
+    found = _books(alias).filter(author__country="de", pages__gt=1480).annotate(**{name: F("author__name")})
+    return list(found.order_by("title").values_list("id", "title", name)[:20])
+
+
+def _cold_get(alias: str, rng: random.Random, rows: int) -> Any:
+    name = f"x{next(_numbers[alias])}"
+    return list(_books(alias).filter(pk=rng.randint(1, rows)).annotate(**{name: F("title")}))
+
+
+def _test_case(alias: str, rng: random.Random, rows: int) -> None:
+    """What a TestCase does around a test: two atomic blocks, rows, all rolled back."""
+    with transaction.atomic(using=alias):
+        author = Author.objects.using(alias).create(name="x", country="de", born=START.date(), biography="")
+        with transaction.atomic(using=alias):
+            book = _new_book(alias, rng, rows)
+            book.author = author
+            book.save(using=alias)
+            assert author.books.count() == 1
+            transaction.set_rollback(True, using=alias)
+        transaction.set_rollback(True, using=alias)
+
+
+def _subquery(alias: str) -> Any:
+    latest = Loan.objects.using(alias).filter(book=OuterRef("pk")).order_by("-start").values("borrower")[:1]
+    return list(_books(alias).filter(pages__lt=100).annotate(last=Subquery(latest)).values_list("id", "last"))
+
+
+def _union(alias: str) -> Any:
+    short, long = _books(alias).filter(pages__lt=70), _books(alias).filter(pages__gt=1480)
+    return list(short.values_list("id", "title").union(long.values_list("id", "title")))
+
+
+def _window(alias: str) -> Any:
+    rank = Window(Rank(), partition_by=[F("author_id")], order_by=F("price").desc())
+    return list(_books(alias).filter(pages__lt=200).annotate(rank=rank).values_list("id", "rank"))
+
+
+def _months(alias: str) -> Any:
+    months = _books(alias).annotate(month=TruncMonth("published")).values("month")
+    return list(months.annotate(n=Count("id"), total=Sum("price")).order_by("month"))
+
+
+def _add_and_clear(alias: str, rng: random.Random, rows: int) -> None:
+    book = _books(alias).only("id").get(pk=rng.randint(1, rows))
+    book.tags.add(3, 4, 5)
+    book.tags.clear()
+
+
+def _books_of_author(alias: str, rng: random.Random, rows: int) -> Any:
+    author = Author.objects.using(alias).get(name=f"author {rng.randint(1, rows // 20)}")
+    return list(author.books.all())
+
+
+def _migrate(alias: str, rng: random.Random, rows: int) -> None:
+    """Into a new file."""
+    connection = connections[f"{alias}_empty"]
+    with tempfile.TemporaryDirectory() as folder:
+        connection.settings_dict["NAME"] = os.path.join(folder, "empty")
+        call_command("migrate", database=connection.alias, verbosity=0)
+        connection.close()
+
+
+READS: tuple[tuple[str, Work, int], ...] = (
+    ("get by pk", lambda a, r, n: _books(a).get(pk=r.randint(1, n)), 50),
+    ("get by unique field", lambda a, r, n: _books(a).get(isbn=str(9780000000000 + r.randint(1, n))), 50),
+    ("filter by foreign key", lambda a, r, n: list(_books(a).filter(author_id=r.randint(1, n // 20))), 20),
+    ("reverse foreign key", _books_of_author, 20),
+    ("in list, other sizes",
+     lambda a, r, n: list(_books(a).filter(pk__in=[r.randint(1, n) for _ in range(r.randint(2, 60))])), 20),
+    ("in_bulk, 100 keys", lambda a, r, n: _books(a).in_bulk(r.sample(range(1, n + 1), 100)), 5),
+    ("exists", lambda a, r, n: _books(a).filter(pages=r.randint(50, 1500)).exists(), 50),
+    ("count", lambda a, r, n: _books(a).count(), 20),
+    ("count, filtered", lambda a, r, n: _books(a).filter(price__gt=Decimal(20)).count(), 3),
+    ("all instances", lambda a, r, n: len(_books(a).all()), 1),
+    ("iterator", lambda a, r, n: sum(1 for _ in _books(a).iterator()), 1),
+    ("only two fields", lambda a, r, n: len(_books(a).only("id", "title")), 1),
+    ("values_list, flat", lambda a, r, n: list(_books(a).values_list("title", flat=True)), 1),
+    ("values_list, typed columns",
+     lambda a, r, n: list(_books(a).values_list("id", "price", "published", "created", "available")), 1),
+    ("range scan, index", lambda a, r, n: list(_books(a).filter(pages__range=(100, 160)).values_list("id", "title")), 3),
+    ("range scan, dates",
+     lambda a, r, n: list(_books(a).filter(published__gte=START.date() - datetime.timedelta(days=300))), 2),
+    ("substring", lambda a, r, n: list(_books(a).filter(title__contains="golden book 9").values_list("id")), 2),
+    ("substring, ignoring case", lambda a, r, n: list(_books(a).filter(title__icontains="GOLDEN BOOK 9")), 2),
+    ("startswith, unique field", lambda a, r, n: list(_books(a).filter(isbn__startswith="97800000001")), 3),
+    ("aggregates",
+     lambda a, r, n: _books(a).aggregate(Avg("price"), Min("pages"), Max("published"), Sum("rating")), 2),
+    ("group by key",
+     lambda a, r, n: list(_books(a).values("author_id").annotate(n=Count("id"), total=Sum("price"))), 1),
+    ("group by expression",
+     lambda a, r, n: list(_books(a).values(size=F("pages") / 100).annotate(n=Count("id")).order_by("size")), 1),
+    ("group by month", lambda a, r, n: _months(a), 1),
+    ("annotated count of a relation",
+     lambda a, r, n: list(Author.objects.using(a).annotate(n=Count("books")).filter(n__gt=25)), 1),
+    ("join", lambda a, r, n: list(_books(a).filter(author__country="de").values_list("title", "author__name")), 1),
+    ("select_related", lambda a, r, n: list(_books(a).select_related("author")[:100]), 5),
+    ("prefetch_related, m2m", lambda a, r, n: list(_books(a).prefetch_related("tags")[:100]), 3),
+    ("filter over m2m", lambda a, r, n: list(_books(a).filter(tags__name="tag 7", pages__lt=400)), 2),
+    ("order by index, first page", lambda a, r, n: list(_books(a).order_by("-published", "id")[:25]), 10),
+    ("order by column, first page", lambda a, r, n: list(_books(a).order_by("-price", "id")[:25]), 3),
+    ("order by pk, deep page", lambda a, r, n: list(_books(a).order_by("pk")[n - 100:n - 75]), 10),
+    ("order by column, deep page", lambda a, r, n: list(_books(a).order_by("title", "id")[n - 100:n - 75]), 1),
+    ("first", lambda a, r, n: _books(a).filter(author_id=r.randint(1, n // 20)).first(), 30),
+    ("distinct", lambda a, r, n: list(_books(a).values_list("author__country", flat=True).distinct()), 2),
+    ("dates", lambda a, r, n: list(_books(a).dates("published", "year")), 2),
+    ("correlated subquery", lambda a, r, n: _subquery(a), 2),
+    ("EXISTS", lambda a, r, n: _books(a).filter(
+        Exists(Loan.objects.using(a).filter(book=OuterRef("pk"), returned=None))).count(), 2),
+    ("window", lambda a, r, n: _window(a), 1),
+    ("OR", lambda a, r, n: list(_books(a).filter(Q(pages=r.randint(50, 1500)) | Q(pk=r.randint(1, n)))), 5),
+    ("JSON key", lambda a, r, n: list(_books(a).filter(data__shelf=7).values_list("id")), 1),
+    ("union", lambda a, r, n: _union(a), 2),
+    ("functions", lambda a, r, n: list(_books(a).filter(pages__lt=300).values_list(
+        Upper("title"), Length("blurb"), Concat(Lower("title"), F("isbn")))), 1),
+    ("F() comparison", lambda a, r, n: _books(a).filter(rating__gt=F("pages") / 300).count(), 2),
+    ("first run of a query", _cold, 20),
+    ("first run of a get", _cold_get, 20),
+)  # fmt: skip
+
+WRITES: tuple[tuple[str, Work, int], ...] = (
+    ("create", _create, 30),
+    ("bulk_create, 100 rows", _bulk_create, 3),
+    ("get and save", _save, 30),
+    ("update by pk", lambda a, r, n: _books(a).filter(pk=r.randint(1, n)).update(rating=4.5), 50),
+    ("update with F(), by foreign key",
+     lambda a, r, n: _books(a).filter(author_id=r.randint(1, n // 20)).update(price=F("price") + 1), 20),
+    ("update an indexed column", lambda a, r, n: _books(a).filter(pk=r.randint(1, n)).update(pages=r.randint(1, 999)), 50),
+    ("update of a tenth", lambda a, r, n: _books(a).filter(pages__lt=195).update(rating=1.5), 1),
+    ("get_or_create, found", lambda a, r, n: Tag.objects.using(a).get_or_create(name=f"tag {r.randint(1, 30)}"), 30),
+    ("get_or_create, made", lambda a, r, n: Tag.objects.using(a).get_or_create(name=f"{next(_numbers[a])}"), 20),
+    ("m2m add and clear", _add_and_clear, 10),
+    ("savepoint", _savepoint, 50),
+    ("delete with cascade", _cascade, 10),
+    ("delete by query", lambda a, r, n: Loan.objects.using(a).filter(book_id=r.randint(1, n)).delete(), 20),
+)  # fmt: skip
+
+
+DURABLE: tuple[tuple[str, Work, int], ...] = (
+    ("create, durable", _create, 10),
+    ("update by pk, durable", lambda a, r, n: _books(a).filter(pk=r.randint(1, n)).update(rating=4.5), 10),
+    ("test case", _test_case, 10),
+    ("migrate the contrib apps", _migrate, 1),
 )
