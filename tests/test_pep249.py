@@ -355,3 +355,25 @@ def test_text_must_be_str(cursor: zodbapi.Cursor) -> None:
 @pytest.mark.parametrize("sql", ["", "   ", ";", "-- nothing"])
 def test_empty_statement(cursor: zodbapi.Cursor, sql: str) -> None:
     assert cursor.execute(sql).description is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters", "row"),
+    [
+        ("SELECT a FROM t WHERE a = ?", (7,), (7,)),
+        ("SELECT a FROM t WHERE a = :x", {"x": 7}, (7,)),
+        ("SELECT a FROM t WHERE a = %s", (7,), (7,)),
+        ("SELECT a FROM t WHERE a = %(x)s", {"x": 7}, (7,)),
+        ("SELECT '%s', %s", (1,), ("%s", 1)),
+        ("SELECT a %s FROM t WHERE a = ?", (7,), (3,)),  # modulo, for there is another placeholder
+        ("SELECT a %s FROM t", None, (3,)),
+        ("SELECT a %s FROM t", (), (3,)),
+    ],
+)
+def test_every_paramstyle_is_read(sql: str, parameters: Any, row: tuple[Any, ...]) -> None:
+    connection = zodbapi.connect(":memory:")
+    connection.execute("CREATE TABLE t (a INTEGER, s INTEGER)")
+    connection.execute("INSERT INTO t VALUES (7, 4)")
+    for _ in range(2):  # compiled, and from the cache
+        assert connection.execute(sql, parameters).fetchone() == row
+    connection.close()

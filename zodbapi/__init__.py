@@ -87,7 +87,8 @@ __all__ = [
 def connect(dsn: str, **options: Any) -> Connection:
     """Opens a session with the database of a DSN: a path, ``:memory:``, ``memory://NAME`` or a zodburi URI.
 
-    Options: ``autocommit`` or ``isolation_level``, ``paramstyle`` (qmark and named, or format and pyformat), ``timeout``
+    Options: ``autocommit`` or ``isolation_level``, ``paramstyle`` (auto reads ``?``, ``:name``, ``%s`` and ``%(name)s``; qmark,
+    named, format and pyformat read only theirs), ``timeout``
     (seconds to wait for the write lock), ``check_same_thread``, ``functions``, ``transaction_manager`` (the connection then
     commits with it); others go to ``ZODB.DB``.
     """

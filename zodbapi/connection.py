@@ -65,15 +65,15 @@ class Connection:
         *,
         autocommit: bool = False,
         isolation_level: str | None = "",
-        paramstyle: str = "qmark",
+        paramstyle: str = "auto",
         check_same_thread: bool = True,
         functions: Functions = BUILTIN,
         transaction_manager: Any = None,
         **options: Any,
     ) -> None:
-        if paramstyle not in ("qmark", "named", "format", "pyformat"):
+        if paramstyle not in ("auto", "qmark", "named", "format", "pyformat"):
             raise errors.ProgrammingError(f"unknown paramstyle: {paramstyle}")
-        self.paramstyle = "format" if paramstyle in ("format", "pyformat") else "qmark"
+        self.paramstyle = {"named": "qmark", "pyformat": "format"}.get(paramstyle, paramstyle)
         self.row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
         self._autocommit = autocommit
         self._thread = get_ident() if check_same_thread else None

@@ -76,7 +76,9 @@ class Cursor:
         elif txn.read_committed:
             txn.renew()
         try:
-            style = connection.paramstyle if parameters is not None else "qmark"
+            style = connection.paramstyle
+            if not parameters and (parameters is None or style == "auto"):
+                style = "qmark"
             statement = STATEMENTS.young.get((sql, txn.schema.version, connection._functions_version, style))
             if statement is None:
                 statement = connection._prepare(sql, style)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from zodbapi import codegen, commands, values
 from zodbapi.binder import bind
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
-from zodbapi.errors import DataError, InterfaceError, ProgrammingError
+from zodbapi.errors import DataError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
 from zodbapi.parser import Parsed, parse
 from zodbapi.plan.nodes import (
@@ -181,13 +181,26 @@ STATEMENTS: GenerationCache[Statement] = GenerationCache(1000)
 _WRITERS: GenerationCache[WriterProgram] = GenerationCache(500)
 
 
+def _parse_either(sql: str) -> list[Parsed]:
+    """Reads a text that parameters came with: ``%s`` is a placeholder if there are no others, else what SQL makes of it."""
+    if "%s" not in sql and "%(" not in sql:
+        return parse(sql)
+    try:
+        parsed = parse(sql)
+        if any(statement.parameters for statement in parsed):
+            return parsed
+    except OperationalError:
+        return parse(sql, "format")
+    return parse(sql, "format")
+
+
 def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
     """The compiled form of the only statement of a text, from the cache if it was compiled for an equal schema."""
     key = (sql, schema.version, functions.version, paramstyle)
     found = STATEMENTS.recall(key)
     if found is not None:
         return found
-    parsed = parse(sql, paramstyle)
+    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
     if not parsed:
