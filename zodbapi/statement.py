@@ -15,8 +15,9 @@ the old one, whose statements move back when they are asked for again; what nobo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 Parameters = Sequence[Any] | Mapping[str, Any]
 Description = tuple[tuple[str, str, None, None, int | None, int | None, None], ...]
 Collations = Mapping[str, Callable[[Any], Any]]
+Run = Callable[["Transaction", tuple[Any, ...]], list[tuple[Any, ...]] | None]
 V = TypeVar("V")
 
 READ, WRITE, CONTROL = "read", "write", "control"
@@ -105,7 +107,7 @@ class Statement:
     kind: str
     node: Node | Command | None
     program: Program | None
-    run: Callable[[Transaction, tuple[Any, ...]], list[tuple[Any, ...]] | None]
+    run: Run
     description: Description | None
     parameter_count: int
     names: tuple[str, ...] | None
@@ -200,6 +202,9 @@ def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, params
     found = STATEMENTS.recall(key)
     if found is not None:
         return found
+    repeated = _REPEATED.fullmatch(sql)
+    if repeated is not None:
+        return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
     parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
@@ -209,6 +214,40 @@ def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, params
     if statement.program is not None:
         STATEMENTS.add(key, statement)
     return statement
+
+
+# INSERT ... VALUES with many rows of placeholders alone: the text of a bulk insert, which is another one for every number of
+# rows. It runs the program for one row so many times, so that it costs neither time nor a place in the cache to compile.
+_NAME = r'(?:"[^"%?]*"|\w+)'
+_REPEATED = re.compile(
+    rf"(INSERT (?:OR \w+ )?INTO {_NAME}(?: ?\({_NAME}(?:, ?{_NAME})*\))? VALUES )"
+    r"(\((%s|\?)(?:, ?\3)*\))((?:, ?\2)+)((?: (?:ON|RETURNING)\b[^%?']*)?)",
+    re.IGNORECASE,
+)
+
+
+def _one_row(repeated: re.Match[str]) -> str:
+    return f"{repeated[1]}{repeated[2]}{repeated[5]}"
+
+
+def _prepare_repeated(sql: str, repeated: re.Match[str], one: Statement) -> Statement:
+    times = 1 + repeated[4].count("(")
+    size = one.parameter_count
+    return replace(one, sql=sql, run=partial(_run_repeated, one.run, size), parameter_count=size * times)
+
+
+def _run_repeated(run: Run, size: int, txn: Transaction, params: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
+    """Runs a program that inserts one row for each ``size`` parameters."""
+    rows: list[tuple[Any, ...]] | None = None
+    changes = 0
+    for start in range(0, len(params), size):
+        found = run(txn, params[start : start + size])
+        changes += txn.changes
+        if found is not None:
+            rows = rows or []
+            rows.extend(found)
+    txn.changes = changes
+    return rows
 
 
 def _run_nothing(txn: Transaction, params: tuple[Any, ...]) -> None:
