@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 SECONDS ?= 60
 LABELS ?=
+ROWS ?= 20000
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -35,8 +36,8 @@ lint: $(STAMP) ## ruff, mypy and import-linter
 django: $(STAMP) ## Django's own test suite on django_zodb (LABELS="queries lookup" for a part of it)
 	$(BIN)/python -m tests.django $(LABELS)
 
-bench: $(STAMP) ## speed side by side with sqlite3
-	$(BIN)/python -m tests.bench
+bench: $(STAMP) ## speed side by side with sqlite3, of the driver and through the ORM (ROWS=20000)
+	$(BIN)/python -m tests.bench --rows $(ROWS)
 
 golden: $(STAMP) ## rewrite the golden files; review the difference before committing it
 	$(BIN)/python -m pytest tests -k golden --golden=rewrite

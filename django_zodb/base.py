@@ -189,6 +189,9 @@ class DatabaseWrapper(BaseDatabaseWrapper):
             "paramstyle": "format",
             # Django itself watches over threads, and lets tests share connections between them.
             "check_same_thread": False,
+            # Django works best with it: get_or_create() wants to see what another transaction has just committed.
+            # https://docs.djangoproject.com/en/stable/ref/databases/#isolation-level has the reasons.
+            "isolation_level": "READ COMMITTED",
             **options["OPTIONS"],
         }
 
@@ -210,14 +213,10 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         """The driver's own cursor: it reads ``%s`` and ``%(name)s`` itself."""
-        zone = self.timezone
-        if self.queries_logged:
-            cursor: Cursor = self.connection.cursor(LoggedCursor)
-        elif zone is not datetime.UTC:
-            cursor = self.connection.cursor(LocalCursor)
-        else:
+        zone, logged = self.timezone, self.queries_logged
+        if zone is datetime.UTC and not logged:
             return self.connection.cursor()
-        cursor = cast("LocalCursor", self.connection.cursor(LocalCursor))
+        cursor = cast("LocalCursor", self.connection.cursor(LoggedCursor if logged else LocalCursor))
         cursor.zone = zone
         return cursor
 

@@ -20,7 +20,7 @@ from django.db.models.fields.json import (  # type: ignore[attr-defined]
     KeyTransformIn,
     compile_json_path,
 )
-from django.db.models.functions import Cast, Now, Round
+from django.db.models.functions import Cast, Greatest, Least, Now, Round
 
 Sql = Any  # the SQL and its parameters
 
@@ -106,6 +106,9 @@ def _as_json(transform: KeyTransform, compiler: Any, connection: Any) -> Sql:
 FORMS: dict[type, Any] = {
     # The engine's CAST knows dates and times with their fractions of a second, and rounds decimals.
     Cast: standard,
+    # As on PostgreSQL they leave NULLs out; SQLite's MAX and MIN are NULL then.
+    Greatest: standard,
+    Least: standard,
     # ROUND takes a negative precision.
     Round: standard,
     # Decimals are exact: SQLite's form computes with floats and casts around the window.

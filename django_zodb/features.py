@@ -38,6 +38,7 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # Queries.
     allows_group_by_selected_pks = True
     can_distinct_on_fields = True
+    greatest_least_ignores_nulls = True
     order_by_nulls_first = True
     supports_aggregate_filter_clause = True
     supports_frame_exclusion = True
@@ -85,6 +86,9 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     django_test_skips: dict[str, set[str]] = {  # noqa: RUF012
         "A new unique column needs no second statement: the test counts PostgreSQL's indexes for LIKE.": {
             "indexes.tests.SchemaIndexesTests.test_alter_field_unique_false_removes_deferred_sql",
+        },
+        "dbshell is a console in Django's own process: there is no program that could be missing.": {
+            "dbshell.tests.DbshellCommandTestCase.test_command_missing",
         },
     }
 

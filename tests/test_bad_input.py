@@ -68,7 +68,6 @@ with q(a,b) as (select 1) select * from q
 select row_number() from t
 select sum(a) over w from t
 select 1 from t join o using(nope)
-select cast(1 as)
 select case when 1 then 2
 select * from t natural join
 create table

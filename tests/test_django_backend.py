@@ -70,7 +70,7 @@ def test_vendor_fallback() -> None:
 def test_decimals_are_not_cast() -> None:
     field = models.DecimalField(max_digits=5, decimal_places=2)
     assert compiled(Aggregate(Value(Decimal(1), field), function="SUM", output_field=field)) == "SUM(%s)"
-    assert compiled(Greatest(Value(1), Value(2), output_field=models.IntegerField())) == "MAX(%s, %s)"
+    assert compiled(Greatest(Value(1), Value(2), output_field=models.IntegerField())) == "GREATEST(%s, %s)"
 
 
 def test_casts_are_native() -> None:

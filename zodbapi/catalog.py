@@ -113,14 +113,15 @@ class Index:
     deferred: bool = False  # DEFERRABLE INITIALLY DEFERRED unique constraint: checked at commit
     include: tuple[int, ...] = ()  # positions of INCLUDE columns
     comment: str = ""
+    deferrable: bool = False  # checked at the end of the statement, or at commit after SET CONSTRAINTS
 
     @property
     def keyed(self) -> bool:
         """Whether a key has one entry at any time, which is then found by the key alone.
 
-        A deferred constraint lets keys be double until the commit, so its entries are those of an index that is not unique.
+        A deferrable constraint lets keys be double for a while, so its entries are those of an index that is not unique.
         """
-        return self.unique and not self.deferred
+        return self.unique and not self.deferred and not self.deferrable
 
 
 @dataclass(frozen=True, slots=True)

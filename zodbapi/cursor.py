@@ -12,7 +12,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
 from zodbapi.errors import ProgrammingError
-from zodbapi.execution import run, run_many, run_script, run_whole
+from zodbapi.execution import read, run, run_many, run_script, run_whole
 from zodbapi.statement import READ, STATEMENTS, Parameters, Statement
 
 if TYPE_CHECKING:
@@ -86,8 +86,10 @@ class Cursor:
             connection._running = ident
             if statement.is_dml:
                 rows: Any = run_whole(txn, statement, params)
-            else:
+            elif statement.scanned is None:
                 rows = statement.run(txn, params)
+            else:
+                rows = read(connection, statement, params)
             connection._running = 0
         except BaseException:
             connection._running = 0
@@ -100,7 +102,7 @@ class Cursor:
             txn.rollback()
         self.description = statement.description
         self.rowcount = -1
-        self._total = len(rows)
+        self._total = length_hint(rows, -1)
         self._rows = iter(rows)
         return self
 
@@ -175,8 +177,8 @@ class Cursor:
 
     @property
     def rownumber(self) -> int | None:
-        """The index in the result of the row that a fetch would give next; None without a result."""
-        if self.description is None:
+        """The index in the result of the row that a fetch would give next; None without a result, or when it streams."""
+        if self.description is None or self._total < 0:
             return None
         return self._total - length_hint(self._rows)
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import random
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
     from zodbapi.storage.transaction import Transaction
 
 ATTEMPTS = 12  # of a statement that is its own transaction, before ConflictError reaches the caller
-Rows = list[tuple[Any, ...]]
+LARGE = 50_000  # rows of a table from which on its scans are streamed
+BLOCK = 1000  # rows that a stream reads at a time
+Row = tuple[Any, ...]
+Rows = list[Row]
 
 
 def run(
@@ -54,6 +59,61 @@ def run(
             current = start_writing(connection, statement)
             return current, run_whole(txn, current, params)
         return run_begun(connection, statement, lambda current: run_whole(txn, current, params))
+
+
+class Stream:
+    """The rest of a large result: read as it is asked for, or at once when the trees are about to change."""
+
+    __slots__ = ("__weakref__", "_rows", "_txn")
+
+    def __init__(self, txn: Transaction, rows: Iterator[Row]) -> None:
+        self._txn = txn
+        self._rows = rows
+        txn.streams[id(self)] = weakref.ref(self)
+
+    def __del__(self) -> None:
+        self._txn.streams.pop(id(self), None)
+
+    def blocks(self, block: Rows) -> Iterator[Rows]:
+        """The block that was read already, then the others."""
+        while block:
+            yield block
+            block = list(islice(self._rows, BLOCK))
+            self._txn.shrink_cache()
+        self._txn.streams.pop(id(self), None)
+
+    def read_rest(self) -> None:
+        """Reads what is left; an error on the way is raised where the rows before it have been fetched."""
+        rest: Rows = []
+        try:
+            rest.extend(self._rows)
+        except Exception as error:
+            self._rows = _followed_by(rest, error)
+        else:
+            self._rows = iter(rest)
+
+
+def _followed_by(rows: Rows, error: Exception) -> Iterator[Row]:
+    yield from rows
+    raise error
+
+
+def read(connection: Connection, statement: Statement, params: tuple[Any, ...]) -> Iterable[Row]:
+    """The rows of a query that scans a table: all of them, or a stream when the table is large and there are many."""
+    txn = connection._txn
+    assert statement.scanned is not None
+    if not _is_large(txn, statement.scanned):
+        return statement.run(txn, params) or []
+    rows = statement.stream(txn, params, connection._functions.collations)
+    block = list(islice(rows, BLOCK))
+    return block if len(block) < BLOCK else chain.from_iterable(Stream(txn, rows).blocks(block))
+
+
+def _is_large(txn: Transaction, table_id: int) -> bool:
+    rows = txn.rows(table_id)
+    if not rows or rows.maxKey() - rows.minKey() < LARGE:  # rowids without gaps are the rule, and this costs little
+        return False
+    return Stats(txn).row_count(table_id) >= LARGE
 
 
 def run_for_update(

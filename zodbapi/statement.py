@@ -15,7 +15,7 @@ the old one, whose statements move back when they are asked for again; what nobo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -27,7 +27,23 @@ from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, InterfaceError, ProgrammingError
 from zodbapi.optimizer import optimize
 from zodbapi.parser import Parsed, parse
-from zodbapi.plan.nodes import BoundIndex, Command, Delete, Insert, Node, Update, output_names, output_types
+from zodbapi.plan.nodes import (
+    BoundIndex,
+    Command,
+    Delete,
+    Filter,
+    HashJoin,
+    IndexRange,
+    Insert,
+    Join,
+    Node,
+    Project,
+    RowidRange,
+    Scan,
+    Update,
+    output_names,
+    output_types,
+)
 from zodbapi.pragmas import table_functions
 from zodbapi.storage.stats import Stats
 
@@ -39,6 +55,7 @@ if TYPE_CHECKING:
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 Description = tuple[tuple[str, str, None, None, int | None, int | None, None], ...]
+Collations = Mapping[str, Callable[[Any], Any]]
 V = TypeVar("V")
 
 READ, WRITE, CONTROL = "read", "write", "control"
@@ -96,6 +113,15 @@ class Statement:
     is_dml: bool = False  # INSERT, UPDATE or DELETE
     inserts: bool = False
     lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked
+    scanned: int | None = None  # id of the table whose rows come one by one, in a query that buffers nothing
+    _stream: Program | None = None
+
+    def stream(self, txn: Transaction, params: tuple[Any, ...], collations: Collations) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query that has ``scanned``, made as they are asked for."""
+        if self._stream is None:
+            assert isinstance(self.node, Node)
+            self._stream = codegen.generate_stream(self.node, collations)
+        return self._stream.run(txn, params)  # type: ignore[return-value]
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -196,9 +222,23 @@ def compile_parsed(
     silent = isinstance(plan, Insert | Update | Delete) and plan.returning is None
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
+    inserts, scanned = isinstance(plan, Insert), _scanned(plan)
     return Statement(
-        sql, style, kind, plan, program, program.run, description, *layout, writes, isinstance(plan, Insert), bound.for_update
+        sql, style, kind, plan, program, program.run, description, *layout, writes, inserts, bound.for_update, scanned
     )
+
+
+def _scanned(plan: Node) -> int | None:
+    """The table that a query reads in its outermost loop, if nothing between that and the result buffers rows."""
+    match plan:
+        case Project() | Filter():
+            return _scanned(plan.input)
+        case Join() | HashJoin():
+            return _scanned(plan.left)
+        case Scan() | RowidRange() | IndexRange():
+            return plan.table.id
+        case _:
+            return None
 
 
 def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:

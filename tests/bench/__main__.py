@@ -1,4 +1,4 @@
-"""``python -m tests.bench [--rows N]``: every workload on both drivers in turns; medians and their ratio."""
+"""``python -m tests.bench [driver|orm] [--rows N]``: every workload on both sides in turns; medians and their ratio."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import zodbapi
+from tests.bench import orm_table
+from tests.bench.shown import shown
 from tests.bench.workloads import WORKLOADS, Work, Workload, load
 
 
@@ -34,11 +36,6 @@ def measure(
     return statistics.median(taken[0]), statistics.median(taken[1])
 
 
-def shown(seconds: float) -> str:
-    """A duration in a unit that suits it."""
-    return f"{seconds * 1e6:10.2f} us" if seconds < 1e-3 else f"{seconds * 1e3:10.2f} ms"
-
-
 def connect(memory: bool, folder: str) -> tuple[Any, Any]:
     """A connection of each driver, to files or in memory."""
     if memory:
@@ -46,21 +43,13 @@ def connect(memory: bool, folder: str) -> tuple[Any, Any]:
     return zodbapi.connect(os.path.join(folder, "bench.fs")), sqlite3.connect(os.path.join(folder, "bench.sqlite3"))
 
 
-def main() -> None:
-    """Prints one line a workload."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory", action="store_true", help="in-memory databases instead of files")
-    parser.add_argument("--cpu", action="store_true", help="processor time instead of the clock, for a busy machine")
-    parser.add_argument("--only", default="", help="run only workloads with this text in their names")
-    options = parser.parse_args()
-    clock = time.process_time if options.cpu else time.perf_counter
+def driver_table(options: argparse.Namespace, clock: Callable[[], float]) -> None:
+    """Prints one line a workload of the bare driver."""
     with tempfile.TemporaryDirectory() as folder:
         connections = connect(options.memory, folder)
         for connection in connections:
             load(connection, options.rows)
-        print(f"{options.rows} rows, {options.rounds} rounds, {'memory' if options.memory else 'files'}")
+        print(f"{options.rows} rows, {options.rounds} rounds, {'memory' if options.memory else 'files'}, bare driver")
         print(f"{'':28}{'zodbapi':>13}{'sqlite3':>14}{'ratio':>9}")
         for workload in WORKLOADS:
             if options.only in workload.name:
@@ -69,6 +58,23 @@ def main() -> None:
                 print(f"{workload.name:28}{shown(ours)}  {shown(theirs)}{ours / theirs:9.2f}", flush=True)
         for connection in connections:
             connection.close()
+
+
+def main() -> None:
+    """Prints the tables that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", nargs="?", choices=("all", "driver", "orm"), default="all")
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", action="store_true", help="the driver's in-memory databases instead of files")
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of the clock, for a busy machine")
+    parser.add_argument("--only", default="", help="run only workloads with this text in their names")
+    options = parser.parse_args()
+    clock = time.process_time if options.cpu else time.perf_counter
+    if options.table != "orm":
+        driver_table(options, clock)
+    if options.table != "driver":
+        orm_table.run(options.rows, options.rounds, options.only, clock)
 
 
 if __name__ == "__main__":

@@ -107,8 +107,8 @@ def _key_sql(table: Table, index: Index) -> str:
     sql += f" ({_keys_sql(table, index)})"
     if index.include:
         sql += f" INCLUDE ({_names_sql(table, index.include)})"
-    if index.deferred:
-        sql += " DEFERRABLE INITIALLY DEFERRED"
+    if index.deferrable:
+        sql += " DEFERRABLE INITIALLY DEFERRED" if index.deferred else " DEFERRABLE"
     return _named(index.name, sql)
 
 

@@ -146,6 +146,7 @@ class TableBuilder:
             origin=origin,
             nulls_distinct=constraint.nulls_distinct,
             deferred=constraint.deferred,
+            deferrable=constraint.deferrable,
             include=self.positions(constraint.include),
         )
 

@@ -18,7 +18,7 @@ from zodbapi.codegen.unit import Unit
 from zodbapi.codegen.writer import Program, Writer, execute
 from zodbapi.plan.nodes import Delete, Insert, Node, Update
 
-__all__ = ["NO_ENTRY", "Program", "WriterProgram", "generate", "generate_writer"]
+__all__ = ["NO_ENTRY", "Program", "WriterProgram", "generate", "generate_stream", "generate_writer"]
 
 
 def generate(
@@ -33,19 +33,35 @@ def generate(
         resolve_writer: gives the program that writes a table, by id.
         collations: the sort keys of the collations, by upper-case name.
     """
-    unit = Unit(collations)
-    unit.expr = ExprWriter(unit)
-    unit.query = QueryWriter(unit)
-    unit.count_uses(node)
+    unit = _start_unit(node, collations)
     match node:
         case Insert() | Update() | Delete():
             dml.write(unit, node, resolve_writer(node.table.id))
         case _:
             unit.query.collect(node)
+    return _finish_program(unit, type(node).__name__.lower())
+
+
+def generate_stream(node: Node, collations: Mapping[str, Callable[[Any], Any]]) -> Program:
+    """Compiles a query whose ``run`` gives an iterator: rows are made as they are asked for."""
+    unit = _start_unit(node, collations)
+    unit.query.stream(node)
+    return _finish_program(unit, "stream")
+
+
+def _start_unit(node: Node, collations: Mapping[str, Callable[[Any], Any]]) -> Unit:
+    unit = Unit(collations)
+    unit.expr = ExprWriter(unit)
+    unit.query = QueryWriter(unit)
+    unit.count_uses(node)
+    return unit
+
+
+def _finish_program(unit: Unit, title: str) -> Program:
     scope = unit.scopes[0]
     writer = Writer()
     with writer.block("def run(txn, p)"):
         writer.extend(scope.prologue)
         writer.extend(scope.body)
-    source = execute(writer, unit.namespace, type(node).__name__.lower())
+    source = execute(writer, unit.namespace, title)
     return Program(source, unit.namespace, unit.namespace.globals["run"])

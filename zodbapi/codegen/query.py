@@ -76,6 +76,14 @@ class QueryWriter:
         if not any(line.startswith("def ") for _, line in self.unit.prologue.lines):
             _as_comprehension(body, start)
 
+    def stream(self, node: Node) -> None:
+        """Writes the body of a function that gives the query's rows one after the other."""
+        stored = self._stored_as_it_is(node)
+        if stored is not None:
+            self.unit.body.line(f"return iter({stored}.values())")
+        else:
+            self.produce(node, lambda: self.unit.body.line(f"yield {self.row(node)}"), whole=True)
+
     def _append_rows(self, node: Node) -> None:
         if isinstance(node, Compound):
             self._append_compound(node)

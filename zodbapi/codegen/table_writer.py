@@ -91,11 +91,11 @@ def _put_off(txn: Any, deferred: bool, check: Any, key: Any) -> None:
     keys.add(key)
 
 
-def schedule_unique(txn: Any, check: Any, entry: tuple[Any, ...]) -> None:
-    """Has the key of an entry of a deferred unique constraint checked at the commit; one with a NULL never collides."""
+def schedule_unique(txn: Any, deferred: bool, check: Any, entry: tuple[Any, ...]) -> None:
+    """Has the key of an entry of a deferrable unique constraint checked later; one with a NULL never collides."""
     parts = entry[:-1]
     if () not in parts:
-        _put_off(txn, True, check, parts)
+        _put_off(txn, deferred or txn.defer_foreign_keys, check, parts)
 
 
 def generate_writer(
@@ -284,17 +284,17 @@ class _TableWriter:
         else:
             self.body.line(f"{tree}.add({key})")
             if bound.index.unique:
-                self.body.line(f"{self.unit.call(schedule_unique)}(txn, unique{bound.index.id}, {key})")
+                self.body.line(f"{self.unit.call(schedule_unique)}(txn, {bound.index.deferred}, unique{bound.index.id}, {key})")
         self.body.line(f"undo.append(({tree}, {key}, MISSING))")
 
     def _unique_function(self, bound: BoundIndex) -> None:
-        """``uniqueN(txn, parts)``: at the commit, fails when a deferred constraint has two entries with the same parts."""
+        """``uniqueN(txn, parts)``: fails when a deferrable constraint has two entries with the same parts."""
         with self.unit.function(f"def unique{bound.index.id}(txn, parts)"):
             above = self.unit.call_value(values.ABOVE, "above")
             self.body.line(f"tree = txn.index({bound.index.id})")
             with self.body.block(f"if len(tree.keys(parts, (*parts, {above}))) > 1"):
                 self.body.line(self._raise(unique_failed, self._unique_name(bound)))
-            self.body.line("txn.read_current(tree, parts)")
+            self.body.line(f"txn.read_current(tree, parts, (*parts, {above}))")
 
     def _remove_entry(self, bound: BoundIndex, key: str) -> None:
         tree = f"x{bound.index.id}"
@@ -406,16 +406,23 @@ class _TableWriter:
             if foreign.mismatch:
                 self.body.line(self._raise(key_mismatch, foreign.child.name, foreign.key.parent))
                 return
-            with self.body.block(f"if {self._parent_missing(foreign)} and {self._has_child(foreign)}"):
+            self._parent_key(foreign)
+            # What was found, or not found, has to be so at the commit too.
+            with self.body.block("if parent is not None and parent in tree"):
+                self.body.line("txn.read_current(tree, parent)")
+            with self.body.block(f"elif {self._has_child(foreign)}"):
                 self.body.line(self._raise(foreign_key_failed))
 
-    def _parent_missing(self, foreign: BoundForeignKey) -> str:
+    def _parent_key(self, foreign: BoundForeignKey) -> None:
+        """Writes the assignment of ``tree``, where a parent would be, and ``parent``, its key there."""
         parent = foreign.parent
         assert parent is not None
         if foreign.parent_index is None:
             kind = parent.columns[parent.rowid_column].type.kind if parent.rowid_column is not None else Kind.INTEGER
-            key = f"{self.unit.call(values.affine(kind))}(key)"
-            return f"not {self.unit.call(_has_rowid)}(txn.rows({parent.id}), {key})"
+            self.body.line(f"tree = txn.rows({parent.id})")
+            affine = self.unit.call(values.affine(kind))
+            self.body.line(f"parent = {self.unit.call(runtime.rowid_of)}({affine}(key))")
+            return
         codes = []
         single = len(foreign.key.columns) == 1
         order = {position: place for place, position in enumerate(foreign.parent_positions)}
@@ -426,7 +433,8 @@ class _TableWriter:
             code = self.unit.expr.folded(f"{self.unit.call(values.comparable(type_.kind))}({code})", column.collation)
             codes.append(encode(self.unit, code, type_, nullable, maybe_null=False))
         key = codes[0] if is_raw(parent, foreign.parent_index) else tuple_code(codes)
-        return f"{key} not in txn.index({foreign.parent_index.id})"
+        self.body.line(f"tree = txn.index({foreign.parent_index.id})")
+        self.body.line(f"parent = {key}")
 
     def _has_child(self, foreign: BoundForeignKey) -> str:
         return f"{self._children_function(foreign)}(txn, key, 1)"
@@ -489,15 +497,11 @@ def _changed(columns: tuple[int, ...]) -> str:
     return " or ".join(f"row[{c}] != new[{c}]" for c in columns)
 
 
-def _has_rowid(rows: Any, key: Any) -> bool:
-    return type(key) in (int, bool) and key in rows
-
-
 Found = list[tuple[int, tuple[Any, ...]]]
 
 
 def scan_children(table_id: int, columns: tuple[int, ...]) -> Callable[[Any, Any, int], Found]:
-    """A finder that reads the whole child table."""
+    """A finder that reads the whole child table. That there are no more children has to be so at the commit too."""
 
     def find(txn: Any, key: Any, limit: int) -> Found:
         wanted = key if len(columns) > 1 else (key,)
@@ -506,7 +510,8 @@ def scan_children(table_id: int, columns: tuple[int, ...]) -> Callable[[Any, Any
             if all(row[c] is not None and values.eq(row[c], v) for c, v in zip(columns, wanted, strict=True)):
                 found.append((rowid, row))
                 if len(found) == limit:
-                    break
+                    return found
+        txn.read_whole(txn.rows(table_id))
         return found
 
     return find
@@ -515,7 +520,7 @@ def scan_children(table_id: int, columns: tuple[int, ...]) -> Callable[[Any, Any
 def seek_children(
     table: Any, index: Any, parts: tuple[Any, ...], collations: Mapping[str, Callable[[Any], Any]]
 ) -> Callable[[Any, Any, int], Found]:
-    """A finder that reads the entries of an index of the child."""
+    """A finder that reads the entries of an index of the child, and has no others come before the commit."""
     raw = is_raw(table, index)
 
     def encoded(value: Any, type_: Any, nullable: bool, collation: str) -> Any:
@@ -535,7 +540,8 @@ def seek_children(
         for rowid in rowids:
             found.append((rowid, rows[rowid]))
             if len(found) == limit:
-                break
+                return found
+        txn.read_current(tree, low, high)
         return found
 
     return find

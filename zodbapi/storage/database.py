@@ -275,7 +275,9 @@ class Database:
 
     def _oldest_snapshot(self) -> bytes | None:
         """Where the oldest active transaction reads, but for the one that writes: its snapshot ends with its commit."""
-        active = [txn for session in tuple(self._sessions) if (txn := session()) is not None and txn.active]
+        active = [
+            txn for session in tuple(self._sessions) if (txn := session()) is not None and (txn.active or txn.streams)
+        ]
         return min((txn.snapshot for txn in active if txn is not self._writer and txn.snapshot), default=None)
 
     def _outside_test(self) -> Callable[[], bool] | None:

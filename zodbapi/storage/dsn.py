@@ -24,7 +24,7 @@ SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
 FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable", "timeout"})
 DB_OPTIONS = frozenset({"cache_size", "cache_size_bytes", "pool_size", "pool_timeout", "database_name", "databases"})
 OPTIONS = FILE_OPTIONS | DB_OPTIONS | {"server_sync"}
-DB_DEFAULTS = {"cache_size": 50_000, "pool_size": 1000, "large_record_size": 1 << 62}
+DB_DEFAULTS = {"cache_size": 50_000, "cache_size_bytes": 32 << 20, "pool_size": 1000, "large_record_size": 1 << 62}
 
 
 def canonical(dsn: str) -> str:

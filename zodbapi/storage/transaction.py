@@ -21,8 +21,9 @@ cost in proportion to the dirty objects instead of to the rows to undo.
 from __future__ import annotations
 
 import random
+import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from BTrees.OOBTree import OOTreeSet
 from ZODB.utils import z64
@@ -43,6 +44,12 @@ MAX_ROWID: Final = 2**63 - 1
 
 
 _SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
+
+
+class Stream(Protocol):
+    """A result of which rows are still to be read."""
+
+    def read_rest(self) -> None: ...
 
 
 class _Trees(dict[int, Any]):
@@ -88,6 +95,7 @@ class Transaction:
         self.last_rowid = 0
         self.changes = 0
         self.total_changes = 0
+        self.streams: dict[int, weakref.ref[Stream]] = {}  # results that are not read to their end yet
         self.foreign_keys_enabled = True
         self.read_committed = False
         self.defer_foreign_keys = False
@@ -220,6 +228,8 @@ class Transaction:
 
     def _roll_back(self) -> None:
         if self.writing:
+            if self.streams:
+                self.settle()
             try:
                 if self._epoch == self.database.epoch:
                     self._abort()
@@ -329,6 +339,8 @@ class Transaction:
 
     def _refresh(self) -> None:
         """Move to the newest snapshot."""
+        if self.streams:
+            self.settle()
         with translated():
             self._mvcc.sync(True)
             seen = self._mvcc._ltid
@@ -455,8 +467,22 @@ class Transaction:
 
     # --- statements and savepoints --------------------------------------------------------------------------------------
 
+    def settle(self) -> None:
+        """Read open results to their end, because the trees they read from are about to change."""
+        while self.streams:
+            _, reference = self.streams.popitem()
+            stream = reference()
+            if stream is not None:
+                stream.read_rest()
+
+    def shrink_cache(self) -> None:
+        """Forget objects that were not used lately, if there are more than the cache should hold."""
+        self._shrink()
+
     def mark(self) -> int:
         """A point to go back to with ``undo_to``."""
+        if self.streams:
+            self.settle()
         return len(self.undo)
 
     def undo_to(self, mark: int) -> None:
@@ -535,6 +561,8 @@ class Transaction:
 
     def rollback_to(self, name: str) -> None:
         """Take back what happened since the savepoint, which stays."""
+        if self.streams:
+            self.settle()
         place = self._find_savepoint(name)
         del self._savepoints[place + 1 :]
         self.undo_to(self._savepoints[place][1])

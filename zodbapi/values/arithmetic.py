@@ -40,6 +40,9 @@ def add(a: Any, b: Any) -> Any:
     if type(a) in _NATURAL and type(b) in _NATURAL:
         real = a + b
         return real if real == real else None
+    if type(a) is Decimal and type(b) is Decimal:
+        exact = EXACT.add(a, b)
+        return exact if exact.is_finite() else None
     if a is None or b is None:
         return None
     if type(a) in _TEMPORAL or type(b) in _TEMPORAL:
@@ -60,6 +63,9 @@ def sub(a: Any, b: Any) -> Any:
     if type(a) in _NATURAL and type(b) in _NATURAL:
         real = a - b
         return real if real == real else None
+    if type(a) is Decimal and type(b) is Decimal:
+        exact = EXACT.subtract(a, b)
+        return exact if exact.is_finite() else None
     if a is None or b is None:
         return None
     if type(a) in _TEMPORAL or type(b) in _TEMPORAL:
