@@ -14,6 +14,7 @@ from zodbapi.catalog import INTEGER, REAL
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import LEAVES, split
 from zodbapi.plan.expr import (
+    AggregateCall,
     And,
     Between,
     Case,
@@ -229,6 +230,13 @@ def _fold_case(expr: Case) -> Expr:
     return replace(expr, whens=tuple(whens)) if whens else expr.default
 
 
+def _fold_count(call: AggregateCall) -> AggregateCall:
+    """``count(x)`` of what is never NULL counts rows."""
+    if call.function.name != "count" or call.distinct or len(call.args) != 1 or call.function.min_args > 0:
+        return call
+    return call if getattr(call.args[0], "nullable", True) else replace(call, args=())
+
+
 def _fold_filter(node: Filter) -> Node:
     predicate = _truth(node.predicate)
     if predicate is TRUE:
@@ -253,6 +261,7 @@ _FOLDS: dict[type, Callable[[Any], Any]] = {
     Compare: _fold_compare,
     Unary: _fold_unary,
     Case: _fold_case,
+    AggregateCall: _fold_count,
     Filter: _fold_filter,
     Join: _fold_join,
 }
