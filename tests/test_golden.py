@@ -98,7 +98,7 @@ def run_section(connection: zodbapi.Connection, section: Section) -> list[str]:
         counts[table.id] = int(rows)
     params: tuple[Any, ...] = eval(section.directive("parameters") or "()")
     with tracing(lines, counts):
-        program = connection._prepare(section.text, "qmark").program
+        program = connection._prepare(section.text, connection.paramstyle).program
         assert program is not None
         lines += ["== python", *program.source.rstrip().splitlines()]
         try:
