@@ -16,7 +16,7 @@ the old one, whose statements move back when they are asked for again; what nobo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -26,6 +26,7 @@ from zodbapi.binder import bind
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, InterfaceError, ProgrammingError
 from zodbapi.optimizer import optimize
+from zodbapi.parameter_lists import Folded, fold_lists, grouped
 from zodbapi.parser import Parsed, parse
 from zodbapi.plan.nodes import BoundIndex, Command, Delete, Insert, Node, Update, output_names, output_types
 from zodbapi.pragmas import table_functions
@@ -96,6 +97,7 @@ class Statement:
     is_dml: bool = False  # INSERT, UPDATE or DELETE
     inserts: bool = False
     lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked
+    slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -119,8 +121,9 @@ class Statement:
                     continue
             elif cls is not float and cls in values.NATIVE:
                 continue
-            return tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
-        return parameters
+            parameters = tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
+            break
+        return grouped(parameters, self.slices) if self.slices else parameters
 
 
 def _as_tuple(parameters: Any) -> tuple[Any, ...]:
@@ -161,6 +164,12 @@ def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, params
     found = STATEMENTS.recall(key)
     if found is not None:
         return found
+    folded = fold_lists(sql)
+    if folded is not None:
+        statement = _prepare_folded(folded, schema, Compiler(functions, stats), paramstyle)
+        statement = replace(statement, sql=sql, parameter_count=folded.total, slices=folded.slices)
+        STATEMENTS.add(key, statement)
+        return statement
     parsed = parse(sql, paramstyle)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
@@ -170,6 +179,17 @@ def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, params
     if statement.program is not None:
         STATEMENTS.add(key, statement)
     return statement
+
+
+def _prepare_folded(folded: Folded, schema: Schema, compiler: Compiler, style: str) -> Statement:
+    """The statement that all texts share which differ in the lengths of their lists only."""
+    key = (folded.sql, tuple(folded.sizes.items()), schema.version, compiler.functions.version, style)
+    found = STATEMENTS.recall(key)
+    if found is None:
+        (parsed,) = parse(folded.sql, style, folded.sizes)
+        found = compile_parsed(parsed, schema, compiler, folded.sql, style)
+        STATEMENTS.add(key, found)
+    return found
 
 
 def _run_nothing(txn: Transaction, params: tuple[Any, ...]) -> None:
