@@ -27,6 +27,7 @@ from zodbapi.binder import bind
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
+from zodbapi.parameter_lists import Folded, fold_lists, grouped
 from zodbapi.parser import Parsed, parse
 from zodbapi.plan.nodes import (
     BoundIndex,
@@ -124,6 +125,7 @@ class Statement:
             assert isinstance(self.node, Node)
             self._stream = codegen.generate_stream(self.node, collations)
         return self._stream.run(txn, params)  # type: ignore[return-value]
+    slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -147,8 +149,9 @@ class Statement:
                     continue
             elif cls is not float and cls in values.NATIVE:
                 continue
-            return tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
-        return parameters
+            parameters = tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
+            break
+        return grouped(parameters, self.slices) if self.slices else parameters
 
 
 def _as_tuple(parameters: Any) -> tuple[Any, ...]:
@@ -205,6 +208,12 @@ def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, params
     repeated = _REPEATED.fullmatch(sql)
     if repeated is not None:
         return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
+    folded = fold_lists(sql)
+    if folded is not None:
+        statement = _prepare_folded(folded, schema, Compiler(functions, stats), paramstyle)
+        statement = replace(statement, sql=sql, parameter_count=folded.total, slices=folded.slices)
+        STATEMENTS.add(key, statement)
+        return statement
     parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
@@ -248,6 +257,18 @@ def _run_repeated(run: Run, size: int, txn: Transaction, params: tuple[Any, ...]
             rows.extend(found)
     txn.changes = changes
     return rows
+
+
+def _prepare_folded(folded: Folded, schema: Schema, compiler: Compiler, style: str) -> Statement:
+    """The statement that all texts share which differ in the lengths of their lists only."""
+    key = (folded.sql, tuple(folded.sizes.items()), schema.version, compiler.functions.version, style)
+    found = STATEMENTS.recall(key)
+    if found is None:
+        read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
+        (parsed,) = parse(folded.sql, read, folded.sizes)
+        found = compile_parsed(parsed, schema, compiler, folded.sql, style)
+        STATEMENTS.add(key, found)
+    return found
 
 
 def _run_nothing(txn: Transaction, params: tuple[Any, ...]) -> None:

@@ -18,6 +18,7 @@ from zodbapi.optimizer.cost import FETCH, ONE_SIDED, SCAN_ROW, SEEK, TWO_SIDED, 
 from zodbapi.optimizer.implication import implied
 from zodbapi.optimizer.predicates import LEAVES, kind_of, used, volatile
 from zodbapi.plan.expr import Affine, Between, Collate, Column, Compare, Const, Expr, InList, IsNull, Rowid
+from zodbapi.plan.lists import how_many, param_list
 from zodbapi.plan.nodes import Bound, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 from zodbapi.plan.walk import Part, transform
 
@@ -243,7 +244,7 @@ def _rowid_path(source: int, table: Table, sargs: list[Sarg], rows: float) -> Pa
     order = BY_ROWID
     equal = next((s for s in sargs if s.op == "="), None) or next((s for s in sargs if s.op == "in"), None)
     if equal is not None:
-        keys = float(len(equal.keys))
+        keys = float(how_many(equal.keys))
         return Path(source, table, None, (equal,), None, None, keys, keys * SEEK, equal.op == "=", order)
     lower, upper = _bounds(sargs)
     found = max(1.0, rows * (TWO_SIDED if lower and upper else ONE_SIDED))
@@ -316,10 +317,12 @@ def _equality(sargs: list[Sarg], before: list[Sarg]) -> Sarg | None:
     several = next((s for s in sargs if s.op == "in"), None)
     if several is None:
         return None
+    is_first = all(sarg.op != "in" for sarg in before)
+    if not is_first and any(param_list(key) for sarg in (several, *before) for key in sarg.keys):
+        return None
     alternatives = len(several.keys)
     for sarg in before:
         alternatives *= len(sarg.keys)
-    is_first = all(sarg.op != "in" for sarg in before)
     return several if is_first or alternatives <= MOST_ALTERNATIVES else None
 
 
@@ -328,7 +331,7 @@ def _estimate(
 ) -> tuple[float, float]:
     seeks = 1
     for sarg in equal:
-        seeks *= len(sarg.keys)
+        seeks *= how_many(sarg.keys)
     found = float(seeks) if full else seeks * matches(rows, [sarg.kind for sarg in equal]) if equal else rows
     if lower or upper:
         found *= TWO_SIDED if lower and upper else ONE_SIDED

@@ -10,6 +10,7 @@ from zodbapi.catalog import Kind
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import kind_of, split
 from zodbapi.plan.expr import Between, Call, Compare, Const, Expr, InList, IsNull, Not
+from zodbapi.plan.lists import alternatives, how_many
 from zodbapi.plan.nodes import (
     Aggregate,
     Compound,
@@ -60,7 +61,7 @@ def selectivity(term: Expr) -> float:
         case Between() | IsNull():
             return 0.1
         case InList():
-            return min(0.5, 0.1 * len(term.items))
+            return min(0.5, 0.1 * how_many(term.items))
         case Call(function=function) if function.name in ("like", "clike", "ilike", "glob", "regexp"):
             return 0.1
         case Not():
@@ -82,7 +83,7 @@ def rows_of(node: Node, context: Context) -> float:
         case Scan():
             return context.rows(node.table)
         case RowidSeek():
-            return float(len(node.rowids))
+            return float(how_many(node.rowids))
         case RowidRange() | IndexRange():
             rows = context.rows(node.table)
             bounds = (node.lower is not None) + (node.upper is not None)
@@ -92,8 +93,8 @@ def rows_of(node: Node, context: Context) -> float:
         case IndexSeek():
             width = len(node.alternatives[0]) if node.alternatives else 0
             if node.index.keyed and width == len(node.index.columns):
-                return float(len(node.alternatives))
-            return matches(context.rows(node.table), seek_kinds(node)) * len(node.alternatives)
+                return float(alternatives(node))
+            return matches(context.rows(node.table), seek_kinds(node)) * alternatives(node)
         case Filter():
             return passing(rows_of(node.input, context), split(node.predicate))
         case Join() | HashJoin():
