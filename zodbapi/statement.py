@@ -268,8 +268,11 @@ def compile_parsed(
         run = partial(commands.run, node, compiler)
         shown = commands.output_columns(node)
         return Statement(sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
-    plan = compiler.optimize(node, schema)
-    program = compiler.generate(plan, schema)
+    try:
+        plan = compiler.optimize(node, schema)
+        program = compiler.generate(plan, schema)
+    except RecursionError:
+        raise OperationalError("expression tree is too large") from None
     writes = isinstance(plan, Insert | Update | Delete)
     silent = isinstance(plan, Insert | Update | Delete) and plan.returning is None
     description = None if silent else _describe(output_names(plan), output_types(plan))

@@ -10,6 +10,7 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     drive_by_keys        IN (SELECT ...) of few values seeks them
     push_filters         predicates move to the tables they read; outer joins that reject NULLs become inner
     order_joins          the cheapest table first
+    union_seeks          a = ? OR b = ? unites what two indexes find
     seek_extremes        min and max read one end of an index
     choose_access        scans become seeks, joins become index loops or hash joins
     drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
@@ -32,6 +33,7 @@ from zodbapi.optimizer.order_joins import order_joins
 from zodbapi.optimizer.push_filters import push_filters
 from zodbapi.optimizer.push_limits import push_limits
 from zodbapi.optimizer.seek_extremes import seek_extremes
+from zodbapi.optimizer.union_seeks import union_seeks
 from zodbapi.optimizer.unnest_subqueries import unnest_subqueries
 from zodbapi.plan.nodes import Command, Node, output_names
 from zodbapi.plan.walk import Part, rebuild
@@ -48,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     drive_by_keys,
     push_filters,
     order_joins,
+    union_seeks,
     seek_extremes,
     choose_access,
     drop_sorts,
