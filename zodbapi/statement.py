@@ -358,6 +358,14 @@ class Compiler:
         assert isinstance(node, Node)
         return node
 
+    def run_script(self, sql: str, txn: Transaction, params: Mapping[str, Any]) -> None:
+        """Runs statements, whose rows nobody gets; each sees what those before it did."""
+        for parsed in parse(sql):
+            statement = prepare(parsed.sql, txn.schema, self.functions, self.stats, "qmark")
+            if statement.kind is CONTROL:
+                raise OperationalError("a procedure cannot begin or end transactions")
+            statement.run(txn, statement.normalise(params if statement.parameter_count else None))
+
     def writer(self, schema: Schema, table_id: int) -> WriterProgram:
         """What writes rows of a table."""
         return writer(schema, self.functions, table_id)
