@@ -338,7 +338,7 @@ class Compiler:
         def bind(table: Table, index: Index) -> BoundIndex:
             return bind_index(table, index, row_scope(schema, table, self.functions))
 
-        return optimize(node, self.stats, bind_index=bind)
+        return optimize(node, self.stats, bind_index=bind, schema=schema)
 
     def generate(self, plan: Node, schema: Schema) -> Program:
         """The program of an optimised plan."""

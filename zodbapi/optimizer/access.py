@@ -13,8 +13,8 @@ from itertools import product
 from typing import NamedTuple
 
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Index, Kind, Table, Type
-from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.cost import FETCH, ONE_SIDED, SCAN_ROW, SEEK, TWO_SIDED, matches
+from zodbapi.optimizer.context import LIKELY_ROWS, Context
+from zodbapi.optimizer.cost import FETCH, ONE_SIDED, SCAN_ROW, SEEK, TWO_SIDED
 from zodbapi.optimizer.implication import implied
 from zodbapi.optimizer.predicates import LEAVES, kind_of, used, volatile
 from zodbapi.plan.expr import Affine, Between, Collate, Column, Compare, Const, Expr, InList, IsNull, Rowid
@@ -26,7 +26,6 @@ ROWID = -1  # target of a predicate on the rowid
 Target = int | Expr  # a column's position, ROWID, or an expression over source 0
 FLIPPED = {"=": "=", "is": "is", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
 PLAIN_NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC})  # convert alike in comparisons
-LIKELY_ROWS = 1000  # paths are compared as for a table of that size, if it is smaller now: it may grow
 MOST_ALTERNATIVES = 1000  # keys of one seek that come from several IN lists
 
 
@@ -300,7 +299,8 @@ def _index_path(
         equal.append(chosen)
     full = index.keyed and len(equal) == len(index.columns)
     single = full and all(sarg.op == "=" for sarg in equal)
-    found, cost = _estimate(max(rows, LIKELY_ROWS), equal, lower, upper, full)
+    matching = context.matching(table, max(rows, LIKELY_ROWS), [sarg.target for sarg in equal])
+    found, cost = _estimate(1.0 if full else matching, equal, lower, upper)
     return Path(source, table, index, tuple(equal), lower, upper, found, cost, single, order)
 
 
@@ -326,13 +326,12 @@ def _equality(sargs: list[Sarg], before: list[Sarg]) -> Sarg | None:
     return several if is_first or alternatives <= MOST_ALTERNATIVES else None
 
 
-def _estimate(
-    rows: float, equal: list[Sarg], lower: Sarg | None, upper: Sarg | None, full: bool
-) -> tuple[float, float]:
+def _estimate(each: float, equal: list[Sarg], lower: Sarg | None, upper: Sarg | None) -> tuple[float, float]:
+    """Rows and cost of seeks that find ``each`` rows each."""
     seeks = 1
     for sarg in equal:
         seeks *= how_many(sarg.keys)
-    found = float(seeks) if full else seeks * matches(rows, [sarg.kind for sarg in equal]) if equal else rows
+    found = seeks * each
     if lower or upper:
         found *= TWO_SIDED if lower and upper else ONE_SIDED
     return max(found, 1.0), max(seeks, 1) * SEEK + found * FETCH

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from zodbapi.catalog import TEXTS, Kind
-from zodbapi.optimizer.access import LIKELY_ROWS, Path, paths_to
-from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.access import Path, paths_to
+from zodbapi.optimizer.context import LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import (
     BUILD,
     FETCH,

@@ -183,11 +183,12 @@ def _fixed_by(node: Access) -> list[Sarg]:
         case _:
             return []
     found = []
-    for column, key in zip(node.index.columns, keys, strict=False):
+    null_safe = node.null_safe if isinstance(node, IndexSeek) and node.null_safe else (False,) * len(keys)
+    for column, key, safe in zip(node.index.columns, keys, null_safe, strict=False):
         if column.position is not None:
             kind = node.table.columns[column.position].type.kind
             target = ROWID if column.position == node.table.rowid_column else column.position
-            found.append(Sarg(target, "=", (key,), column.collation, kind, key, frozenset()))
+            found.append(Sarg(target, "is" if safe else "=", (key,), column.collation, kind, key, frozenset()))
     return found
 
 

@@ -14,8 +14,8 @@ ascending order, drive seeks into the table, whose rows so come as a scan would 
 from __future__ import annotations
 
 from zodbapi.catalog import INTEGER
-from zodbapi.optimizer.access import LIKELY_ROWS, paths_to
-from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.access import paths_to
+from zodbapi.optimizer.context import LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import SCAN_ROW, SEEK
 from zodbapi.optimizer.predicates import each_input, each_query, filtered, holds_query, rename, split, volatile
 from zodbapi.plan.expr import Column, Expr, Or, Rowid, SortKey
