@@ -40,7 +40,10 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     can_distinct_on_fields = True
     greatest_least_ignores_nulls = True
     order_by_nulls_first = True
+    supports_aggregate_distinct_multiple_argument = False
     supports_aggregate_filter_clause = True
+    supports_aggregate_order_by_clause = True
+    supports_any_value = True
     supports_frame_exclusion = True
     supports_frame_range_fixed_distance = True
     supports_over_clause = True
@@ -50,6 +53,7 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # Writes. An INTEGER PRIMARY KEY that is not given is the next rowid.
     can_return_columns_from_insert = True
     can_return_rows_from_bulk_insert = True
+    can_return_rows_from_update = True
     supports_unspecified_pk = True
     supports_update_conflicts = True
     supports_update_conflicts_with_target = True
