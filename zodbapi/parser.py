@@ -203,7 +203,7 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
         raise _syntax_error(sql, None)
     if not _CANNOT_FOLLOW.isdisjoint(pairwise(kinds)):
         for i, pair in enumerate(pairwise(kinds)):
-            if pair in _CANNOT_FOLLOW:
+            if pair in _CANNOT_FOLLOW and tokens[i - 1].text.upper() != "EXCLUDE":  # GROUP is the end of a window's frame
                 raise _syntax_error(sql, tokens[i + 1])
     if kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.WHEN)])
