@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from tests.random_sql import Col, Generator, TableDef
+from tests.random_sql import TYPES, Col, Generator, TableDef
 
 
 class ShapeGenerator(Generator):
-    """Draws queries in certain shapes now and then."""
+    """Draws queries in certain shapes now and then, and columns without a type, which hold anything."""
+
+    types = (*TYPES, *TYPES, "")
+
+    def value(self, type_: str) -> object:
+        """A value of a type, or of any."""
+        return super().value(type_ or self.random.choice(TYPES))
+
+    def literal(self, type_: str) -> str:
+        """A literal or a parameter of a type, or of any."""
+        return super().literal(type_ or self.random.choice(TYPES))
+
+    def expression(self, scope: list[Col], type_: str, depth: int = 2) -> str:
+        """An expression of a type, or of any."""
+        if type_:
+            return super().expression(scope, type_, depth)
+        roll = self.random.random()
+        if depth <= 0 or roll < 0.7:
+            return (self.column(scope, "") if self.chance(0.8) else None) or self.literal("")
+        first, second = (self.expression(scope, "", depth - 1) for _ in range(2))
+        if roll < 0.85:
+            return f"coalesce({first}, {second})"
+        return f"CASE WHEN {self.predicate(scope, depth - 1)} THEN {first} ELSE {second} END"
 
     def query(self) -> tuple[str, bool]:
         """A whole query, and whether its order is defined."""
@@ -56,18 +78,13 @@ class ShapeGenerator(Generator):
         from_, scope = self._aliased(self.random.choice(self.tables))
         first, second = (self.random.choice(scope) for _ in range(2))
         pair = f"({first.sql}, {second.sql})"
-        match self.random.randint(0, 2):
-            case 0:
-                operator = self.one_of("=", "<", "<=", ">", "<>")
-                condition = f"{pair} {operator} ({self.literal(first.type)}, {self.literal(second.type)})"
-            case 1:
-                inner_from, inner = self._aliased(self.random.choice(self.tables))
-                shown = ", ".join(self.column(inner, c.type) or self.literal(c.type) for c in (first, second))
-                correlated = f" WHERE {self._join_condition(scope, inner, scope + inner)}" if self.chance(0.5) else ""
-                condition = f"{pair} {self.one_of('', 'NOT ')}IN (SELECT {shown} FROM {inner_from}{correlated})"
-            case _:
-                items = [f"({self.literal(first.type)}, {self.literal(second.type)})" for _ in range(3)]
-                condition = f"{pair} IN (VALUES {', '.join(items)})"
+        # Not IN (SELECT ...): SQLite 3.40 goes wrong where it uses an index for several columns at once.
+        if self.chance(0.5):
+            operator = self.one_of("=", "<", "<=", ">", "<>")
+            condition = f"{pair} {operator} ({self.literal(first.type)}, {self.literal(second.type)})"
+        else:
+            items = [f"({self.literal(first.type)}, {self.literal(second.type)})" for _ in range(3)]
+            condition = f"{pair} IN (VALUES {', '.join(items)})"
         return f"SELECT {scope[0].sql}, {first.sql}, {second.sql} FROM {from_} WHERE {condition}", False
 
     def extremes(self) -> tuple[str, bool]:

@@ -239,7 +239,7 @@ class Generator:
         self._depth += 1
         from_, inner = self.from_clause(scope, 1)
         where = f" WHERE {self.predicate(inner + scope, 1)}" if self.chance(0.7) else ""
-        value = self.expression(inner, type_, 1)  # of outer columns alone, it would be an aggregate of the outer query
+        value = self._shown(inner, type_)  # of outer columns alone, it would be an aggregate of the outer query
         self._depth -= 1
         if self.chance(0.5) or type_ != "INTEGER":
             return f"(SELECT {self.one_of('min', 'max')}({value}) FROM {from_}{where})"

@@ -116,7 +116,8 @@ def _pipeline(node: Node) -> str:
             return f"DISTINCT ON ({_listed(node.on)})" if node.on else f"DISTINCT {node.columns} columns"
         case Sort():
             top = f" TOP {expression(node.limit)}" if node.limit is not None else ""
-            return f"SORT{top} BY {_listed(node.keys)}"
+            already = f" AFTER {_listed(node.keys[: node.presorted])}" if node.presorted else ""
+            return f"SORT{top} BY {_listed(node.keys[node.presorted :])}{already}"
         case Limit():
             limit = "ALL" if node.limit is None else expression(node.limit)
             return f"LIMIT {limit}" + (f" OFFSET {expression(node.offset)}" if node.offset is not None else "")

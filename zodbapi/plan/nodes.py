@@ -212,6 +212,7 @@ class Sort(Node):
     input: Node
     keys: tuple[SortKey, ...]
     limit: Expr | None = None  # rows that anyone above will ask for; set by the optimizer
+    presorted: int = 0  # so many leading keys the input comes in the order of: with a limit, not all of it need be read
 
 
 @dataclass(frozen=True, slots=True)
