@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from zodbapi.depth import roomy
 from zodbapi.optimizer.choose_access import choose_access
 from zodbapi.optimizer.context import BindIndex, Context, Stats
 from zodbapi.optimizer.drive_by_keys import drive_by_keys
@@ -55,6 +56,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+@roomy
 def optimize(
     node: Node,
     stats: Stats,
