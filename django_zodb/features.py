@@ -19,8 +19,8 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     has_native_duration_field = True
     supports_temporal_subtraction = True
     supports_unlimited_charfield = True
-    # integer and double precision are the only widths of a number.
-    has_real_datatype = False
+    # REAL and DOUBLE PRECISION are types of their own name; both have 64 bits.
+    has_real_datatype = True
 
     # Transactions. A failed statement leaves none of its changes, so the transaction stays usable.
     supports_transactions = True
@@ -72,6 +72,9 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # JSON is text that is checked when it is written. Containment is PostgreSQL's.
     json_key_contains_list_matching_requires_list = True
 
+    supports_callproc_kwargs = True
+    create_test_procedure_without_params_sql = "CREATE PROCEDURE test_procedure () AS 'SELECT 1'"
+    create_test_procedure_with_int_param_sql = "CREATE PROCEDURE test_procedure (p_i INTEGER) AS 'SELECT :p_i'"
     test_now_utc_template = "CURRENT_TIMESTAMP"
     insert_test_table_with_defaults = "INSERT INTO {} DEFAULT VALUES"
     test_collations = {  # noqa: RUF012

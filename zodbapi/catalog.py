@@ -197,8 +197,22 @@ class View:
 
 
 @dataclass(frozen=True)
+class Procedure:
+    """Named statements, which use their parameters as ``:name``."""
+
+    name: str
+    parameters: tuple[str, ...]
+    sql: str
+
+    @cached_property
+    def digest(self) -> int:
+        """Hash of the whole definition."""
+        return _digest(self)
+
+
+@dataclass(frozen=True)
 class Schema:
-    """All tables and views of a database, keyed by folded name.
+    """All tables, views and procedures of a database, keyed by folded name.
 
     ``version`` is a hash of the content, so programs compiled for one schema serve every database, connection and
     process that has an equal one, and a DDL statement that is rolled back brings the old programs back.
@@ -206,12 +220,17 @@ class Schema:
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
+    procedures: Mapping[str, Procedure] = field(default_factory=dict)
 
     @cached_property
     def version(self) -> int:
-        """Content hash over tables and views, whatever their order."""
+        """Content hash over everything, whatever the order."""
         total = 0
-        items: tuple[Table | View, ...] = (*self.tables.values(), *self.views.values())
+        items: tuple[Table | View | Procedure, ...] = (
+            *self.tables.values(),
+            *self.views.values(),
+            *self.procedures.values(),
+        )
         for item in items:
             total ^= item.digest
         return total
@@ -282,6 +301,14 @@ class Schema:
     def without_view(self, name: str) -> Schema:
         """This schema without that view."""
         return replace(self, views={k: v for k, v in self.views.items() if k != name.lower()})
+
+    def with_procedure(self, procedure: Procedure) -> Schema:
+        """This schema with the procedure added, or in the place of the one of the same name."""
+        return replace(self, procedures={**self.procedures, procedure.name.lower(): procedure})
+
+    def without_procedure(self, name: str) -> Schema:
+        """This schema without that procedure."""
+        return replace(self, procedures={k: v for k, v in self.procedures.items() if k != name.lower()})
 
 
 def _digest(item: object) -> int:

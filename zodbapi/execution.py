@@ -47,13 +47,14 @@ def run(
             if begun:
                 txn.rollback()
             return statement, statement.run(txn, params)
-        if statement.kind is READ:
+        if statement.kind is READ or (statement.lock and begun and connection.autocommit):
+            # A FOR UPDATE that is a transaction of its own has nothing to lock for.
             try:
                 return statement, statement.run(txn, params)
             finally:
                 if begun:
                     txn.rollback()
-        if statement.lock and not begun:
+        if statement.lock:
             return run_for_update(connection, statement, params)
         if not begun:
             current = start_writing(connection, statement)

@@ -24,6 +24,8 @@ from zodbapi.dialect import DIALECT, Tokenizer, make_parser
 from zodbapi.errors import OperationalError, ProgrammingError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zodbapi.plan.nodes import Command
     from zodbapi.syntax import Definition
 
@@ -55,11 +57,16 @@ class Parsed:
     parameters: tuple[str | None, ...] = ()
 
 
-def parse(sql: str, paramstyle: str = "qmark") -> list[Parsed]:
-    """The statements of a script. ``paramstyle`` ``format`` or ``pyformat`` reads ``%s`` and ``%(name)s``."""
+def parse(sql: str, paramstyle: str = "qmark", lists: Mapping[int, int] | None = None) -> list[Parsed]:
+    """The statements of a script. ``paramstyle`` ``format`` or ``pyformat`` reads ``%s`` and ``%(name)s``.
+
+    ``lists`` are the indexes of the parameters that each hold a whole IN list, with about how many items.
+    """
     if paramstyle in ("format", "pyformat") and "%" in sql:
         sql = _convert_formats(sql)
     tokens = tokenize(sql)
+    if lists:
+        return [_parse_shared(sql, tokens, lists)]
     if ";" not in sql or not any(token.token_type is TokenType.SEMICOLON for token in tokens):
         return [_parse_statement(sql, tokens)] if tokens else []
     return [_parse_statement(text, tokenize(text)) for text in _split(sql, tokens)]
@@ -147,6 +154,15 @@ def _parse_statement(sql: str, tokens: list[Token]) -> Parsed:
             raise _syntax_error(sql, tokens[0])
         return Parsed(definition, sql, _number_placeholders(tokens, sql)[1])
     tokens, names = _number_placeholders(tokens, sql)
+    return Parsed(_parse_tokens(sql, tokens), sql, names)
+
+
+def _parse_shared(sql: str, tokens: list[Token], lists: Mapping[int, int]) -> Parsed:
+    """A statement whose IN lists are folded (see ``parameter_lists``); ``first:~size`` is the text of each."""
+    tokens, names = _number_placeholders(tokens, sql)
+    for token in tokens:
+        if token.token_type is TokenType.PLACEHOLDER and int(token.text) in lists:
+            token.text = f"{token.text}:~{lists[int(token.text)]}"
     return Parsed(_parse_tokens(sql, tokens), sql, names)
 
 

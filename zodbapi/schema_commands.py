@@ -15,7 +15,16 @@ from zodbapi.binder.alter import Alteration, apply_alter, apply_comment
 from zodbapi.catalog import Index, Schema, Table
 from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import IntegrityError, OperationalError
-from zodbapi.plan.nodes import AlterTable, Comment, CreateIndex, CreateTable, CreateView, Drop, Truncate
+from zodbapi.plan.nodes import (
+    AlterTable,
+    Comment,
+    CreateIndex,
+    CreateProcedure,
+    CreateTable,
+    CreateView,
+    Drop,
+    Truncate,
+)
 from zodbapi.storage import ddl
 
 if TYPE_CHECKING:
@@ -96,6 +105,14 @@ def create_view(command: CreateView, txn: Transaction) -> None:
     ddl.set_schema(txn, txn.schema.with_view(command.view))
 
 
+def create_procedure(command: CreateProcedure, txn: Transaction) -> None:
+    """CREATE PROCEDURE."""
+    procedure = command.procedure
+    if procedure.name.lower() in txn.schema.procedures and not command.or_replace:
+        raise OperationalError(f"procedure {procedure.name} already exists")
+    ddl.set_schema(txn, txn.schema.with_procedure(procedure))
+
+
 # --- indexes ------------------------------------------------------------------------------------------------------
 
 
@@ -143,18 +160,21 @@ def reindex(name: str, stages: Stages, txn: Transaction) -> None:
 
 
 def drop(command: Drop, stages: Stages, txn: Transaction) -> None:
-    """DROP TABLE, INDEX or VIEW."""
+    """DROP TABLE, INDEX, VIEW or PROCEDURE."""
     schema, folded = txn.schema, command.name.lower()
-    known = {"table": schema.tables, "view": schema.views, "index": schema.indexes}[command.what]
+    kinds = {"table": schema.tables, "view": schema.views, "index": schema.indexes, "procedure": schema.procedures}
+    known = kinds[command.what]
     if folded not in known:
-        if command.what != "index" and folded in schema.views:
+        if command.what == "table" and folded in schema.views:
             raise OperationalError(f"use DROP VIEW to delete view {command.name}")
-        if command.what != "index" and folded in schema.tables:
+        if command.what == "view" and folded in schema.tables:
             raise OperationalError(f"use DROP TABLE to delete table {command.name}")
         if not command.if_exists:
             raise OperationalError(f"no such {command.what}: {command.name}")
     elif command.what == "view":
         ddl.set_schema(txn, schema.without_view(folded))
+    elif command.what == "procedure":
+        ddl.set_schema(txn, schema.without_procedure(folded))
     elif command.what == "table":
         if command.cascade:
             _drop_foreign_keys_to(folded, txn)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen import runtime
+from zodbapi.codegen.table_writer import WriterProgram, convert_column
 from zodbapi.codegen.unit import StoredRow, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
@@ -17,7 +18,6 @@ from zodbapi.plan.nodes import Delete, Insert, Update, Values, output_source
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table
-    from zodbapi.codegen.table_writer import WriterProgram
     from zodbapi.codegen.unit import Unit
     from zodbapi.plan.nodes import ConflictClause
 
@@ -202,7 +202,14 @@ def _change_row(
         body.line(f"new_rowid = {unit.call(runtime.required_rowid)}({changed}, {name})")
         if column is not None:
             codes[column] = "new_rowid"
-    body.line(f"new = {_function(unit, writer, 'make_row')}({', '.join(codes)})")
+    for position, _ in assignments:
+        if position != column:
+            name = f"new{position}"
+            body.line(f"{name} = {codes[position]}")
+            convert_column(unit, table, position, name)
+            codes[position] = name
+    row = tuple_code(codes)
+    body.line(f"new = {row}" if writer.complete is None else f"new = {_function(unit, writer, 'complete')}({row})")
     if replace:
         delete = _function(unit, writer, "delete")
         conflicts = _function(unit, writer, "conflicts")

@@ -40,6 +40,7 @@ from zodbapi.plan.expr import (
     Not,
     Or,
     Param,
+    ParamList,
     Raise,
     Rowid,
     RowValue,
@@ -98,6 +99,8 @@ class ExprWriter:
                 return unit.constant(value)
             case Param(index=index):
                 return unit.hoist(f"p[{index}]", "p")
+            case ParamList():
+                return "v"  # inside ``Unit.each``
             case Rowid(source=source):
                 return unit.env[source].rowid
             case Collate(operand=operand):

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from zodbapi.catalog import TEXTS, Kind
-from zodbapi.optimizer.access import LIKELY_ROWS, Path, paths_to
-from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.access import Path, paths_to
+from zodbapi.optimizer.context import LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import (
     BUILD,
     FETCH,
@@ -25,6 +25,7 @@ from zodbapi.optimizer.cost import (
     SCAN_ROW,
     SEEK,
     SORT,
+    UNKNOWN_LIMIT,
     limit_rows,
     passing,
     rows_of,
@@ -85,12 +86,13 @@ class _Wish:
 
 
 _NONE = _Wish()
+_REPEATED = _Wish(limit=UNKNOWN_LIMIT)  # of a correlated query: it runs for each row, so it had better build nothing
 
 
 def choose_access(node: Node, context: Context) -> Node:
     """The plan with accesses and join methods chosen."""
     if context.has_queries:
-        node = each_query(node, lambda query: _choose(query, _NONE, context))
+        node = each_query(node, lambda query: _choose(query, _REPEATED if used(query) else _NONE, context))
     return _choose(node, _NONE, context)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from zodbapi.catalog import Index, Table
 from zodbapi.plan.expr import Exists, Expr, InQuery, ScalarQuery
+from zodbapi.plan.lists import seeks_once
 from zodbapi.plan.nodes import (
     Aggregate,
     Bound,
@@ -175,7 +176,7 @@ def _access(node: Scan | RowidSeek | RowidRange | IndexSeek | IndexRange) -> str
             return f"SCAN {table}"
         case RowidSeek():
             keys = _listed(node.rowids)
-            condition = f"rowid = {keys}" if len(node.rowids) == 1 else f"rowid IN ({keys})"
+            condition = f"rowid = {keys}" if seeks_once(node) else f"rowid IN ({keys})"
             return f"ROWID SEEK {table} ({condition})"
         case RowidRange():
             return f"ROWID RANGE {table} ({' AND '.join(_bounds('rowid', node.lower, node.upper))})"
@@ -205,7 +206,7 @@ def _bounds(name: str, lower: Bound | None, upper: Bound | None) -> list[str]:
 
 def _alternatives(node: IndexSeek) -> str:
     names = _index_names(node.table, node.index)
-    if len(node.alternatives) != 1:
+    if not seeks_once(node):
         width = len(node.alternatives[0]) if node.alternatives else 0
         found = ", ".join(f"({_listed(keys)})" if width > 1 else _listed(keys) for keys in node.alternatives)
         return f"{', '.join(names[:width])} IN ({found})"

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zodbapi.catalog import ANY, Check, ForeignKey, Index, Table, Type, View
+from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Type, View
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction
@@ -411,8 +411,22 @@ class CreateView(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class CreateProcedure(Command):
+    procedure: Procedure
+    or_replace: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallProcedure(Command):
+    """CALL: ``arguments`` emits one row, the values of the parameters; None without any."""
+
+    procedure: Procedure
+    arguments: Node | None
+
+
+@dataclass(frozen=True, slots=True)
 class Drop(Command):
-    """``what`` is table, index or view. ``cascade`` drops the foreign keys that refer to a table with it."""
+    """``what`` is table, index, view or procedure. ``cascade`` drops the foreign keys that refer to a table with it."""
 
     what: str
     name: str

@@ -9,7 +9,7 @@ Everything of ours hangs below one entry of the root, and is made of stock BTree
         "schema"     OOBTree  "cookie" -> Schema.version         a schema is read again when this changes
                               "next id" -> int                   ids of dropped tables and indexes never come back
                               "table 7" -> {"name": ..., ...}    fields that have their default are left out
-                              "view totals" -> {...}
+                              "view totals" -> {...}, "procedure close_month" -> {...}
         "rows"       LOBTree  table id -> LOBTree  rowid -> tuple
         "indexes"    LOBTree  index id -> OOBTree  key -> rowid, or OOTreeSet of (key, rowid)
         "sequences"  LOBTree  table id -> the highest rowid ever used (AUTOINCREMENT)
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
-from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type, View
+from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Procedure, Schema, Table, Type, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,9 @@ def load_schema(records: Any) -> Schema:
         tables[table.name.lower()] = table
     for name, record in records.items("view ", "view!"):
         views[name.removeprefix("view ")] = load(View, record)
-    return Schema(tables=tables, views=views)
+    found = records.items("procedure ", "procedure!")
+    procedures = {name.removeprefix("procedure "): load(Procedure, record) for name, record in found}
+    return Schema(tables, views, procedures)
 
 
 # --- changes ------------------------------------------------------------------------------------------------------
@@ -135,8 +137,8 @@ def set_schema(txn: Transaction, schema: Schema) -> None:
     """
     records = txn.entry["schema"]
     old, new = _changed(txn.schema.tables, schema.tables), _changed(schema.tables, txn.schema.tables)
-    old_records = _records(old, _changed(txn.schema.views, schema.views))
-    new_records = _records(new, _changed(schema.views, txn.schema.views))
+    old_records = _records(old, txn.schema, schema)
+    new_records = _records(new, schema, txn.schema)
     for name in old_records.keys() - new_records.keys():
         txn.drop(records, name)
     for name, item in new_records.items():
@@ -148,14 +150,15 @@ def set_schema(txn: Transaction, schema: Schema) -> None:
 
 
 def _changed(items: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
-    """The tables or views that are not the same in the other schema: a DDL statement touches few of many."""
+    """The tables, views or procedures that are not the same in the other schema: a DDL statement touches few of many."""
     return {name: item for name, item in items.items() if others.get(name) is not item}
 
 
-def _records(tables: dict[str, Table], views: dict[str, View]) -> dict[str, Table | View]:
+def _records(tables: dict[str, Table], schema: Schema, other: Schema) -> dict[str, Table | View | Procedure]:
     return {
         **{f"table {table.id}": table for table in tables.values()},
-        **{f"view {name}": view for name, view in views.items()},
+        **{f"view {name}": view for name, view in _changed(schema.views, other.views).items()},
+        **{f"procedure {name}": item for name, item in _changed(schema.procedures, other.procedures).items()},
     }
 
 
