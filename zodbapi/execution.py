@@ -47,15 +47,17 @@ def run(
             if begun:
                 txn.rollback()
             return statement, statement.run(txn, params)
-        if statement.kind is READ or (statement.lock and begun and connection.autocommit):
-            # A FOR UPDATE that is a transaction of its own has nothing to lock for.
+        if statement.kind is READ:
             try:
                 return statement, statement.run(txn, params)
             finally:
                 if begun:
                     txn.rollback()
         if statement.lock:
-            return run_for_update(connection, statement, params)
+            found = run_for_update(connection, statement, params)
+            if begun and connection.autocommit:
+                txn.rollback()  # it was a transaction of its own, which only had to wait for its turn
+            return found
         if not begun:
             current = start_writing(connection, statement)
             return current, run_whole(txn, current, params)

@@ -16,11 +16,13 @@ from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.table_writer import NO_ENTRY, WriterProgram, generate_writer
 from zodbapi.codegen.unit import Unit
 from zodbapi.codegen.writer import Program, Writer, execute
+from zodbapi.depth import roomy
 from zodbapi.plan.nodes import Delete, Insert, Node, Update
 
 __all__ = ["NO_ENTRY", "Program", "WriterProgram", "generate", "generate_stream", "generate_writer"]
 
 
+@roomy
 def generate(
     node: Node,
     resolve_writer: Callable[[int], WriterProgram],
@@ -42,6 +44,7 @@ def generate(
     return _finish_program(unit, type(node).__name__.lower())
 
 
+@roomy
 def generate_stream(node: Node, collations: Mapping[str, Callable[[Any], Any]]) -> Program:
     """Compiles a query whose ``run`` gives an iterator: rows are made as they are asked for."""
     unit = _start_unit(node, collations)

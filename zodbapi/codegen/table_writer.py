@@ -25,6 +25,7 @@ from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.unit import StoredRow, Unit, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
+from zodbapi.depth import roomy
 from zodbapi.plan.expr import Column
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.plan.walk import descend
@@ -103,6 +104,7 @@ def schedule_unique(txn: Any, deferred: bool, check: Any, entry: tuple[Any, ...]
         _put_off(txn, deferred or txn.defer_foreign_keys, check, parts)
 
 
+@roomy
 def generate_writer(
     bound: TableWriter,
     resolve_writer: Callable[[int], WriterProgram],

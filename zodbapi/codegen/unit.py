@@ -206,6 +206,13 @@ class Unit:
             prologue.extend(scope.body)
 
     @contextmanager
+    def outermost(self) -> Iterator[None]:
+        """Inside, the functions written belong to the whole program, and read no rows."""
+        scopes, self.scopes = self.scopes, self.scopes[:1]
+        yield
+        self.scopes = scopes
+
+    @contextmanager
     def aside(self) -> Iterator[None]:
         """What the ``with`` writes to the body goes to the end of the present function's prologue instead."""
         scope = self.scopes[-1]

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from functools import partial
 
 from zodbapi.catalog import Schema
+from zodbapi.depth import roomy
 from zodbapi.optimizer.choose_access import choose_access
 from zodbapi.optimizer.context import BindIndex, Context, Stats
 from zodbapi.optimizer.drive_by_keys import drive_by_keys
@@ -60,6 +61,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+@roomy
 def optimize(
     node: Node,
     stats: Stats,
