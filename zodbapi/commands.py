@@ -17,6 +17,7 @@ from zodbapi.plan.nodes import (
     Comment,
     CreateIndex,
     CreateTable,
+    CreateTrigger,
     CreateView,
     Drop,
     Explain,
@@ -100,6 +101,8 @@ def run(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, .
             schema_commands.create_index(command, stages, txn)
         case CreateView():
             schema_commands.create_view(command, txn)
+        case CreateTrigger():
+            schema_commands.create_trigger(command, txn)
         case Drop():
             schema_commands.drop(command, stages, txn)
         case Comment():

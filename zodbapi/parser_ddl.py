@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zodbapi.errors import NotSupportedError, OperationalError
+from zodbapi.errors import NotSupportedError
 from zodbapi.parser_table import parse_column, parse_constraint, parse_table_body, parse_terms, parse_type
+from zodbapi.parser_trigger import parse_trigger
 from zodbapi.plan.nodes import Command, Comment, Drop, Maintenance, Pragma, TransactionControl, Truncate
 from zodbapi.syntax import (
     Action,
@@ -20,7 +21,7 @@ from zodbapi.syntax import (
     TableDefinition,
     ViewDefinition,
 )
-from zodbapi.words import WordCursor
+from zodbapi.words import WordCursor, qualified_name
 
 __all__ = ["parse_ddl"]
 
@@ -37,21 +38,13 @@ def parse_ddl(sql: str) -> Definition | Command | None:
     return tree
 
 
-def qualified_name(cursor: WordCursor) -> str:
-    """Consumes ``name`` or ``main.name``; there is only one schema."""
-    name = cursor.name()
-    if not cursor.accept("."):
-        return name
-    if name.lower() not in ("main", "temp"):
-        raise OperationalError(f"unknown database {name}")
-    return cursor.name()
-
-
 # --- CREATE -------------------------------------------------------------------------------------------------------
 
 
 def _create(cursor: WordCursor) -> Definition:
     temporary = bool(cursor.accept_any("TEMP", "TEMPORARY"))
+    if cursor.accept("TRIGGER"):
+        return parse_trigger(cursor)
     if temporary:
         raise NotSupportedError("temporary tables and views are not supported")
     unique = cursor.accept("UNIQUE")
@@ -62,7 +55,7 @@ def _create(cursor: WordCursor) -> Definition:
     if not unique and cursor.accept("VIEW"):
         return _create_view(cursor)
     what = cursor.accept_any(
-        "TRIGGER", "VIRTUAL", "FUNCTION", "SEQUENCE", "SCHEMA", "EXTENSION", "MATERIALIZED", "TYPE"
+        "VIRTUAL", "FUNCTION", "SEQUENCE", "SCHEMA", "EXTENSION", "MATERIALIZED", "TYPE"
     )
     if what:
         raise NotSupportedError(f"CREATE {what} is not supported")
@@ -108,10 +101,8 @@ def _create_index(cursor: WordCursor, unique: bool) -> Definition:
 
 
 def _drop(cursor: WordCursor) -> Command:
-    what = cursor.accept_any("TABLE", "INDEX", "VIEW")
+    what = cursor.accept_any("TABLE", "INDEX", "VIEW", "TRIGGER")
     if not what:
-        if cursor.sees("TRIGGER"):
-            raise NotSupportedError("DROP TRIGGER is not supported")
         raise cursor.error()
     cursor.accept("CONCURRENTLY")
     exists = cursor.accept("IF", "EXISTS")

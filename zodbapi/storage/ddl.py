@@ -10,6 +10,7 @@ Everything of ours hangs below one entry of the root, and is made of stock BTree
                               "next id" -> int                   ids of dropped tables and indexes never come back
                               "table 7" -> {"name": ..., ...}    fields that have their default are left out
                               "view totals" -> {...}
+                              "trigger log" -> {...}
         "rows"       LOBTree  table id -> LOBTree  rowid -> tuple
         "indexes"    LOBTree  index id -> OOBTree  key -> rowid, or OOTreeSet of (key, rowid)
         "sequences"  LOBTree  table id -> the highest rowid ever used (AUTOINCREMENT)
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
-from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type, View
+from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Trigger, Type, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +106,9 @@ def load_schema(records: Any) -> Schema:
         tables[table.name.lower()] = table
     for name, record in records.items("view ", "view!"):
         views[name.removeprefix("view ")] = load(View, record)
-    return Schema(tables=tables, views=views)
+    loaded = [load(Trigger, record) for _, record in records.items("trigger ", "trigger!")]
+    triggers = {trigger.name.lower(): trigger for trigger in sorted(loaded, key=lambda trigger: trigger.number)}
+    return Schema(tables=tables, views=views, triggers=triggers)
 
 
 # --- changes ------------------------------------------------------------------------------------------------------
@@ -135,8 +138,8 @@ def set_schema(txn: Transaction, schema: Schema) -> None:
     """
     records = txn.entry["schema"]
     old, new = _changed(txn.schema.tables, schema.tables), _changed(schema.tables, txn.schema.tables)
-    old_records = _records(old, _changed(txn.schema.views, schema.views))
-    new_records = _records(new, _changed(schema.views, txn.schema.views))
+    old_records = _records(old, _changed(txn.schema.views, schema.views), txn.schema.triggers)
+    new_records = _records(new, _changed(schema.views, txn.schema.views), schema.triggers)
     for name in old_records.keys() - new_records.keys():
         txn.drop(records, name)
     for name, item in new_records.items():
@@ -152,10 +155,13 @@ def _changed(items: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
     return {name: item for name, item in items.items() if others.get(name) is not item}
 
 
-def _records(tables: dict[str, Table], views: dict[str, View]) -> dict[str, Table | View]:
+def _records(
+    tables: Mapping[str, Table], views: Mapping[str, View], triggers: Mapping[str, Trigger]
+) -> dict[str, Table | View | Trigger]:
     return {
         **{f"table {table.id}": table for table in tables.values()},
         **{f"view {name}": view for name, view in views.items()},
+        **{f"trigger {name}": trigger for name, trigger in triggers.items()},
     }
 
 
