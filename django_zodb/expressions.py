@@ -11,14 +11,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models.expressions import Window
-from django.db.models.fields.json import (  # type: ignore[attr-defined]
+from django.db.models.fields.json import (
     ContainedBy,
     DataContains,
     KeyTextTransform,
     KeyTransform,
     KeyTransformExact,
     KeyTransformIn,
-    compile_json_path,
 )
 from django.db.models.functions import Cast, Greatest, Least, Now, Round
 
@@ -44,7 +43,7 @@ def now(self: Any, compiler: Any, connection: Any, **context: Any) -> Sql:
 def key_transform(self: Any, compiler: Any, connection: Any, **context: Any) -> Sql:
     """The value at a path; true, false and null as words, which tells them from 1, 0 and a missing key."""
     lhs, params, keys = self.preprocess_lhs(compiler, connection)
-    return f"DJANGO_JSON_KEY({lhs}, %s)", (*params, compile_json_path(keys))
+    return f"DJANGO_JSON_KEY({lhs}, %s)", (*params, connection.ops.compile_json_path(keys))
 
 
 def _as_another(lookup: type) -> Any:
@@ -100,7 +99,7 @@ class _ContainedBy(_JsonSides, ContainedBy):
 
 def _as_json(transform: KeyTransform, compiler: Any, connection: Any) -> Sql:
     lhs, params, keys = transform.preprocess_lhs(compiler, connection)
-    return f"({lhs} -> %s)", [*params, compile_json_path(keys)]
+    return f"({lhs} -> %s)", [*params, connection.ops.compile_json_path(keys)]
 
 
 FORMS: dict[type, Any] = {

@@ -1,7 +1,15 @@
 """What the database can do, as Django asks for it.
 
 Only what differs from ``BaseDatabaseFeatures`` is here; https://github.com/django/django/blob/stable/5.2.x/django/db/
-backends/base/features.py explains each name.
+backends/base/features.py explains each name. These stay off, and tests of Django's suite are skipped for them:
+
+* ``interprets_empty_strings_as_nulls``: an empty string is a value; only Oracle says otherwise.
+* ``supports_tablespaces``: a database is one storage, there are no places to choose between.
+* ``prohibits_null_characters_in_text_exception``: a text may hold NUL characters.
+* ``can_introspect_materialized_views``: there are none.
+* ``only_supports_unbounded_with_preceding_and_following``: RANGE frames take any offset.
+* ``requires_explicit_null_ordering_when_grouping``: GROUP BY does not sort.
+* ``has_json_operators``: JSON paths are SQLite's, in one parameter, not PostgreSQL's chains of ``->``.
 """
 
 from __future__ import annotations
@@ -19,8 +27,8 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     has_native_duration_field = True
     supports_temporal_subtraction = True
     supports_unlimited_charfield = True
-    # integer and double precision are the only widths of a number.
-    has_real_datatype = False
+    # REAL and DOUBLE PRECISION are types of their own name; both have 64 bits.
+    has_real_datatype = True
 
     # Transactions. A failed statement leaves none of its changes, so the transaction stays usable.
     supports_transactions = True
@@ -40,7 +48,10 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     can_distinct_on_fields = True
     greatest_least_ignores_nulls = True
     order_by_nulls_first = True
+    supports_aggregate_distinct_multiple_argument = False
     supports_aggregate_filter_clause = True
+    supports_aggregate_order_by_clause = True
+    supports_any_value = True
     supports_frame_exclusion = True
     supports_frame_range_fixed_distance = True
     supports_over_clause = True
@@ -50,6 +61,7 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # Writes. An INTEGER PRIMARY KEY that is not given is the next rowid.
     can_return_columns_from_insert = True
     can_return_rows_from_bulk_insert = True
+    can_return_rows_from_update = True
     supports_unspecified_pk = True
     supports_update_conflicts = True
     supports_update_conflicts_with_target = True
@@ -72,6 +84,9 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     # JSON is text that is checked when it is written. Containment is PostgreSQL's.
     json_key_contains_list_matching_requires_list = True
 
+    supports_callproc_kwargs = True
+    create_test_procedure_without_params_sql = "CREATE PROCEDURE test_procedure () AS 'SELECT 1'"
+    create_test_procedure_with_int_param_sql = "CREATE PROCEDURE test_procedure (p_i INTEGER) AS 'SELECT :p_i'"
     test_now_utc_template = "CURRENT_TIMESTAMP"
     insert_test_table_with_defaults = "INSERT INTO {} DEFAULT VALUES"
     test_collations = {  # noqa: RUF012

@@ -8,9 +8,11 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import django
 from django.conf import settings
 from django.db import DataError
 from django.db.backends.base.operations import BaseDatabaseOperations
+from django.db.models import fields
 from django.db.models.constants import OnConflict
 from django.db.models.expressions import Col
 from django.utils import timezone
@@ -119,6 +121,17 @@ class DatabaseOperations(BaseDatabaseOperations):
         if connector == "#":
             return "BITXOR({})".format(",".join(sub_expressions))
         return super().combine_expression(connector, sub_expressions)
+
+    def compile_json_path(self, key_transforms: Sequence[str], include_root: bool = True) -> str:
+        """A JSON path; Django 6.0 asks the backend for it, before there was a function."""
+        if django.VERSION >= (6, 0):
+            path: str = super().compile_json_path(key_transforms, include_root)
+            return path
+        return str(fields.json.compile_json_path(key_transforms, include_root))  # type: ignore[attr-defined]
+
+    def format_json_path_numeric_index(self, num: int) -> str:
+        # SQLite's paths count from the end with a mark.
+        return f"[#{num}]" if num < 0 else f"[{num}]"
 
     def format_for_duration_arithmetic(self, sql: str) -> str:
         return sql

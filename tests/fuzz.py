@@ -20,7 +20,7 @@ from typing import Any
 
 import zodbapi
 from tests.random_native import NativeGenerator
-from tests.random_sql import Generator
+from tests.random_shapes import ShapeGenerator
 from tests.reduce_sql import reductions
 from zodbapi import statement
 
@@ -251,7 +251,7 @@ def _smaller(case: Case) -> Iterator[Case]:
 
 def run_seed(seed: int, queries: int = 40, *, native: bool = False) -> list[Case]:
     """Differences in one random database."""
-    generator = NativeGenerator(seed) if native else Generator(seed)
+    generator = NativeGenerator(seed) if native else ShapeGenerator(seed)
     schema, rows = generator.schema(), generator.rows()
     databases = Databases(schema, rows, seed, native=native)
     names = [table.name for table in generator.tables]

@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from tests.random_sql import TYPES, Col, Generator
+from tests.random_shapes import ShapeGenerator
+from tests.random_sql import TYPES, Col
 
 NATIVE = ("DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIME", "INTERVAL", "DECIMAL(8,2)", "BOOLEAN", "UUID")
 
 
-class NativeGenerator(Generator):
+class NativeGenerator(ShapeGenerator):
     """Draws columns and values of all types; their expressions are columns, values and choices among these."""
 
     types = (*TYPES, *NATIVE)

@@ -270,7 +270,10 @@ def test_protected_object_is_not_deleted(browser: Browser) -> None:
 
 
 def test_history_tells_the_changes(browser: Browser) -> None:
-    browser.open("/admin/shop/order/1/history/")
+    browser.open("/admin/shop/order/3/change/")
+    browser.fill("lines-0-quantity", "5")
+    browser.click("[name=_save]")
+    browser.open("/admin/shop/order/3/history/")
     assert "Changed Quantity" in browser.text("#change-history")
 
 

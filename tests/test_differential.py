@@ -43,6 +43,20 @@ FOUND = [
         id="an order is not fixed by another table",
     ),
     pytest.param(
+        ["CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT)"],
+        ["INSERT INTO t VALUES (1, NULL, 'x'), (2, NULL, 'x')"],
+        "SELECT DISTINCT b FROM t WHERE a IS NULL",
+        (),
+        id="many NULLs in a unique index",
+    ),
+    pytest.param(
+        ["CREATE TABLE t (a INTEGER, b INTEGER)"],
+        ["INSERT INTO t VALUES (NULL, 0), (3, 1)"],
+        "SELECT b FROM t WHERE (b, b) NOT IN (SELECT a, b FROM t)",
+        (),
+        id="a NULL in a row of NOT IN",
+    ),
+    pytest.param(
         ["CREATE TABLE t (a TEXT COLLATE NOCASE)"],
         ["INSERT INTO t VALUES ('a'), ('A'), ('b')"],
         "SELECT count(*) OVER (PARTITION BY a) FROM t",

@@ -113,7 +113,7 @@ def run_section(connection: zodbapi.Connection, section: Section) -> list[str]:
 def regenerated(text: str) -> str:
     """The text of a golden file as it should be."""
     heading, sections = sections_of(text)
-    connection = zodbapi.connect(":memory:", autocommit=True)
+    connection = zodbapi.connect(":memory:", autocommit=True, paramstyle="qmark")
     written = [heading.rstrip("\n") + "\n"]
     for section in sections:
         lines = [f"## {section.title}", section.sql]

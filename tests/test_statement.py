@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -120,3 +121,35 @@ def test_writing_while_iterating() -> None:
         sum(range(200)) - sum(range(0, 200, 3)) + 200,
     )
     connection.close()
+
+
+LISTS = (
+    "SELECT id FROM t WHERE id IN ({}) ORDER BY id",
+    "SELECT id FROM t WHERE a IN ({}) ORDER BY id",
+    "SELECT id FROM t WHERE a NOT IN ({}) AND id < 50 ORDER BY id",
+    "SELECT id FROM t WHERE a = 3 AND b IN ({}) ORDER BY id",
+    "SELECT id, 'IN (?, ?)', a IN ({}) FROM t WHERE id < 9 ORDER BY id",
+    "SELECT x.id, y.id FROM t x JOIN t y ON y.a = x.id AND y.b IN ({}) ORDER BY 1, 2",
+    "SELECT id FROM t WHERE a IN ({0}) AND b IN ({0}) ORDER BY id DESC LIMIT 5",
+)
+
+
+@pytest.mark.parametrize("sql", LISTS)
+def test_lists_of_all_lengths_share_a_program(sql: str) -> None:
+    ours, theirs = zodbapi.connect(":memory:"), sqlite3.connect(":memory:")
+    for connection in (ours, theirs):
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b VARCHAR(10) NOT NULL)")
+        connection.execute("CREATE INDEX t_a ON t (a)")
+        connection.execute("CREATE UNIQUE INDEX t_b ON t (b, a)")
+        rows = [(i, i % 7 if i % 5 else None, f"x{i}") for i in range(1, 300)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        connection.commit()
+    programs = set()
+    for values in ((3, 4), (3, "4", 4.0), ("x3", None, 3, "x17"), (None, None), (2.5, b"x", "", 6, "x", 1)):
+        text = sql.format(", ".join("?" * len(values)))
+        params = values * text.replace("'IN (?, ?)'", "").count("IN (")
+        assert ours.execute(text, params).fetchall() == theirs.execute(text, params).fetchall()
+        programs.add(id(ours._prepare(text, "qmark").program))
+    assert len(programs) == 1
+    with pytest.raises(zodbapi.ProgrammingError):
+        ours.execute(text, params[1:])

@@ -216,8 +216,22 @@ class Trigger:
 
 
 @dataclass(frozen=True)
+class Procedure:
+    """Named statements, which use their parameters as ``:name``."""
+
+    name: str
+    parameters: tuple[str, ...]
+    sql: str
+
+    @cached_property
+    def digest(self) -> int:
+        """Hash of the whole definition."""
+        return _digest(self)
+
+
+@dataclass(frozen=True)
 class Schema:
-    """All tables, views and triggers of a database, keyed by folded name.
+    """All tables, views, triggers and procedures of a database, keyed by folded name.
 
     ``version`` is a hash of the content, so programs compiled for one schema serve every database, connection and
     process that has an equal one, and a DDL statement that is rolled back brings the old programs back.
@@ -225,13 +239,19 @@ class Schema:
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
+    procedures: Mapping[str, Procedure] = field(default_factory=dict)
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
 
     @cached_property
     def version(self) -> int:
-        """Content hash over tables, views and triggers, whatever their order."""
+        """Content hash over everything, whatever the order."""
         total = 0
-        items: list[Table | View | Trigger] = [*self.tables.values(), *self.views.values(), *self.triggers.values()]
+        items: list[Table | View | Trigger | Procedure] = [
+            *self.tables.values(),
+            *self.views.values(),
+            *self.triggers.values(),
+            *self.procedures.values(),
+        ]
         for item in items:
             total ^= item.digest
         return total
@@ -321,6 +341,14 @@ class Schema:
         """This schema without the triggers of a table or view."""
         gone = {trigger.name.lower() for trigger in self.triggers_of(table)}
         return replace(self, triggers={k: t for k, t in self.triggers.items() if k not in gone}) if gone else self
+
+    def with_procedure(self, procedure: Procedure) -> Schema:
+        """This schema with the procedure added, or in the place of the one of the same name."""
+        return replace(self, procedures={**self.procedures, procedure.name.lower(): procedure})
+
+    def without_procedure(self, name: str) -> Schema:
+        """This schema without that procedure."""
+        return replace(self, procedures={k: v for k, v in self.procedures.items() if k != name.lower()})
 
 
 def _digest(item: object) -> int:

@@ -13,9 +13,11 @@ from zodbapi.errors import OperationalError
 from zodbapi.plan.explain import explain
 from zodbapi.plan.nodes import (
     AlterTable,
+    CallProcedure,
     Command,
     Comment,
     CreateIndex,
+    CreateProcedure,
     CreateTable,
     CreateTrigger,
     CreateView,
@@ -53,6 +55,8 @@ class Stages(Protocol):
     def query(self, sql: str, schema: Schema) -> Program: ...
 
     def writer(self, schema: Schema, table_id: int) -> WriterProgram: ...
+
+    def run_script(self, sql: str, txn: Transaction, params: dict[str, Any]) -> None: ...
 
 
 def kind(command: Command) -> str:
@@ -103,6 +107,10 @@ def run(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, .
             schema_commands.create_view(command, txn)
         case CreateTrigger():
             schema_commands.create_trigger(command, txn)
+        case CreateProcedure():
+            schema_commands.create_procedure(command, txn)
+        case CallProcedure():
+            _call(command, stages, txn, params)
         case Drop():
             schema_commands.drop(command, stages, txn)
         case Comment():
@@ -112,6 +120,14 @@ def run(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, .
         case _:
             raise AssertionError(command)
     return None
+
+
+def _call(command: CallProcedure, stages: Stages, txn: Transaction, params: tuple[Any, ...]) -> None:
+    values: tuple[Any, ...] = ()
+    if command.arguments is not None:
+        plan = stages.optimize(command.arguments, txn.schema)
+        values = (stages.generate(plan, txn.schema).run(txn, params) or [()])[0]
+    stages.run_script(command.procedure.sql, txn, dict(zip(command.procedure.parameters, values, strict=True)))
 
 
 def _change_table(command: AlterTable | Drop | Truncate, stages: Stages, txn: Transaction) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from zodbapi.binder.rename import quote
-from zodbapi.binder.schema_sql import comment_statements, index_sql, table_sql, trigger_sql, view_sql
+from zodbapi.binder.schema_sql import comment_statements, index_sql, procedure_sql, table_sql, trigger_sql, view_sql
 from zodbapi.storage import ddl
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _snapshot(connection: Connection) -> Iterator[Transaction]:
 
 
 def dump(connection: Connection) -> Iterator[str]:
-    """CREATE and INSERT statements, tables first, then their rows, then indexes and views."""
+    """CREATE and INSERT statements, tables first, then their rows, then indexes, views and procedures."""
     yield "BEGIN TRANSACTION;"
     with _snapshot(connection) as txn:
         tables = sorted(txn.schema.tables.values(), key=lambda table: table.id)
@@ -57,6 +57,8 @@ def dump(connection: Connection) -> Iterator[str]:
             yield f"{view_sql(view)};"
         for trigger in txn.schema.triggers.values():
             yield f"{trigger_sql(trigger)};"
+        for procedure in txn.schema.procedures.values():
+            yield f"{procedure_sql(procedure)};"
     yield "COMMIT;"
 
 

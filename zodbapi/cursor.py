@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import length_hint
 from threading import get_ident
@@ -135,6 +135,23 @@ class Cursor:
         if statement.inserts:
             self.lastrowid = self.connection._txn.last_rowid
         return self
+
+    def callproc(
+        self, name: str, parameters: Sequence[Any] = (), named: Mapping[str, Any] | None = None, /
+    ) -> Sequence[Any]:
+        """Runs a procedure with parameters by place, then by name; they are returned as they came: it changes none."""
+        values = list(parameters)
+        if named:
+            procedure = self.connection.schema.procedures.get(name.lower())
+            given = {key.lower(): value for key, value in named.items()}
+            expected = procedure.parameters[len(values) :] if procedure is not None else ()
+            values += [given.pop(key.lower()) for key in expected if key.lower() in given]
+            if given:
+                raise ProgrammingError(f"procedure {name} has no parameter {next(iter(given))}")
+        quoted = '"' + name.replace('"', '""') + '"'
+        style = "%s" if self.connection.paramstyle == "format" else "?"
+        self.execute(f"CALL {quoted}({', '.join([style] * len(values))})", tuple(values))
+        return parameters
 
     def executescript(self, script: str, /) -> Cursor:
         """Commits what is open, then runs every statement of a text, each on its own unless the text says BEGIN."""

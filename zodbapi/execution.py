@@ -53,8 +53,11 @@ def run(
             finally:
                 if begun:
                     txn.rollback()
-        if statement.lock and not begun:
-            return run_for_update(connection, statement, params)
+        if statement.lock:
+            found = run_for_update(connection, statement, params)
+            if begun and connection.autocommit:
+                txn.rollback()  # it was a transaction of its own, which only had to wait for its turn
+            return found
         if not begun:
             current = start_writing(connection, statement)
             return current, run_whole(txn, current, params)

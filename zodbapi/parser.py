@@ -24,12 +24,16 @@ from zodbapi.dialect import DIALECT, Tokenizer, make_parser
 from zodbapi.errors import OperationalError, ProgrammingError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zodbapi.plan.nodes import Command
     from zodbapi.syntax import Definition
 
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "(", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 _NAMED_MARKS = re.compile(r"[:@$]|\?\d")
 _LONG_LIST = 4
+_DEEPEST = 1000  # SQLite's limits: levels of an expression,
+_MOST_TERMS = 500  # and SELECTs in a compound
 _FORMATS = re.compile(
     r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/
     | %% | %s | %\(([^)]*)\)s""",
@@ -53,11 +57,16 @@ class Parsed:
     parameters: tuple[str | None, ...] = ()
 
 
-def parse(sql: str, paramstyle: str = "qmark") -> list[Parsed]:
-    """The statements of a script. ``paramstyle`` ``format`` or ``pyformat`` reads ``%s`` and ``%(name)s``."""
+def parse(sql: str, paramstyle: str = "qmark", lists: Mapping[int, int] | None = None) -> list[Parsed]:
+    """The statements of a script. ``paramstyle`` ``format`` or ``pyformat`` reads ``%s`` and ``%(name)s``.
+
+    ``lists`` are the indexes of the parameters that each hold a whole IN list, with about how many items.
+    """
     if paramstyle in ("format", "pyformat") and "%" in sql:
         sql = _convert_formats(sql)
     tokens = tokenize(sql)
+    if lists:
+        return [_parse_shared(sql, tokens, lists)]
     if ";" not in sql or not any(token.token_type is TokenType.SEMICOLON for token in tokens):
         return [_parse_statement(sql, tokens)] if tokens else []
     return [_parse_statement(text, tokenize(text)) for text in _split(sql, tokens)]
@@ -148,8 +157,19 @@ def _parse_statement(sql: str, tokens: list[Token]) -> Parsed:
     return Parsed(_parse_tokens(sql, tokens), sql, names)
 
 
+def _parse_shared(sql: str, tokens: list[Token], lists: Mapping[int, int]) -> Parsed:
+    """A statement whose IN lists are folded (see ``parameter_lists``); ``first:~size`` is the text of each."""
+    tokens, names = _number_placeholders(tokens, sql)
+    for token in tokens:
+        if token.token_type is TokenType.PLACEHOLDER and int(token.text) in lists:
+            token.text = f"{token.text}:~{lists[int(token.text)]}"
+    return Parsed(_parse_tokens(sql, tokens), sql, names)
+
+
 def _parse_tokens(sql: str, tokens: list[Token]) -> exp.Expression:
     parser = make_parser()
+    if len(tokens) > _DEEPEST // 2:
+        _check_brackets(tokens)
     tokens, alternative = _expand_alternatives(tokens)
     try:
         (tree,) = parser.parse(tokens, sql)
@@ -160,9 +180,40 @@ def _parse_tokens(sql: str, tokens: list[Token]) -> exp.Expression:
     _check_tokens(sql, tokens)
     if not isinstance(tree, _STATEMENTS):
         raise _syntax_error(sql, tokens[0])
+    if len(tokens) > _DEEPEST // 2:
+        _check_depth(cast("exp.Expression", tree))
     if alternative and isinstance(tree, exp.Update):
         tree.set("alternative", alternative)
     return cast("exp.Expression", tree)
+
+
+def _check_brackets(tokens: list[Token]) -> None:
+    """Refuses brackets within brackets that would overrun the stack of the compiled parser, which does not count."""
+    depth = 0
+    for token in tokens:
+        if token.token_type is TokenType.L_PAREN:
+            depth += 1
+            if depth > _DEEPEST:
+                raise OperationalError("parser stack overflow")
+        elif token.token_type is TokenType.R_PAREN:
+            depth -= 1
+
+
+def _check_depth(tree: exp.Expression) -> None:
+    """Keeps SQLite's limits; terms joined by AND or by OR are a list here, which may be long."""
+    stack = [(tree, 0, 0)]
+    while stack:
+        node, depth, terms = stack.pop()
+        if depth > _DEEPEST:
+            raise OperationalError(f"Expression tree is too large (maximum depth {_DEEPEST})")
+        if terms >= _MOST_TERMS:
+            raise OperationalError("too many terms in compound SELECT")
+        for part in node.iter_expressions():
+            same = isinstance(part, exp.Connector) and type(part) is type(node)
+            if isinstance(node, exp.SetOperation) and part is node.this:
+                stack.append((part, depth, terms + 1))
+            else:
+                stack.append((part, depth if same else depth + 1, 0))
 
 
 def _kinds(words: str) -> frozenset[TokenType]:
@@ -187,7 +238,7 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
         raise _syntax_error(sql, None)
     if not _CANNOT_FOLLOW.isdisjoint(pairwise(kinds)):
         for i, pair in enumerate(pairwise(kinds)):
-            if pair in _CANNOT_FOLLOW:
+            if pair in _CANNOT_FOLLOW and tokens[i - 1].text.upper() != "EXCLUDE":  # GROUP is the end of a window's frame
                 raise _syntax_error(sql, tokens[i + 1])
     if kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.WHEN)])

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from zodbapi.catalog import Procedure
 from zodbapi.errors import NotSupportedError
 from zodbapi.parser_table import parse_column, parse_constraint, parse_table_body, parse_terms, parse_type
 from zodbapi.parser_trigger import parse_trigger
-from zodbapi.plan.nodes import Command, Comment, Drop, Maintenance, Pragma, TransactionControl, Truncate
+from zodbapi.plan.nodes import (
+    Command,
+    Comment,
+    CreateProcedure,
+    Drop,
+    Maintenance,
+    Pragma,
+    TransactionControl,
+    Truncate,
+)
 from zodbapi.syntax import (
     Action,
     AlterDefinition,
+    CallDefinition,
     Definition,
     ExplainDefinition,
     IndexDefinition,
@@ -41,12 +52,15 @@ def parse_ddl(sql: str) -> Definition | Command | None:
 # --- CREATE -------------------------------------------------------------------------------------------------------
 
 
-def _create(cursor: WordCursor) -> Definition:
+def _create(cursor: WordCursor) -> Definition | Command:
     temporary = bool(cursor.accept_any("TEMP", "TEMPORARY"))
     if cursor.accept("TRIGGER"):
         return parse_trigger(cursor)
     if temporary:
         raise NotSupportedError("temporary tables and views are not supported")
+    or_replace = cursor.accept("OR", "REPLACE")
+    if or_replace and not cursor.sees("PROCEDURE"):
+        raise cursor.error()
     unique = cursor.accept("UNIQUE")
     if cursor.accept("INDEX"):
         return _create_index(cursor, unique)
@@ -54,6 +68,8 @@ def _create(cursor: WordCursor) -> Definition:
         return _create_table(cursor)
     if not unique and cursor.accept("VIEW"):
         return _create_view(cursor)
+    if not unique and cursor.accept("PROCEDURE"):
+        return _create_procedure(cursor, or_replace)
     what = cursor.accept_any(
         "VIRTUAL", "FUNCTION", "SEQUENCE", "SCHEMA", "EXTENSION", "MATERIALIZED", "TYPE"
     )
@@ -81,6 +97,32 @@ def _create_view(cursor: WordCursor) -> Definition:
     return ViewDefinition(name, columns, cursor.rest(), exists)
 
 
+def _create_procedure(cursor: WordCursor, or_replace: bool) -> Command:
+    """``CREATE PROCEDURE name (parameter [type], ...) [LANGUAGE SQL] AS 'statements'``; types are not looked at."""
+    name = qualified_name(cursor)
+    cursor.expect("(")
+    parameters: list[str] = []
+    while not cursor.accept(")"):
+        if parameters:
+            cursor.expect(",")
+        cursor.accept("IN")
+        parameters.append(cursor.name())
+        parse_type(cursor)
+    cursor.accept("LANGUAGE", "SQL")
+    cursor.expect("AS")
+    if cursor.word.kind != "string":
+        raise cursor.error()
+    return CreateProcedure(Procedure(name, tuple(parameters), cursor.advance().value), or_replace)
+
+
+def _call(cursor: WordCursor) -> Definition:
+    name = qualified_name(cursor)
+    cursor.expect("(")
+    arguments = "" if cursor.sees(")") else cursor.text_until(")")
+    cursor.expect(")")
+    return CallDefinition(name, arguments)
+
+
 def _create_index(cursor: WordCursor, unique: bool) -> Definition:
     cursor.accept("CONCURRENTLY")
     exists = cursor.accept("IF", "NOT", "EXISTS")
@@ -101,12 +143,15 @@ def _create_index(cursor: WordCursor, unique: bool) -> Definition:
 
 
 def _drop(cursor: WordCursor) -> Command:
-    what = cursor.accept_any("TABLE", "INDEX", "VIEW", "TRIGGER")
+    what = cursor.accept_any("TABLE", "INDEX", "VIEW", "TRIGGER", "PROCEDURE")
     if not what:
         raise cursor.error()
     cursor.accept("CONCURRENTLY")
     exists = cursor.accept("IF", "EXISTS")
     name = qualified_name(cursor)
+    if what == "PROCEDURE" and cursor.accept("("):  # the types that PostgreSQL tells overloads by
+        while not cursor.accept(")"):
+            cursor.advance()
     cascade = cursor.accept_any("CASCADE", "RESTRICT") == "CASCADE"
     return Drop(what.lower(), name, exists, cascade)
 
@@ -329,6 +374,7 @@ _STATEMENTS: dict[str, Callable[[WordCursor], Definition | Command]] = {
     "DROP": _drop,
     "TRUNCATE": _truncate,
     "ALTER": _alter,
+    "CALL": _call,
     "COMMENT": _comment,
     "BEGIN": _begin,
     "START": _start,

@@ -15,7 +15,17 @@ from zodbapi.binder.alter import Alteration, apply_alter, apply_comment
 from zodbapi.catalog import Index, Schema, Table
 from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import IntegrityError, OperationalError
-from zodbapi.plan.nodes import AlterTable, Comment, CreateIndex, CreateTable, CreateTrigger, CreateView, Drop, Truncate
+from zodbapi.plan.nodes import (
+    AlterTable,
+    Comment,
+    CreateIndex,
+    CreateProcedure,
+    CreateTable,
+    CreateTrigger,
+    CreateView,
+    Drop,
+    Truncate,
+)
 from zodbapi.storage import ddl
 
 if TYPE_CHECKING:
@@ -107,6 +117,14 @@ def create_trigger(command: CreateTrigger, txn: Transaction) -> None:
     ddl.set_schema(txn, schema.with_trigger(replace(trigger, number=number)))
 
 
+def create_procedure(command: CreateProcedure, txn: Transaction) -> None:
+    """CREATE PROCEDURE."""
+    procedure = command.procedure
+    if procedure.name.lower() in txn.schema.procedures and not command.or_replace:
+        raise OperationalError(f"procedure {procedure.name} already exists")
+    ddl.set_schema(txn, txn.schema.with_procedure(procedure))
+
+
 # --- indexes ------------------------------------------------------------------------------------------------------
 
 
@@ -157,15 +175,16 @@ def reindex(name: str, stages: Stages, txn: Transaction) -> None:
 
 
 def drop(command: Drop, stages: Stages, txn: Transaction) -> None:
-    """DROP TABLE, INDEX, VIEW or TRIGGER."""
+    """DROP TABLE, INDEX, VIEW, TRIGGER or PROCEDURE."""
     schema, folded = txn.schema, command.name.lower()
-    all_names: Mapping[str, Mapping[str, object]] = {
+    kinds: Mapping[str, Mapping[str, object]] = {
         "table": schema.tables,
         "view": schema.views,
         "index": schema.indexes,
         "trigger": schema.triggers,
+        "procedure": schema.procedures,
     }
-    known = all_names[command.what]
+    known = kinds[command.what]
     if folded not in known:
         if command.what == "table" and folded in schema.views:
             raise OperationalError(f"use DROP VIEW to delete view {command.name}")
@@ -177,6 +196,8 @@ def drop(command: Drop, stages: Stages, txn: Transaction) -> None:
         ddl.set_schema(txn, schema.without_view(folded))
     elif command.what == "trigger":
         ddl.set_schema(txn, schema.without_trigger(folded))
+    elif command.what == "procedure":
+        ddl.set_schema(txn, schema.without_procedure(folded))
     elif command.what == "table":
         if command.cascade:
             _drop_foreign_keys_to(folded, txn)

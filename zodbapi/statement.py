@@ -15,8 +15,9 @@ the old one, whose statements move back when they are asked for again; what nobo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -27,6 +28,7 @@ from zodbapi.binder.trigger import bind_trigger
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
+from zodbapi.parameter_lists import Folded, fold_lists, grouped
 from zodbapi.parser import Parsed, parse
 from zodbapi.plan.nodes import (
     BoundIndex,
@@ -108,7 +110,7 @@ class Statement:
     kind: str
     node: Node | Command | None
     program: Program | None
-    run: Callable[[Transaction, tuple[Any, ...]], list[tuple[Any, ...]] | None]
+    run: Run
     description: Description | None
     parameter_count: int
     names: tuple[str, ...] | None
@@ -125,6 +127,7 @@ class Statement:
             assert isinstance(self.node, Node)
             self._stream = codegen.generate_stream(self.node, collations)
         return self._stream.run(txn, params)  # type: ignore[return-value]
+    slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -148,8 +151,9 @@ class Statement:
                     continue
             elif cls is not float and cls in values.NATIVE:
                 continue
-            return tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
-        return parameters
+            parameters = tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
+            break
+        return grouped(parameters, self.slices) if self.slices else parameters
 
 
 def _as_tuple(parameters: Any) -> tuple[Any, ...]:
@@ -203,6 +207,15 @@ def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, params
     found = STATEMENTS.recall(key)
     if found is not None:
         return found
+    repeated = _REPEATED.fullmatch(sql)
+    if repeated is not None:
+        return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
+    folded = fold_lists(sql)
+    if folded is not None:
+        statement = _prepare_folded(folded, schema, Compiler(functions, stats), paramstyle)
+        statement = replace(statement, sql=sql, parameter_count=folded.total, slices=folded.slices)
+        STATEMENTS.add(key, statement)
+        return statement
     parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
@@ -212,6 +225,52 @@ def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, params
     if statement.program is not None:
         STATEMENTS.add(key, statement)
     return statement
+
+
+# INSERT ... VALUES with many rows of placeholders alone: the text of a bulk insert, which is another one for every number of
+# rows. It runs the program for one row so many times, so that it costs neither time nor a place in the cache to compile.
+_NAME = r'(?:"[^"%?]*"|\w+)'
+_REPEATED = re.compile(
+    rf"(INSERT (?:OR \w+ )?INTO {_NAME}(?: ?\({_NAME}(?:, ?{_NAME})*\))? VALUES )"
+    r"(\((%s|\?)(?:, ?\3)*\))((?:, ?\2)+)((?: (?:ON|RETURNING)\b[^%?']*)?)",
+    re.IGNORECASE,
+)
+
+
+def _one_row(repeated: re.Match[str]) -> str:
+    return f"{repeated[1]}{repeated[2]}{repeated[5]}"
+
+
+def _prepare_repeated(sql: str, repeated: re.Match[str], one: Statement) -> Statement:
+    times = 1 + repeated[4].count("(")
+    size = one.parameter_count
+    return replace(one, sql=sql, run=partial(_run_repeated, one.run, size), parameter_count=size * times)
+
+
+def _run_repeated(run: Run, size: int, txn: Transaction, params: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
+    """Runs a program that inserts one row for each ``size`` parameters."""
+    rows: list[tuple[Any, ...]] | None = None
+    changes = 0
+    for start in range(0, len(params), size):
+        found = run(txn, params[start : start + size])
+        changes += txn.changes
+        if found is not None:
+            rows = rows or []
+            rows.extend(found)
+    txn.changes = changes
+    return rows
+
+
+def _prepare_folded(folded: Folded, schema: Schema, compiler: Compiler, style: str) -> Statement:
+    """The statement that all texts share which differ in the lengths of their lists only."""
+    key = (folded.sql, tuple(folded.sizes.items()), schema.version, compiler.functions.version, style)
+    found = STATEMENTS.recall(key)
+    if found is None:
+        read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
+        (parsed,) = parse(folded.sql, read, folded.sizes)
+        found = compile_parsed(parsed, schema, compiler, folded.sql, style)
+        STATEMENTS.add(key, found)
+    return found
 
 
 def _run_nothing(txn: Transaction, params: tuple[Any, ...]) -> None:
@@ -232,8 +291,11 @@ def compile_parsed(
         run = partial(commands.run, node, compiler)
         shown = commands.output_columns(node)
         return Statement(sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
-    plan = compiler.optimize(node, schema)
-    program = compiler.generate(plan, schema)
+    try:
+        plan = compiler.optimize(node, schema)
+        program = compiler.generate(plan, schema)
+    except RecursionError:
+        raise OperationalError("expression tree is too large") from None
     writes = isinstance(plan, Insert | Update | Delete | Instead)
     silent = isinstance(plan, Instead) or (isinstance(plan, Insert | Update | Delete) and plan.returning is None)
     description = None if silent else _describe(output_names(plan), output_types(plan))
@@ -298,7 +360,7 @@ class Compiler:
         def bind(table: Table, index: Index) -> BoundIndex:
             return bind_index(table, index, row_scope(schema, table, self.functions))
 
-        return optimize(node, self.stats, bind_index=bind)
+        return optimize(node, self.stats, bind_index=bind, schema=schema)
 
     def generate(self, plan: Node, schema: Schema) -> Program:
         """The program of an optimised plan."""
@@ -331,6 +393,14 @@ class Compiler:
         node = bind(parse(sql)[0], schema, self.functions).node
         assert isinstance(node, Node)
         return node
+
+    def run_script(self, sql: str, txn: Transaction, params: Mapping[str, Any]) -> None:
+        """Runs statements, whose rows nobody gets; each sees what those before it did."""
+        for parsed in parse(sql):
+            statement = prepare(parsed.sql, txn.schema, self.functions, self.stats, "qmark")
+            if statement.kind is CONTROL:
+                raise OperationalError("a procedure cannot begin or end transactions")
+            statement.run(txn, statement.normalise(params if statement.parameter_count else None))
 
     def writer(self, schema: Schema, table_id: int) -> WriterProgram:
         """What writes rows of a table."""

@@ -138,6 +138,14 @@ class AlterDefinition(Definition):
 
 
 @dataclass(frozen=True, slots=True)
+class CallDefinition(Definition):
+    """CALL; ``arguments`` is their text."""
+
+    procedure: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainDefinition(Definition):
     """EXPLAIN; the explained statement starts at ``offset`` of the text."""
 

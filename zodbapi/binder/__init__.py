@@ -13,7 +13,8 @@ from sqlglot import exp
 
 from zodbapi.binder.scope import Binding
 from zodbapi.binder.writer import bind_writer
-from zodbapi.errors import NotSupportedError, OperationalError
+from zodbapi.depth import roomy
+from zodbapi.errors import NotSupportedError
 from zodbapi.plan.nodes import Command, Explain, Node
 from zodbapi.syntax import ExplainDefinition
 
@@ -38,13 +39,11 @@ class Bound:
     for_update: str = ""
 
 
+@roomy
 def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
     """The plan of one statement."""
     binding = Binding(schema, functions, parsed.sql)
-    try:
-        node = bind_tree(parsed.tree, binding)
-    except RecursionError:
-        raise OperationalError("expression tree is too large") from None
+    node = bind_tree(parsed.tree, binding)
     return Bound(node, parsed.parameters, binding.for_update)
 
 

@@ -19,11 +19,23 @@ from zodbapi.binder.types import declared_type
 from zodbapi.binder.writer import bind_writer
 from zodbapi.catalog import ANY, Column, Index, Kind, Schema, Table, View
 from zodbapi.errors import DatabaseError, OperationalError
-from zodbapi.parser import parse_one
-from zodbapi.plan.nodes import AlterStep, AlterTable, Command, CreateIndex, CreateTable, CreateView, Drop, output_names
+from zodbapi.parser import parse, parse_one
+from zodbapi.plan.nodes import (
+    AlterStep,
+    AlterTable,
+    CallProcedure,
+    Command,
+    CreateIndex,
+    CreateProcedure,
+    CreateTable,
+    CreateView,
+    Drop,
+    output_names,
+)
 from zodbapi.syntax import (
     Action,
     AlterDefinition,
+    CallDefinition,
     Definition,
     IndexDefinition,
     TableDefinition,
@@ -37,8 +49,13 @@ def bind_command(tree: Definition | Command, binding: Binding) -> Command:
     match tree:
         case Drop(what="index", name=name) if name.lower() in binding.schema.indexes:
             return _checked_drop_index(tree, binding.schema)
+        case CreateProcedure():
+            parse(tree.procedure.sql)
+            return tree
         case Command():
             return tree
+        case CallDefinition():
+            return _bind_call(tree, binding)
         case TableDefinition(query=""):
             return _bind_create_table(tree, binding)
         case TableDefinition():
@@ -53,6 +70,20 @@ def bind_command(tree: Definition | Command, binding: Binding) -> Command:
             return _bind_alter(tree, binding)
         case _:
             raise AssertionError(type(tree).__name__)
+
+
+def _bind_call(tree: CallDefinition, binding: Binding) -> CallProcedure:
+    procedure = binding.schema.procedures.get(tree.procedure.lower())
+    if procedure is None:
+        raise OperationalError(f"no such procedure: {tree.procedure}")
+    arguments = None
+    if tree.arguments:
+        query = parse_one(f"SELECT {tree.arguments}").tree
+        assert isinstance(query, exp.Expression)
+        arguments = bind_query(query, binding)
+    if (len(output_names(arguments)) if arguments is not None else 0) != len(procedure.parameters):
+        raise OperationalError(f"wrong number of arguments to procedure {procedure.name}()")
+    return CallProcedure(procedure, arguments)
 
 
 def _checked_drop_index(tree: Drop, schema: Schema) -> Drop:

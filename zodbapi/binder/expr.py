@@ -46,6 +46,7 @@ from zodbapi.plan.expr import (
     Expr,
     IsNull,
     Param,
+    ParamList,
     ScalarQuery,
     Unary,
 )
@@ -347,6 +348,8 @@ def _list_items(items: Sequence[exp.Expression], scope: Scope) -> list[Expr]:
     """The items of IN; a placeholder ``first:last`` stands for as many parameters (see ``parser``)."""
     if len(items) == 1 and isinstance(items[0], exp.Placeholder) and ":" in items[0].this:
         first, last = items[0].this.split(":")
+        if last[0] == "~":
+            return [ParamList(int(first), int(last[1:]))]
         return [Param(index) for index in range(int(first), int(last))]
     return [bind_expr(item, scope) for item in items]
 

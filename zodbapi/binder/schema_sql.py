@@ -9,17 +9,25 @@ from collections.abc import Iterable, Iterator
 
 from zodbapi.binder.rename import quote
 from zodbapi.binder.table import AUTOINDEX
-from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Schema, Table, Trigger, View
+from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Procedure, Schema, Table, Trigger, View
 
 
 def schema_statements(schema: Schema) -> Iterator[str]:
-    """Every statement of a dump but the rows: tables by id, with their indexes and comments, then views and triggers."""
+    """Every statement of a dump but the rows: tables by id with indexes and comments, then views, triggers, procedures."""
     for table in sorted(schema.tables.values(), key=lambda table: table.id):
         yield table_sql(table)
         yield from (index_sql(table, index) for index in table.indexes if index.origin == "c")
         yield from comment_statements(table)
     yield from (view_sql(view) for view in schema.views.values())
     yield from (trigger_sql(trigger) for trigger in schema.triggers.values())
+    yield from (procedure_sql(procedure) for procedure in schema.procedures.values())
+
+
+def procedure_sql(procedure: Procedure) -> str:
+    """CREATE PROCEDURE."""
+    parameters = ", ".join(map(quote, procedure.parameters))
+    body = procedure.sql.replace("'", "''")
+    return f"CREATE PROCEDURE {quote(procedure.name)} ({parameters}) AS '{body}'"
 
 
 def table_sql(table: Table) -> str:

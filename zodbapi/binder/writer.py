@@ -12,6 +12,7 @@ from zodbapi.binder.expr import bind_expr
 from zodbapi.binder.scope import Binding, Scope
 from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import ForeignKey, Index, IndexColumn, Schema, Table
+from zodbapi.depth import roomy
 from zodbapi.errors import OperationalError
 from zodbapi.parser import parse_expression
 from zodbapi.plan.expr import Call, Column, Const, Exists, Expr, InQuery, Param, ScalarQuery
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 NULL = Const(None)
 
 
+@roomy
 def bind_writer(schema: Schema, table: Table, functions: Functions) -> TableWriter:
     """Everything that inserting, updating or deleting a row of the table evaluates, and the foreign keys both ways."""
     scope = row_scope(schema, table, functions)

@@ -17,6 +17,7 @@ from zodbapi.codegen.table_writer import NO_ENTRY, WriterProgram, generate_write
 from zodbapi.codegen.trigger import TriggerProgram, Triggers, with_triggers
 from zodbapi.codegen.unit import StoredRow, Unit
 from zodbapi.codegen.writer import Program, Writer, execute
+from zodbapi.depth import roomy
 from zodbapi.plan.nodes import NEW_ROW, OLD_ROW, Delete, Insert, Instead, Node, Update
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 
+@roomy
 def generate(
     node: Node,
     resolve_writer: Callable[[int], WriterProgram],
@@ -65,6 +67,7 @@ def generate(
     return _finish_program(unit, type(node).__name__.lower())
 
 
+@roomy
 def generate_stream(node: Node, collations: Mapping[str, Callable[[Any], Any]]) -> Program:
     """Compiles a query whose ``run`` gives an iterator: rows are made as they are asked for."""
     unit = _start_unit(node, collations)

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zodbapi import values
 from zodbapi.catalog import Index, IndexColumn, Kind, Table, Type
 from zodbapi.codegen import runtime
-from zodbapi.codegen.compare import comparable, comparison_class
+from zodbapi.codegen.compare import comparable, comparison_class, items_code
 from zodbapi.codegen.descending import items_descending, keys_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.unit import StoredRow, tuple_code
 from zodbapi.plan.expr import Affine, Const, Expr
+from zodbapi.plan.lists import param_list, seeks_once
 from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 
 if TYPE_CHECKING:
@@ -98,10 +100,10 @@ def _rowid_range(unit: Unit, node: RowidRange, consume: Consume) -> None:
 def finds_one(node: Node) -> bool:
     """Whether a seek finds at most one row."""
     match node:
-        case RowidSeek(rowids=rowids):
-            return len(rowids) == 1
-        case IndexSeek(index=index, alternatives=alternatives):
-            return len(alternatives) == 1 and _is_full_key(node) and index.keyed
+        case RowidSeek():
+            return seeks_once(node)
+        case IndexSeek(index=index):
+            return seeks_once(node) and _is_full_key(node) and index.keyed
         case _:
             return False
 
@@ -144,14 +146,14 @@ def _rowid_code(unit: Unit, expr: Expr) -> str:
 
 
 def _rowid_seek(unit: Unit, node: RowidSeek, consume: Consume) -> None:
-    if len(node.rowids) == 1:
+    if seeks_once(node):
         lookup(unit, node)
         with unit.body.block(f"if r{node.source} is not None"):
             consume()
         return
     rows = unit.query.tree(node.table.id)
     row, rowid = bind_row(unit, node.source, node.table)
-    codes = tuple_code([unit.expr.value(e) for e in node.rowids])
+    codes = tuple_code([items_code(unit, e, unit.expr.value) for e in node.rowids])
     found = f"{unit.call(runtime.rowids_of)}({codes}{', descending=True' if node.descending else ''})"
     if all(unit.expr.independent(e) for e in node.rowids):
         found = unit.hoist(found)
@@ -230,7 +232,7 @@ def _index_seek(unit: Unit, node: IndexSeek, consume: Consume) -> None:
         lookup(unit, node)
         with unit.body.block(f"if r{node.source} is not None"):
             consume()
-    elif len(node.alternatives) == 1:
+    elif seeks_once(node):
         test, codes = _parts(unit, node, node.alternatives[0])
         with unit.body.test(test):
             _loop_prefix(unit, node, tuple_code(codes), consume)
@@ -240,10 +242,15 @@ def _index_seek(unit: Unit, node: IndexSeek, consume: Consume) -> None:
 
 def _seek_each(unit: Unit, node: IndexSeek, consume: Consume) -> None:
     """One seek for each distinct key of an IN list."""
+
+    def key_code(alternative: tuple[Expr, ...]) -> str:
+        test, codes = _parts(unit, node, alternative)
+        return f"{tuple_code(codes)} if {test} else None" if test else tuple_code(codes)
+
     keys = []
     for alternative in node.alternatives:
-        test, codes = _parts(unit, node, alternative)
-        keys.append(f"{tuple_code(codes)} if {test} else None" if test else tuple_code(codes))
+        several = next(filter(None, map(param_list, alternative)), None)
+        keys.append(key_code(alternative) if several is None else unit.each(several.index, partial(key_code, alternative)))
     found = f"{unit.call(runtime.distinct_keys)}(({', '.join(keys)},){', descending=True' if node.descending else ''})"
     independent = all(unit.expr.independent(e) for alternative in node.alternatives for e in alternative)
     if independent and ":=" not in found:

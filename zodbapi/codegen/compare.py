@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from zodbapi import values
 from zodbapi.catalog import ANY, NUMBERS, TEXTS, Kind, Type
 from zodbapi.codegen import runtime
-from zodbapi.codegen.unit import is_cheap
+from zodbapi.codegen.unit import is_cheap, tuple_code
 from zodbapi.plan.expr import Affine, Between, Collate, Compare, Const, Expr, InList, RowValue
+from zodbapi.plan.lists import param_list
 
 if TYPE_CHECKING:
     from zodbapi.codegen.expr import ExprWriter
+    from zodbapi.codegen.unit import Unit
 
 _NEGATED = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _FUNCTIONS = {"<": values.lt, "<=": values.le, ">": values.gt, ">=": values.ge}
@@ -208,10 +210,16 @@ def in_list(writer: ExprWriter, expr: InList, *, negated: bool) -> str:
     return f"({first} is not None and ({(' and ' if negated else ' or ').join(tests)}))"
 
 
+def items_code(unit: Unit, item: Expr, render: Callable[[Expr], str]) -> str:
+    """Code of one item of a list: a value, or those of a list of parameters, unpacked."""
+    several = param_list(item)
+    return render(item) if several is None else unit.each(several.index, lambda: render(item))
+
+
 def _in_set(writer: ExprWriter, expr: InList, *, negated: bool) -> str:
     unit = writer.unit
-    codes = ", ".join(writer.folded(writer.value(item), expr.collation) for item in expr.items)
-    members = unit.hoist(f"{unit.call(runtime.members)}(({codes},))")
+    codes = [items_code(unit, item, lambda e: writer.folded(writer.value(e), expr.collation)) for item in expr.items]
+    members = unit.hoist(f"{unit.call(runtime.members)}({tuple_code(codes)})")
     operand = writer.value(expr.operand)
     if not negated:
         return f"{writer.folded(operand, expr.collation)} in {members}"  # NULL is never a member

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen import runtime
+from zodbapi.codegen.table_writer import WriterProgram, convert_column
 from zodbapi.codegen.unit import StoredRow, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
@@ -18,7 +19,6 @@ from zodbapi.plan.nodes import Delete, Insert, Instead, Update, Values, output_s
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table
-    from zodbapi.codegen.table_writer import WriterProgram
     from zodbapi.codegen.unit import Unit
     from zodbapi.plan.nodes import ConflictClause
 
@@ -232,7 +232,14 @@ def _change_row(
         body.line(f"new_rowid = {unit.call(runtime.required_rowid)}({changed}, {name})")
         if column is not None:
             codes[column] = "new_rowid"
-    body.line(f"new = {_function(unit, writer, 'make_row')}({', '.join(codes)})")
+    for position, _ in assignments:
+        if position != column:
+            name = f"new{position}"
+            body.line(f"{name} = {codes[position]}")
+            convert_column(unit, table, position, name)
+            codes[position] = name
+    row = tuple_code(codes)
+    body.line(f"new = {row}" if writer.complete is None else f"new = {_function(unit, writer, 'complete')}({row})")
     if replace:
         delete = _function(unit, writer.without_triggers, "delete", "displace")
         conflicts = _function(unit, writer, "conflicts")

@@ -12,6 +12,7 @@ An expression without columns is *independent*: it is computed once, in the prol
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from zodbapi import values
@@ -39,13 +40,14 @@ from zodbapi.plan.expr import (
     Not,
     Or,
     Param,
+    ParamList,
     Raise,
     Rowid,
     RowValue,
     ScalarQuery,
     Unary,
 )
-from zodbapi.plan.walk import descend
+from zodbapi.plan.walk import parts
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Type
@@ -74,6 +76,7 @@ class ExprWriter:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self._depth = 0
+        self._independent: dict[int, tuple[Expr, bool]] = {}  # by id; the expression is kept, so that the id stays its own
 
     # --- the three renderings -------------------------------------------------------------------------------------
 
@@ -96,6 +99,8 @@ class ExprWriter:
                 return unit.constant(value)
             case Param(index=index):
                 return unit.hoist(f"p[{index}]", "p")
+            case ParamList():
+                return "v"  # inside ``Unit.each``
             case Rowid(source=source):
                 return unit.env[source].rowid
             case Collate(operand=operand):
@@ -231,13 +236,18 @@ class ExprWriter:
 
     def independent(self, expr: Expr) -> bool:
         """Whether the value is the same for the whole statement, and computing it early can do no harm."""
-        for part in descend(expr):
-            match part:
-                case Column() | Rowid() | Exists() | ScalarQuery() | InQuery() | Raise() | Case():
-                    return False
-                case Call(function=function) if not ((function.deterministic or function.stable) and function.safe):
-                    return False
-        return True
+        match expr:
+            case Const() | Param():
+                return True
+            case Column() | Rowid() | Exists() | ScalarQuery() | InQuery() | Raise() | Case():
+                return False
+            case Call(function=function) if not ((function.deterministic or function.stable) and function.safe):
+                return False
+        known = self._independent.get(id(expr))
+        if known is None:
+            known = expr, all(not isinstance(part, Expr) or self.independent(part) for part in parts(expr))
+            self._independent[id(expr)] = known
+        return known[1]
 
     def folded(self, code: str, collation: str) -> str:
         """Code of the text as its collation compares it."""
@@ -296,7 +306,9 @@ class ExprWriter:
         """The expression as a local function without arguments: it sees the rows through its closure."""
         name = self.unit.fresh("e")
         depth, self._depth = self._depth, 0
-        with self.unit.function(f"def {name}()") as scope:
+        # What is hoisted out of all functions must find the functions that it calls there.
+        place = self.unit.outermost() if self.independent(expr) else nullcontext()
+        with place, self.unit.function(f"def {name}()") as scope:
             render = {"value": self._value, "true": self._is_true, "false": self._is_false}[rendering]
             scope.body.line(f"return {render(expr)}")
         self._depth = depth

@@ -391,11 +391,23 @@ class QueryWriter:
             self._append_rows(node.left)
             self._append_rows(node.right)
             return
-        left, right = self.rows_function(node.left), self.rows_function(node.right)
-        folds = [runtime.collation_key(c, unit.collations) if c.upper() != "BINARY" else None for c in node.collations]
-        key = f", {unit.constant(tuple(folds))}" if any(folds) else ""
-        function = {"union": runtime.union, "intersect": runtime.intersect, "except": runtime.except_}[node.op]
-        body.line(f"out += {unit.call(function)}({left}(), {right}(){key})")
+        # A chain is one list after the other: functions in functions would nest as deep as it is long.
+        chain = [node]
+        while isinstance(first := chain[-1].left, Compound) and not (first.op == "union" and first.all):
+            chain.append(first)
+        rows = f"{self.rows_function(first)}()"
+        for term in reversed(chain):
+            folds = [
+                runtime.collation_key(c, unit.collations) if c.upper() != "BINARY" else None for c in term.collations
+            ]
+            key = f", {unit.constant(tuple(folds))}" if any(folds) else ""
+            function = {"union": runtime.union, "intersect": runtime.intersect, "except": runtime.except_}[term.op]
+            code = f"{unit.call(function)}({rows}, {self.rows_function(term.right)}(){key})"
+            if term is node:
+                body.line(f"out += {code}")
+                return
+            rows = unit.fresh("terms")
+            body.line(f"{rows} = {code}")
 
     def _materialized(self, node: Materialize) -> str:
         name = self._ctes.get(node.cte)

@@ -89,6 +89,7 @@ class Members(frozenset[Any]):
     """The values of an IN list without NULL; ``has_null`` says whether there was one, which makes NOT IN unknown."""
 
     has_null: bool
+    open_rows: tuple[tuple[Any, ...], ...] = ()  # rows of several columns with a NULL among them
 
 
 def members(items: Iterable[Any]) -> Members:
@@ -100,11 +101,11 @@ def members(items: Iterable[Any]) -> Members:
 
 
 def row_members(items: Iterable[tuple[Any, ...]]) -> Members:
-    """The set of an IN subquery of several columns; rows with a NULL are left out, and make NOT IN unknown."""
+    """The set of an IN subquery of several columns; rows with a NULL, which may leave NOT IN open, are kept apart."""
     found = set(items)
-    whole = {row for row in found if None not in row}
-    result = Members(whole)
-    result.has_null = len(whole) < len(found)
+    result = Members(row for row in found if None not in row)
+    result.open_rows = tuple(row for row in found if None in row)
+    result.has_null = bool(result.open_rows)
     return result
 
 
@@ -161,12 +162,11 @@ def contains(found: Members, value: Any) -> int | None:
 
 
 def contains_row(found: Members, row: tuple[Any, ...]) -> int | None:
-    """The value of ``row IN (found)``; a NULL in the row leaves it open unless the other columns rule it out."""
-    if None not in row:
-        return 1 if row in found else None if found.has_null else 0
-    if found.has_null:
-        return None
-    return 0 if row_in(row, found) is False else None
+    """The value of ``row IN (found)``; a NULL on either side leaves it open unless the other columns rule it out."""
+    if row in found:
+        return 1
+    candidates = (*found, *found.open_rows) if None in row else found.open_rows
+    return 0 if row_in(row, candidates) is False else None
 
 
 Fold = tuple[Callable[[Any], Any] | None, ...]

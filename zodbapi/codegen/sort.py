@@ -41,6 +41,9 @@ def key_code(unit: Unit, key: SortKey) -> str:
 
 def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool) -> None:
     """Writes the sort of the node's input."""
+    if node.presorted and node.limit is not None:
+        _produce_presorted(unit, node, consume, whole=whole)
+        return
     rows = unit.fresh("buffer")
     unit.body.line(f"{rows} = []")
     buffer = RowBuffer(unit, node.input, whole=whole)
@@ -60,6 +63,47 @@ def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool)
         consume()
 
 
+def _produce_presorted(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool) -> None:
+    """Writes the sort of an input that comes in the order of its first keys: with enough rows, it ends at a new value.
+
+    Reading is a function of its own, so that it can end from inside any number of loops.
+    """
+    rows = unit.fresh("buffer")
+    buffer = RowBuffer(unit, node.input, whole=whole)
+    with unit.query.function_for(node) as name:
+        unit.body.line(f"{rows} = []")
+        limit = unit.query.count(node.limit)
+
+        def keep() -> None:
+            row = unit.fresh("t")
+            unit.body.line(f"{row} = {buffer.pack([key_code(unit, key) for key in node.keys])}")
+            changed = " or ".join(f"{row}[{i}] != {rows}[-1][{i}]" for i in range(node.presorted))
+            with unit.body.block(f"if len({rows}) >= {limit} >= 0 and {rows} and ({changed})"):
+                unit.body.line(f"return {rows}")
+            unit.body.line(f"{rows}.append({row})")
+
+        unit.query.produce(node.input, keep, whole=whole)
+        unit.body.line(f"return {rows}")
+    unit.body.line(f"{rows} = {name}()")
+    for line in _passes(unit, node, rows):
+        unit.body.line(line)
+    with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {rows}"):
+        buffer.bind()
+        consume()
+
+
+def _passes(unit: Unit, node: Sort, rows: str) -> list[str]:
+    """The lines that sort a buffer: one pass for each run of equal direction, the last run first."""
+    passes: list[str] = []
+    place = 0
+    for descending, run in groupby(k.descending for k in node.keys):
+        length = len(list(run))
+        getter = unit.namespace.constant(itemgetter(*range(place, place + length)))
+        passes.insert(0, f"{rows}.sort(key={getter}{', reverse=True' if descending else ''})")
+        place += length
+    return passes
+
+
 class _Sort:
     """The sorting of one buffer.
 
@@ -71,13 +115,7 @@ class _Sort:
         self.unit = unit
         self.rows = rows
         self.descending = node.keys[0].descending
-        self.passes: list[str] = []
-        place = 0
-        for descending, run in groupby(k.descending for k in node.keys):
-            length = len(list(run))
-            getter = unit.namespace.constant(itemgetter(*range(place, place + length)))
-            self.passes.insert(0, f"{rows}.sort(key={getter}{', reverse=True' if descending else ''})")
-            place += length
+        self.passes = _passes(unit, node, rows)
         self.limit = unit.query.count(node.limit)
         if self.limit is not None:
             self.room, self.worst = unit.fresh("room"), unit.fresh("worst")

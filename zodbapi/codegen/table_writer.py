@@ -18,16 +18,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from zodbapi import errors, values
-from zodbapi.catalog import Kind
+from zodbapi.catalog import Kind, Table
 from zodbapi.codegen import runtime
 from zodbapi.codegen.expr import ExprWriter
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.unit import StoredRow, Unit, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
+from zodbapi.depth import roomy
+from zodbapi.plan.expr import Column
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
+from zodbapi.plan.walk import descend
 from zodbapi.undo import MISSING, PRESENT
 
+# Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
+_RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
 
@@ -38,6 +43,7 @@ class WriterProgram:
     source: str
     namespace: Namespace
     make_row: Callable[..., tuple[Any, ...]]  # one value a column -> the row as it is stored
+    complete: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None  # generated columns and CHECK, where there are any
     insert: Callable[[Any, int, tuple[Any, ...]], bool | None]
     update: Callable[[Any, int, tuple[Any, ...], int, tuple[Any, ...]], bool | None]  # rowid, row -> new rowid, new row
     delete: Callable[[Any, int, tuple[Any, ...]], bool | None]
@@ -104,6 +110,7 @@ def schedule_unique(txn: Any, deferred: bool, check: Any, entry: tuple[Any, ...]
         _put_off(txn, deferred or txn.defer_foreign_keys, check, parts)
 
 
+@roomy
 def generate_writer(
     bound: TableWriter,
     resolve_writer: Callable[[int], WriterProgram],
@@ -117,6 +124,22 @@ def generate_writer(
         collations: the sort keys of the collations.
     """
     return _TableWriter(bound, resolve_writer, collations).generate()
+
+
+def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
+    """Writes the conversion of the value in a variable to its column's type, and NOT NULL."""
+    column = table.columns[position]
+    label = f"{table.name}.{column.name}"
+    exact = values.exact_class(column.type.kind)
+    test = f"if {name} is not None"
+    if exact is not None and column.type.kind not in _RECAST:
+        test = f"if type({name}) is not {unit.call_value(exact, exact.__name__)} and {name} is not None"
+    with unit.body.block(test):
+        store = unit.call(values.store(column.type))
+        unit.body.line(f"{name} = {store}({name}, {unit.namespace.constant(label)})")
+    if column.not_null and position != table.rowid_column:
+        with unit.body.block(f"if {name} is None"):
+            unit.body.line(f"raise {unit.call(not_null_failed)}({unit.namespace.constant(label)})")
 
 
 class _TableWriter:
@@ -146,6 +169,8 @@ class _TableWriter:
             self._entry_function(index)
             if index.index.unique and not index.index.keyed:
                 self._unique_function(index)
+        if self.bound.generated or self.bound.checks:
+            self._complete()
         self._make_row()
         self._defaults()
         self._conflicts()
@@ -160,6 +185,7 @@ class _TableWriter:
             source,
             self.unit.namespace,
             scope["make_row"],
+            scope.get("complete"),
             scope["insert"],
             scope["update"],
             scope["delete"],
@@ -183,19 +209,24 @@ class _TableWriter:
     # --- rows -------------------------------------------------------------------------------------------------------
 
     def _make_row(self) -> None:
-        """Conversion to the column's type, NOT NULL, generated columns and CHECK."""
-        unit, columns = self.unit, self.table.columns
-        names = [f"v{i}" for i in range(len(columns))]
+        """``make_row(v0, v1, ...)``: the row of these values, converted to the columns' types, NOT NULL and complete."""
+        names = [f"v{i}" for i in range(len(self.table.columns))]
         generated = dict(self.bound.generated)
-        with unit.function(f"def make_row({', '.join(names)})"):
+        with self.unit.function(f"def make_row({', '.join(names)})"):
             for position, name in enumerate(names):
                 if position not in generated:
-                    self._convert(position, name)
-            if generated:
-                self._generate(names)
-            self.body.line(f"row = {tuple_code(names) if names else '()'}")
+                    convert_column(self.unit, self.table, position, name)
+            row = tuple_code(names) if names else "()"
+            complete = self.bound.generated or self.bound.checks
+            self.body.line(f"return complete({row})" if complete else f"return {row}")
+
+    def _complete(self) -> None:
+        """``complete(row)``: the row with its generated columns, for which all CHECKs hold."""
+        with self.unit.function("def complete(row)"):
+            if self.bound.generated:
+                self._generate([f"v{i}" for i in range(len(self.table.columns))])
             for check, predicate in self.bound.checks:
-                with self.body.block(f"if {unit.expr.is_false(predicate)}"):
+                with self.body.block(f"if {self.unit.expr.is_false(predicate)}"):
                     self.body.line(self._raise(check_failed, check.name or check.expression))
             self.body.line("return row")
 
@@ -206,28 +237,14 @@ class _TableWriter:
 
     def _generate(self, names: list[str]) -> None:
         """Each generated column sees the columns computed before it."""
+        self.body.line(f"{tuple_code(names)} = row")
         for position, _ in self.bound.generated:
             self.body.line(f"{names[position]} = None")
         for position, expr in self.bound.generated:
             self.body.line(f"row = {tuple_code(names)}")
             self.body.line(f"{names[position]} = {self.unit.expr.value(expr)}")
-            self._convert(position, names[position])
-
-    def _convert(self, position: int, name: str) -> None:
-        column = self.table.columns[position]
-        label = self.unit.namespace.constant(self._column_name(position))
-        exact = values.exact_class(column.type.kind)
-        store = f"{name} = {self.unit.call(values.store(column.type))}({name}, {label})"
-        required = column.not_null and position != self.table.rowid_column
-        if column.type.kind in (Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP) or exact is None:
-            test = f"if {name} is not None"  # also a value of the right class may have to change
-        else:
-            test = f"if type({name}) is not {self.unit.call_value(exact, exact.__name__)} and {name} is not None"
-        with self.body.block(test):
-            self.body.line(store)
-        if required:
-            with self.body.block(f"if {name} is None"):
-                self.body.line(self._raise(not_null_failed, self._column_name(position)))
+            convert_column(self.unit, self.table, position, names[position])
+        self.body.line(f"row = {tuple_code(names)}")
 
     # --- indexes ----------------------------------------------------------------------------------------------------
 
@@ -376,6 +393,15 @@ class _TableWriter:
                             self._on_parent_gone(foreign, foreign.key.on_update, "update")
 
     def _update_entry(self, bound: BoundIndex) -> None:
+        """The entry moves when its key does. An UPDATE passes on the objects of the columns that it leaves alone."""
+        inputs = (*bound.keys, bound.where) if bound.where is not None else bound.keys
+        parts = [part for expr in inputs for part in descend(expr)]
+        positions = sorted({part.position for part in parts if isinstance(part, Column)})
+        same = [f"row[{position}] is not new[{position}]" for position in positions]
+        with self.body.block(f"if {' or '.join([*same, 'rowid != new_rowid'])}"):
+            self._move_entry(bound)
+
+    def _move_entry(self, bound: BoundIndex) -> None:
         number, body = bound.index.id, self.body
         body.line(f"k{number} = entry{number}(rowid, row)")
         body.line(f"n{number} = entry{number}(new_rowid, new)")

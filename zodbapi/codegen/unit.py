@@ -155,6 +155,25 @@ class Unit:
             self.scopes[0].prologue.line(f"{name} = {code}")
         return name
 
+    def each(self, index: int, render: Callable[[], str]) -> str:
+        """Code that unpacks what ``render`` makes of each value ``v`` of a list of parameters."""
+        scopes, hoisted = self.scopes, self._hoisted
+        scope = FunctionScope(outer=frozenset(self.env))
+        self.scopes, self._hoisted = [scope], {}
+        code = render()
+        self.scopes, self._hoisted = scopes, hoisted
+        lines = [text for _, text in scope.prologue.lines]
+        if len(lines) == 1 and lines[0].startswith(f"{code} = "):
+            code = lines[0].removeprefix(f"{code} = ")
+        elif lines:
+            name = self.fresh("each")
+            with self.prologue.block(f"def {name}(v)"):
+                self.prologue.extend(scope.prologue)
+                self.prologue.line(f"return {code}")
+            code = f"{name}(v)"
+        values = self.hoist(f"p[{index}]", "p")
+        return f"*{values}" if code == "v" else f"*[{code} for v in {values}]"
+
     def constant(self, value: object) -> str:
         """Code of a literal."""
         if value is None or value is True or value is False:
@@ -185,6 +204,13 @@ class Unit:
         with prologue.block(header):
             prologue.extend(scope.prologue)
             prologue.extend(scope.body)
+
+    @contextmanager
+    def outermost(self) -> Iterator[None]:
+        """Inside, the functions written belong to the whole program, and read no rows."""
+        scopes, self.scopes = self.scopes, self.scopes[:1]
+        yield
+        self.scopes = scopes
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     drive_by_keys        IN (SELECT ...) of few values seeks them
     push_filters         predicates move to the tables they read; outer joins that reject NULLs become inner
     order_joins          the cheapest table first
+    union_seeks          a = ? OR b = ? unites what two indexes find
     seek_extremes        min and max read one end of an index
     choose_access        scans become seeks, joins become index loops or hash joins
     drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
@@ -21,7 +22,10 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from zodbapi.catalog import Schema
+from zodbapi.depth import roomy
 from zodbapi.optimizer.choose_access import choose_access
 from zodbapi.optimizer.context import BindIndex, Context, Stats
 from zodbapi.optimizer.drive_by_keys import drive_by_keys
@@ -32,9 +36,10 @@ from zodbapi.optimizer.order_joins import order_joins
 from zodbapi.optimizer.push_filters import push_filters
 from zodbapi.optimizer.push_limits import push_limits
 from zodbapi.optimizer.seek_extremes import seek_extremes
+from zodbapi.optimizer.union_seeks import union_seeks
 from zodbapi.optimizer.unnest_subqueries import unnest_subqueries
 from zodbapi.plan.nodes import Command, Node, output_names
-from zodbapi.plan.walk import Part, rebuild
+from zodbapi.plan.walk import rebuild
 
 __all__ = ["RULES", "BindIndex", "Context", "Rule", "Stats", "optimize"]
 
@@ -48,6 +53,7 @@ RULES: tuple[Rule, ...] = (
     drive_by_keys,
     push_filters,
     order_joins,
+    union_seeks,
     seek_extremes,
     choose_access,
     drop_sorts,
@@ -55,6 +61,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+@roomy
 def optimize(
     node: Node,
     stats: Stats,
@@ -62,15 +69,17 @@ def optimize(
     trace: Trace | None = None,
     rules: tuple[Rule, ...] = RULES,
     bind_index: BindIndex | None = None,
+    schema: Schema | None = None,
 ) -> Node:
     """The plan after all rules; ``trace`` is told the name and the result of each rule that changed something.
 
     ``bind_index`` binds the key parts and the predicate of an expression or partial index over source 0; without it
-    such indexes are not used.
+    such indexes are not used. ``schema`` finds the parents of foreign keys, for the sake of their row counts.
     """
     if isinstance(node, Command):
-        return rebuild(node, lambda part: _optimized_part(part, stats, trace, rules, bind_index))
-    context = Context(node, stats, bind_index)
+        again = partial(optimize, stats=stats, trace=trace, rules=rules, bind_index=bind_index, schema=schema)
+        return rebuild(node, lambda part: again(part) if isinstance(part, Node) else part)
+    context = Context(node, stats, bind_index, schema)
     names = output_names(node)
     for rule in rules:
         changed = rule(node, context)
@@ -81,11 +90,3 @@ def optimize(
         if trace is not None:
             trace(rule.__name__, node)
     return node
-
-
-def _optimized_part(
-    part: Part, stats: Stats, trace: Trace | None, rules: tuple[Rule, ...], bind_index: BindIndex | None
-) -> Part:
-    if isinstance(part, Node):
-        return optimize(part, stats, trace=trace, rules=rules, bind_index=bind_index)
-    return part

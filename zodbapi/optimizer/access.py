@@ -13,11 +13,12 @@ from itertools import product
 from typing import NamedTuple
 
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Index, Kind, Table, Type
-from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.cost import FETCH, ONE_SIDED, SCAN_ROW, SEEK, TWO_SIDED, matches
+from zodbapi.optimizer.context import LIKELY_ROWS, Context
+from zodbapi.optimizer.cost import FETCH, ONE_SIDED, SCAN_ROW, SEEK, TWO_SIDED
 from zodbapi.optimizer.implication import implied
 from zodbapi.optimizer.predicates import LEAVES, kind_of, used, volatile
 from zodbapi.plan.expr import Affine, Between, Collate, Column, Compare, Const, Expr, InList, IsNull, Rowid
+from zodbapi.plan.lists import how_many, param_list
 from zodbapi.plan.nodes import Bound, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 from zodbapi.plan.walk import Part, transform
 
@@ -25,7 +26,6 @@ ROWID = -1  # target of a predicate on the rowid
 Target = int | Expr  # a column's position, ROWID, or an expression over source 0
 FLIPPED = {"=": "=", "is": "is", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
 PLAIN_NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC})  # convert alike in comparisons
-LIKELY_ROWS = 1000  # paths are compared as for a table of that size, if it is smaller now: it may grow
 MOST_ALTERNATIVES = 1000  # keys of one seek that come from several IN lists
 
 
@@ -243,7 +243,7 @@ def _rowid_path(source: int, table: Table, sargs: list[Sarg], rows: float) -> Pa
     order = BY_ROWID
     equal = next((s for s in sargs if s.op == "="), None) or next((s for s in sargs if s.op == "in"), None)
     if equal is not None:
-        keys = float(len(equal.keys))
+        keys = float(how_many(equal.keys))
         return Path(source, table, None, (equal,), None, None, keys, keys * SEEK, equal.op == "=", order)
     lower, upper = _bounds(sargs)
     found = max(1.0, rows * (TWO_SIDED if lower and upper else ONE_SIDED))
@@ -299,7 +299,8 @@ def _index_path(
         equal.append(chosen)
     full = index.keyed and len(equal) == len(index.columns)
     single = full and all(sarg.op == "=" for sarg in equal)
-    found, cost = _estimate(max(rows, LIKELY_ROWS), equal, lower, upper, full)
+    matching = context.matching(table, max(rows, LIKELY_ROWS), [sarg.target for sarg in equal])
+    found, cost = _estimate(1.0 if full else matching, equal, lower, upper)
     return Path(source, table, index, tuple(equal), lower, upper, found, cost, single, order)
 
 
@@ -316,20 +317,21 @@ def _equality(sargs: list[Sarg], before: list[Sarg]) -> Sarg | None:
     several = next((s for s in sargs if s.op == "in"), None)
     if several is None:
         return None
+    is_first = all(sarg.op != "in" for sarg in before)
+    if not is_first and any(param_list(key) for sarg in (several, *before) for key in sarg.keys):
+        return None
     alternatives = len(several.keys)
     for sarg in before:
         alternatives *= len(sarg.keys)
-    is_first = all(sarg.op != "in" for sarg in before)
     return several if is_first or alternatives <= MOST_ALTERNATIVES else None
 
 
-def _estimate(
-    rows: float, equal: list[Sarg], lower: Sarg | None, upper: Sarg | None, full: bool
-) -> tuple[float, float]:
+def _estimate(each: float, equal: list[Sarg], lower: Sarg | None, upper: Sarg | None) -> tuple[float, float]:
+    """Rows and cost of seeks that find ``each`` rows each."""
     seeks = 1
     for sarg in equal:
-        seeks *= len(sarg.keys)
-    found = float(seeks) if full else seeks * matches(rows, [sarg.kind for sarg in equal]) if equal else rows
+        seeks *= how_many(sarg.keys)
+    found = seeks * each
     if lower or upper:
         found *= TWO_SIDED if lower and upper else ONE_SIDED
     return max(found, 1.0), max(seeks, 1) * SEEK + found * FETCH

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from zodbapi.catalog import TEXTS, Kind
-from zodbapi.optimizer.access import LIKELY_ROWS, Path, paths_to
-from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.access import Path, Sarg, paths_to
+from zodbapi.optimizer.context import LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import (
     BUILD,
     FETCH,
@@ -25,6 +25,7 @@ from zodbapi.optimizer.cost import (
     SCAN_ROW,
     SEEK,
     SORT,
+    UNKNOWN_LIMIT,
     limit_rows,
     passing,
     rows_of,
@@ -85,12 +86,13 @@ class _Wish:
 
 
 _NONE = _Wish()
+_REPEATED = _Wish(limit=UNKNOWN_LIMIT)  # of a correlated query: it runs for each row, so it had better build nothing
 
 
 def choose_access(node: Node, context: Context) -> Node:
     """The plan with accesses and join methods chosen."""
     if context.has_queries:
-        node = each_query(node, lambda query: _choose(query, _NONE, context))
+        node = each_query(node, lambda query: _choose(query, _REPEATED if used(query) else _NONE, context))
     return _choose(node, _NONE, context)
 
 
@@ -145,20 +147,34 @@ def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple
     rows = min(passing(max(context.rows(scan.table), LIKELY_ROWS), terms), *(path.rows for path in paths))
     best: tuple[float, Path, bool] | None = None
     for path in paths:
-        backwards = direction(wish.keys, path.order, fixed, scan.source, scan.table)
         sorted_rows = min(rows, path.rows)
+        leading, backwards = _leading(wish, path, fixed, scan)
+        # Rows that other terms drop are read in vain, and it may be long until the first one passes.
+        luck = 1 if len(path.answered()) == len(terms) else BAD_LUCK
         if path.single:
             cost = path.cost
-        elif backwards is None:
-            cost = path.cost + sorted_rows * SORT
-        else:
-            # Rows that other terms drop are read in vain, and it may be long until the first one passes.
-            luck = 1 if len(path.answered()) == len(terms) else BAD_LUCK
+        elif leading == len(wish.keys):
             cost = path.cost * min(1.0, luck * wish.limit / sorted_rows)
+        elif leading:
+            wanted = wish.limit + context.matching(
+                scan.table, sorted_rows, [part.target for part in path.order[:leading]]
+            )
+            cost = path.cost * min(1.0, luck * wanted / sorted_rows) + min(wanted, sorted_rows) * SORT
+        else:
+            cost = path.cost + sorted_rows * SORT
         if best is None or cost < best[0]:
-            best = cost, path, bool(backwards)
+            best = cost, path, backwards
     assert best is not None
     return best[1], best[2]
+
+
+def _leading(wish: _Wish, path: Path, fixed: list[Sarg], scan: Scan) -> tuple[int, bool]:
+    """How many of the wished keys the path has the order of, and whether it must be read backwards for that."""
+    for leading in range(len(wish.keys), 0 if wish.is_limited else len(wish.keys) - 1, -1):
+        backwards = direction(wish.keys[:leading], path.order, fixed, scan.source, scan.table)
+        if backwards is not None:
+            return leading, backwards
+    return 0, False
 
 
 # --- joins ------------------------------------------------------------------------------------------------------------

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-from zodbapi.catalog import Index, Table
+from zodbapi.catalog import Index, Kind, Schema, Table
 from zodbapi.plan.expr import Exists, InQuery, ScalarQuery
 from zodbapi.plan.nodes import BoundIndex, Node
 from zodbapi.plan.walk import classes_below, sources_made
 
 LEAST_ROWS = 100  # plans are cached while tables grow, so a table is never taken for smaller than this
+LIKELY_ROWS = 1000  # paths to one table are compared as for that many rows, if it has less: it may grow
 QUERIES = frozenset({Exists, InQuery, ScalarQuery})
 
 
@@ -30,17 +31,20 @@ class Context:
     """One optimisation of one statement.
 
     ``classes`` are those of all nodes and expressions of the statement as it was bound, and what rules introduce: a rule
-    whose patterns cannot occur returns at once. ``bind_index`` gives partial and expression indexes; without it they
+    whose patterns cannot occur returns at once. ``schema`` knows the parents of foreign keys, whose row counts say how many
+    values there are. ``bind_index`` gives partial and expression indexes; without it they
     are not used.
     """
 
     root: Node
     stats: Stats
     bind_index: BindIndex | None = None
+    schema: Schema | None = None
     classes: set[type] = field(init=False)
     _sources: Iterator[int] | None = field(default=None, init=False)
     _rows: dict[int, float] = field(default_factory=dict, init=False)
     _bound: dict[int, BoundIndex] = field(default_factory=dict, init=False)
+    _distinct: dict[tuple[int, object], float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.classes = classes_below(self.root)
@@ -69,6 +73,39 @@ class Context:
         if table.id not in self._rows:
             self._rows[table.id] = float(max(self.stats.row_count(table.id), LEAST_ROWS))
         return self._rows[table.id]
+
+    def matching(self, table: Table, rows: float, targets: Iterable[object]) -> float:
+        """Of so many rows of a table, those expected to have given values in some columns; targets as in ``access``."""
+        weight = 1.0
+        for target in targets:
+            rows /= self._values(table, target) ** weight
+            weight /= 2  # columns of one index tend to go together
+        return max(rows, 1.0)
+
+    def _values(self, table: Table, target: object) -> float:
+        """How many different values a column is guessed to have."""
+        key = (table.id, target)
+        if key not in self._distinct:
+            self._distinct[key] = self._guess_values(table, target)
+        return self._distinct[key]
+
+    def _guess_values(self, table: Table, target: object) -> float:
+        rows = max(self.rows(table), LIKELY_ROWS)
+        if not isinstance(target, int):
+            return float(rows**0.5)
+        if target < 0:
+            return rows
+        if table.columns[target].type.kind is Kind.BOOLEAN:
+            return 2.0
+        for key in table.foreign_keys if self.schema is not None else ():
+            parent = self.schema.table(key.parent) if key.columns == (target,) and self.schema is not None else None
+            if parent is not None:
+                return min(rows, self.rows(parent))
+        if any(
+            index.keyed and len(index.columns) == 1 and index.columns[0].position == target for index in table.indexes
+        ):
+            return rows
+        return float(rows**0.5)
 
     def bound_index(self, table: Table, index: Index) -> BoundIndex | None:
         """A partial or expression index with its expressions over source 0, or None when nobody can bind them."""

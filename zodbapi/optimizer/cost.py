@@ -10,6 +10,7 @@ from zodbapi.catalog import Kind
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import kind_of, split
 from zodbapi.plan.expr import Between, Call, Compare, Const, Expr, InList, IsNull, Not
+from zodbapi.plan.lists import alternatives, how_many
 from zodbapi.plan.nodes import (
     Aggregate,
     Compound,
@@ -39,15 +40,6 @@ ONE_SIDED = 1 / 12  # part of the rows between a bound and the end
 TWO_SIDED = 1 / 30
 
 
-def matches(rows: float, kinds: list[Kind]) -> float:
-    """Rows expected for one value of each of the leading columns (of these kinds) of an index that is not unique."""
-    for kind in kinds:
-        if kind is Kind.BOOLEAN:
-            rows /= 2
-    distinguishing = sum(kind is not Kind.BOOLEAN for kind in kinds)
-    return max(1.0, float(rows ** (1 / (distinguishing + 1))))
-
-
 def selectivity(term: Expr) -> float:
     """The part of rows for which a term is expected to be true."""
     match term:
@@ -60,7 +52,7 @@ def selectivity(term: Expr) -> float:
         case Between() | IsNull():
             return 0.1
         case InList():
-            return min(0.5, 0.1 * len(term.items))
+            return min(0.5, 0.1 * how_many(term.items))
         case Call(function=function) if function.name in ("like", "clike", "ilike", "glob", "regexp"):
             return 0.1
         case Not():
@@ -82,18 +74,19 @@ def rows_of(node: Node, context: Context) -> float:
         case Scan():
             return context.rows(node.table)
         case RowidSeek():
-            return float(len(node.rowids))
+            return float(how_many(node.rowids))
         case RowidRange() | IndexRange():
             rows = context.rows(node.table)
             bounds = (node.lower is not None) + (node.upper is not None)
             if isinstance(node, IndexRange) and node.prefix:
-                rows = matches(rows, [Kind.ANY] * len(node.prefix))
+                rows = context.matching(node.table, rows, seek_positions(node, len(node.prefix)))
             return max(1.0, rows * (1.0, ONE_SIDED, TWO_SIDED)[bounds])
         case IndexSeek():
             width = len(node.alternatives[0]) if node.alternatives else 0
             if node.index.keyed and width == len(node.index.columns):
-                return float(len(node.alternatives))
-            return matches(context.rows(node.table), seek_kinds(node)) * len(node.alternatives)
+                return float(alternatives(node))
+            rows = context.matching(node.table, context.rows(node.table), seek_positions(node, width))
+            return rows * alternatives(node)
         case Filter():
             return passing(rows_of(node.input, context), split(node.predicate))
         case Join() | HashJoin():
@@ -114,11 +107,9 @@ def rows_of(node: Node, context: Context) -> float:
             return 100.0
 
 
-def seek_kinds(node: IndexSeek) -> list[Kind]:
-    """The kinds of the index columns that a seek gives keys for."""
-    width = len(node.alternatives[0]) if node.alternatives else 0
-    positions = [column.position for column in node.index.columns[:width]]
-    return [Kind.ANY if i is None else node.table.columns[i].type.kind for i in positions]
+def seek_positions(node: IndexSeek | IndexRange, width: int) -> list[int | None]:
+    """The positions of the leading columns of an access's index."""
+    return [column.position for column in node.index.columns[:width]]
 
 
 def limit_rows(limit: Expr | None) -> float:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zodbapi.catalog import Kind
 from zodbapi.optimizer.access import ROWID, Target, paths_to, sargs_of
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.cost import BUILD, FETCH, PROBE, SCAN_ROW, SEEK, matches, passing, rows_of
+from zodbapi.optimizer.cost import BUILD, FETCH, PROBE, SCAN_ROW, SEEK, passing, rows_of
 from zodbapi.optimizer.predicates import (
     conjoin,
     each_input,
@@ -43,8 +42,8 @@ class _Item:
     rows: float = 1.0  # that pass its own filters
     cost: float = 0.0  # of reading those
     all_rows: float = 1.0
-    equal: list[tuple[Target, Kind, int]] = field(default_factory=list)  # what equalities bind, given these bits
-    keys: list[tuple[tuple[Target | None, ...], bool]] = field(default_factory=list)  # index columns, whether unique
+    equal: list[tuple[Target, int]] = field(default_factory=list)  # what equalities bind, given these bits
+    keys: list[tuple[tuple[Target | None, ...], list[float]]] = field(default_factory=list)  # rows by width of prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +137,15 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
     linking = [term.expr for term in terms if term.bits & item.bit]
     for sarg in sargs_of(scan.source, scan.table, linking + local):
         if sarg.op == "=":
-            item.equal.append((sarg.target, sarg.kind, _bits(sarg.needs, bits)))
+            item.equal.append((sarg.target, _bits(sarg.needs, bits)))
     for index in scan.table.indexes:
         if index.where is None:
             targets = tuple(ROWID if c.position == scan.table.rowid_column else c.position for c in index.columns)
-            item.keys.append((targets, index.keyed))
+            widths = range(1, len(targets) + 1)
+            found = [context.matching(scan.table, item.all_rows, targets[:width]) for width in widths]
+            if index.keyed:
+                found[-1] = 1.0
+            item.keys.append((targets, found))
 
 
 def _best_order(items: list[_Item], inner: list[_Item], terms: list[_Term]) -> list[_Item]:
@@ -200,16 +203,13 @@ def _cheapest(items: list[_Item], placed: int, rows: float, terms: list[_Term]) 
 
 def _step(item: _Item, placed: int, rows: float, terms: list[_Term]) -> tuple[float, float]:
     """Cost of joining one more item to ``rows`` rows, and the rows that come out."""
-    bound = {target: kind for target, kind, needs in item.equal if not needs & ~placed}
+    bound = {target for target, needs in item.equal if not needs & ~placed}
     passing_part = item.rows / item.all_rows
     probe: tuple[float, float] | None = (SEEK, 1.0) if ROWID in bound else None
-    for targets, unique in item.keys if probe is None else ():
+    for targets, matching in item.keys if probe is None else ():
         width = next((i for i, target in enumerate(targets) if target not in bound), len(targets))
-        if width:
-            single = unique and width == len(targets)
-            found = 1.0 if single else matches(item.all_rows, [bound[t] for t in targets[:width] if t is not None])
-            if probe is None or found < probe[1]:
-                probe = SEEK + found * FETCH, found
+        if width and (probe is None or matching[width - 1] < probe[1]):
+            probe = SEEK + matching[width - 1] * FETCH, matching[width - 1]
     reach = placed | item.bit
     equalities = sum(t.is_equality and bool(t.bits & item.bit) and not t.bits & ~reach for t in terms)
     if probe is not None:

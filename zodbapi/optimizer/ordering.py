@@ -24,6 +24,7 @@ from zodbapi.optimizer.access import (
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import emitted, split, substitute, used
 from zodbapi.plan.expr import Collate, Const, Expr, Param, SortKey
+from zodbapi.plan.lists import seeks_once
 from zodbapi.plan.nodes import (
     Aggregate,
     Distinct,
@@ -175,18 +176,19 @@ def order_of(node: Access, context: Context) -> tuple[KeyPart, ...] | None:
 def _fixed_by(node: Access) -> list[Sarg]:
     """The index columns to which an access gives one key."""
     match node:
-        case IndexSeek() if len(node.alternatives) == 1:
+        case IndexSeek() if seeks_once(node):
             keys = node.alternatives[0]
         case IndexRange():
             keys = node.prefix
         case _:
             return []
     found = []
-    for column, key in zip(node.index.columns, keys, strict=False):
+    null_safe = node.null_safe if isinstance(node, IndexSeek) and node.null_safe else (False,) * len(keys)
+    for column, key, safe in zip(node.index.columns, keys, null_safe, strict=False):
         if column.position is not None:
             kind = node.table.columns[column.position].type.kind
             target = ROWID if column.position == node.table.rowid_column else column.position
-            found.append(Sarg(target, "=", (key,), column.collation, kind, key, frozenset()))
+            found.append(Sarg(target, "is" if safe else "=", (key,), column.collation, kind, key, frozenset()))
     return found
 
 
@@ -197,9 +199,9 @@ def is_single(node: Node, context: Context) -> bool:
     """Whether the node emits at most one row (for one row of what it is correlated with)."""
     match node:
         case RowidSeek():
-            return len(node.rowids) <= 1
+            return not node.rowids or seeks_once(node)
         case IndexSeek():
-            return len(node.alternatives) == 1 and is_unique_seek(node.index, node)
+            return seeks_once(node) and is_unique_seek(node.index, node)
         case Filter() | Project() | Distinct():
             return is_single(node.input, context)
         case Limit(limit=Const(value=int() as limit)) if 0 <= limit <= 1:

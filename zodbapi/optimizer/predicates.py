@@ -26,6 +26,7 @@ from zodbapi.plan.expr import (
     Not,
     Or,
     Param,
+    ParamList,
     Raise,
     Rowid,
     ScalarQuery,
@@ -35,7 +36,7 @@ from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Window
 from zodbapi.plan.walk import Part, descend, rebuild_inputs, sources_made, transform
 
 NONE: frozenset[int] = frozenset()
-LEAVES = frozenset({Column, Rowid, Const, Param})
+LEAVES = frozenset({Column, Rowid, Const, Param, ParamList})
 P = TypeVar("P", bound=Part)
 
 

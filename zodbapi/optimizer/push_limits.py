@@ -1,6 +1,7 @@
 """Rule: a Sort under a LIMIT keeps only as many rows as will be asked for.
 
-In: Limit above Sort, with Projects between. Out: ``Sort.limit`` set to limit + offset, a negative limit staying "all".
+In: Limit above Sort, with Projects between. Out: ``Sort.limit`` set to limit + offset, a negative limit staying "all", and
+``Sort.presorted`` to the number of leading keys whose order the input has anyway (an index on the first of them, say).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import replace
 
 from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.ordering import Keys, ordered
 from zodbapi.optimizer.predicates import each_input, each_query
 from zodbapi.plan.expr import Binary, Case, Compare, Const, Expr, Param
 from zodbapi.plan.nodes import Limit, Node, Project, Sort
@@ -22,30 +24,40 @@ def push_limits(node: Node, context: Context) -> Node:
     if not context.occurs(Limit) or not context.occurs(Sort):
         return node
     if context.has_queries:
-        node = each_query(node, _push)
-    return _push(node)
+        node = each_query(node, lambda query: _push(query, context))
+    return _push(node, context)
 
 
-def _push(node: Node) -> Node:
-    node = each_input(node, _push)
+def _push(node: Node, context: Context) -> Node:
+    node = each_input(node, lambda child: _push(child, context))
     if not isinstance(node, Limit) or node.limit is None:
         return node
     rows = _rows(node.limit, node.offset)
     if rows is None:
         return node
-    below = _limited(node.input, rows)
+    below = _limited(node.input, rows, context)
     return node if below is node.input else replace(node, input=below)
 
 
-def _limited(node: Node, rows: Expr) -> Node:
+def _limited(node: Node, rows: Expr, context: Context) -> Node:
     match node:
         case Sort(limit=None):
+            for leading in range(len(node.keys) - 1, 0, -1):
+                presorted = ordered(node.input, node.keys[:leading], context)
+                if presorted is not None and not _is_idle(presorted, node.keys[:leading], context):
+                    return Sort(presorted, node.keys, rows, leading)
             return replace(node, limit=rows)
         case Project():
-            below = _limited(node.input, rows)
+            below = _limited(node.input, rows, context)
             return node if below is node.input else replace(node, input=below)
         case _:
             return node
+
+
+def _is_idle(node: Node, keys: Keys, context: Context) -> bool:
+    """Whether the keys have the same value in all rows, so that any order is theirs."""
+    reversed_keys = tuple(replace(key, descending=not key.descending, nulls_first=not key.nulls_first) for key in keys)
+    return ordered(node, reversed_keys, context) is node
 
 
 def _rows(limit: Expr, offset: Expr | None) -> Expr | None:

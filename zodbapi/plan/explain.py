@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from zodbapi.catalog import Index, Table
 from zodbapi.plan.expr import Exists, Expr, InQuery, ScalarQuery
+from zodbapi.plan.lists import seeks_once
 from zodbapi.plan.nodes import (
     Aggregate,
     Bound,
@@ -115,7 +116,8 @@ def _pipeline(node: Node) -> str:
             return f"DISTINCT ON ({_listed(node.on)})" if node.on else f"DISTINCT {node.columns} columns"
         case Sort():
             top = f" TOP {expression(node.limit)}" if node.limit is not None else ""
-            return f"SORT{top} BY {_listed(node.keys)}"
+            already = f" AFTER {_listed(node.keys[: node.presorted])}" if node.presorted else ""
+            return f"SORT{top} BY {_listed(node.keys[node.presorted :])}{already}"
         case Limit():
             limit = "ALL" if node.limit is None else expression(node.limit)
             return f"LIMIT {limit}" + (f" OFFSET {expression(node.offset)}" if node.offset is not None else "")
@@ -175,7 +177,7 @@ def _access(node: Scan | RowidSeek | RowidRange | IndexSeek | IndexRange) -> str
             return f"SCAN {table}"
         case RowidSeek():
             keys = _listed(node.rowids)
-            condition = f"rowid = {keys}" if len(node.rowids) == 1 else f"rowid IN ({keys})"
+            condition = f"rowid = {keys}" if seeks_once(node) else f"rowid IN ({keys})"
             return f"ROWID SEEK {table} ({condition})"
         case RowidRange():
             return f"ROWID RANGE {table} ({' AND '.join(_bounds('rowid', node.lower, node.upper))})"
@@ -205,7 +207,7 @@ def _bounds(name: str, lower: Bound | None, upper: Bound | None) -> list[str]:
 
 def _alternatives(node: IndexSeek) -> str:
     names = _index_names(node.table, node.index)
-    if len(node.alternatives) != 1:
+    if not seeks_once(node):
         width = len(node.alternatives[0]) if node.alternatives else 0
         found = ", ".join(f"({_listed(keys)})" if width > 1 else _listed(keys) for keys in node.alternatives)
         return f"{', '.join(names[:width])} IN ({found})"

@@ -54,6 +54,19 @@ class Param(Expr):
 
 
 @dataclass(frozen=True, slots=True)
+class ParamList(Expr):
+    """All items of an IN list: the tuple of values at ``index`` of ``p``, of which there are about ``size``.
+
+    It is what programs for lists of any length have in the place of single parameters, alone or inside ``Affine``.
+    """
+
+    index: int
+    size: int
+    type: Type = ANY
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Column(Expr):
     """Column ``position`` of the current row of ``source``. A source of an enclosing query makes it correlated."""
 

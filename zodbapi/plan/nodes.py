@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zodbapi.catalog import ANY, Check, ForeignKey, Index, Table, Trigger, Type, View
+from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction
@@ -212,6 +212,7 @@ class Sort(Node):
     input: Node
     keys: tuple[SortKey, ...]
     limit: Expr | None = None  # rows that anyone above will ask for; set by the optimizer
+    presorted: int = 0  # so many leading keys the input comes in the order of: with a limit, not all of it need be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,8 +446,22 @@ class CreateTrigger(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class CreateProcedure(Command):
+    procedure: Procedure
+    or_replace: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallProcedure(Command):
+    """CALL: ``arguments`` emits one row, the values of the parameters; None without any."""
+
+    procedure: Procedure
+    arguments: Node | None
+
+
+@dataclass(frozen=True, slots=True)
 class Drop(Command):
-    """``what`` is table, index, view or trigger. ``cascade`` drops the foreign keys that refer to a table with it."""
+    """``what`` is table, index, view, trigger or procedure. ``cascade`` drops the foreign keys that refer to a table too."""
 
     what: str
     name: str

@@ -27,6 +27,7 @@ from zodbapi.plan.expr import (
     Not,
     Or,
     Param,
+    ParamList,
     Raise,
     Rowid,
     RowValue,
@@ -47,7 +48,7 @@ def expression(part: Part) -> str:
             return _aggregate_call(part)
         case WindowCall():
             return _window_call(part)
-        case Column() | Rowid() | Const() | Param():
+        case Column() | Rowid() | Const() | Param() | ParamList():
             return _leaf(part)
         case And() | Or() | Not() | Compare() | IsNull() | Between() | InList():
             return _predicate(part)
@@ -65,6 +66,8 @@ def _leaf(expr: Expr) -> str:
             return f"rowid#{expr.source}"
         case Param():
             return f"?{expr.index + 1}"
+        case ParamList():
+            return f"?{expr.index + 1}..."
         case Const(value=None):
             return "NULL"
         case Const(value=str() as value):

@@ -37,7 +37,16 @@ class _PartFields(dict[type, tuple[str, ...]]):
         return names
 
 
+class _IsPart(dict[type, bool]):
+    """Class -> whether its instances are parts: one look-up instead of nine questions."""
+
+    def __missing__(self, cls: type) -> bool:
+        found = self[cls] = issubclass(cls, _PARTS)
+        return found
+
+
 _FIELDS = _PartFields()
+_IS_PART = _IsPart()
 
 
 def parts(part: Part) -> list[Part]:
@@ -47,7 +56,7 @@ def parts(part: Part) -> list[Part]:
         value = getattr(part, name)
         if value.__class__ is tuple:
             _collect(value, found)
-        elif isinstance(value, _PARTS):
+        elif _IS_PART[value.__class__]:
             found.append(value)
     return found
 
@@ -56,39 +65,58 @@ def _collect(values: tuple[Any, ...], found: list[Part]) -> None:
     for value in values:
         if value.__class__ is tuple:
             _collect(value, found)
-        elif isinstance(value, _PARTS):
+        elif _IS_PART[value.__class__]:
             found.append(value)
 
 
 def descend(part: Part) -> Iterator[Part]:
     """The part itself and everything below it, subqueries included, parents first."""
-    stack = [part]
+    yield part
+    if not _FIELDS[part.__class__]:
+        return
+    stack = parts(part)
+    stack.reverse()
     while stack:
         current = stack.pop()
         yield current
         if _FIELDS[current.__class__]:
-            stack.extend(reversed(parts(current)))
+            below = parts(current)
+            below.reverse()
+            stack += below
 
 
 def rebuild(part: P, change: Callable[[Part], Part]) -> P:
     """The part with each direct part replaced by ``change`` of it; the same object when nothing changed."""
-    changed = {}
+    changed: dict[str, Any] | None = None
     for name in _FIELDS[part.__class__]:
         old = getattr(part, name)
-        new = _rebuild_value(old, change)
+        if old.__class__ is tuple:
+            new: Any = _rebuild_items(old, change)
+        elif _IS_PART[old.__class__]:
+            new = change(old)
+        else:
+            continue
         if new is not old:
+            if changed is None:
+                changed = {}
             changed[name] = new
-    return replace(part, **changed) if changed else part
+    return part if changed is None else replace(part, **changed)
 
 
-def _rebuild_value(value: Any, change: Callable[[Part], Part]) -> Any:
-    if value.__class__ is tuple:
-        items = [_rebuild_value(item, change) for item in value]
-        for old, new in zip(value, items, strict=True):
-            if old is not new:
-                return tuple(items)
-        return value
-    return change(value) if isinstance(value, _PARTS) else value
+def _rebuild_items(values: tuple[Any, ...], change: Callable[[Part], Part]) -> tuple[Any, ...]:
+    items: list[Any] | None = None
+    for i, old in enumerate(values):
+        if old.__class__ is tuple:
+            new: Any = _rebuild_items(old, change)
+        elif _IS_PART[old.__class__]:
+            new = change(old)
+        else:
+            continue
+        if new is not old:
+            if items is None:
+                items = list(values)
+            items[i] = new
+    return values if items is None else tuple(items)
 
 
 class _NodeFields(dict[type, tuple[str, ...]]):

@@ -9,8 +9,7 @@ Everything of ours hangs below one entry of the root, and is made of stock BTree
         "schema"     OOBTree  "cookie" -> Schema.version         a schema is read again when this changes
                               "next id" -> int                   ids of dropped tables and indexes never come back
                               "table 7" -> {"name": ..., ...}    fields that have their default are left out
-                              "view totals" -> {...}
-                              "trigger log" -> {...}
+                              "view totals" -> {...}, "trigger log" -> {...}, "procedure close_month" -> {...}
         "rows"       LOBTree  table id -> LOBTree  rowid -> tuple
         "indexes"    LOBTree  index id -> OOBTree  key -> rowid, or OOTreeSet of (key, rowid)
         "sequences"  LOBTree  table id -> the highest rowid ever used (AUTOINCREMENT)
@@ -28,7 +27,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
-from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Trigger, Type, View
+from zodbapi.catalog import (
+    Check,
+    Column,
+    ForeignKey,
+    Index,
+    IndexColumn,
+    Kind,
+    Procedure,
+    Schema,
+    Table,
+    Trigger,
+    Type,
+    View,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +120,9 @@ def load_schema(records: Any) -> Schema:
         views[name.removeprefix("view ")] = load(View, record)
     loaded = [load(Trigger, record) for _, record in records.items("trigger ", "trigger!")]
     triggers = {trigger.name.lower(): trigger for trigger in sorted(loaded, key=lambda trigger: trigger.number)}
-    return Schema(tables=tables, views=views, triggers=triggers)
+    found = records.items("procedure ", "procedure!")
+    procedures = {name.removeprefix("procedure "): load(Procedure, record) for name, record in found}
+    return Schema(tables, views, procedures, triggers)
 
 
 # --- changes ------------------------------------------------------------------------------------------------------
@@ -138,8 +152,8 @@ def set_schema(txn: Transaction, schema: Schema) -> None:
     """
     records = txn.entry["schema"]
     old, new = _changed(txn.schema.tables, schema.tables), _changed(schema.tables, txn.schema.tables)
-    old_records = _records(old, _changed(txn.schema.views, schema.views), txn.schema.triggers)
-    new_records = _records(new, _changed(schema.views, txn.schema.views), schema.triggers)
+    old_records = _records(old, txn.schema, schema)
+    new_records = _records(new, schema, txn.schema)
     for name in old_records.keys() - new_records.keys():
         txn.drop(records, name)
     for name, item in new_records.items():
@@ -151,17 +165,18 @@ def set_schema(txn: Transaction, schema: Schema) -> None:
 
 
 def _changed(items: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
-    """The tables or views that are not the same in the other schema: a DDL statement touches few of many."""
+    """The tables, views or procedures that are not the same in the other schema: a DDL statement touches few of many."""
     return {name: item for name, item in items.items() if others.get(name) is not item}
 
 
 def _records(
-    tables: Mapping[str, Table], views: Mapping[str, View], triggers: Mapping[str, Trigger]
-) -> dict[str, Table | View | Trigger]:
+    tables: dict[str, Table], schema: Schema, other: Schema
+) -> dict[str, Table | View | Trigger | Procedure]:
     return {
         **{f"table {table.id}": table for table in tables.values()},
-        **{f"view {name}": view for name, view in views.items()},
-        **{f"trigger {name}": trigger for name, trigger in triggers.items()},
+        **{f"view {name}": view for name, view in _changed(schema.views, other.views).items()},
+        **{f"trigger {name}": item for name, item in _changed(schema.triggers, other.triggers).items()},
+        **{f"procedure {name}": item for name, item in _changed(schema.procedures, other.procedures).items()},
     }
 
 

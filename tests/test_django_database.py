@@ -1,0 +1,193 @@
+"""The backend on a database: transactions of several connections, constraints, introspection, databases of tests."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management.color import no_style
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from django_zodb.base import DatabaseWrapper
+
+
+@pytest.fixture
+def other() -> Iterator[DatabaseWrapper]:
+    """A second connection to the database of the test."""
+    wrapper = connection.copy()
+    yield wrapper
+    wrapper.close()
+
+
+def names(wrapper: Any, clause: str = "") -> list[str]:
+    with wrapper.cursor() as cursor:
+        cursor.execute(f"SELECT name FROM auth_group ORDER BY name {clause}")
+        return [name for (name,) in cursor.fetchall()]
+
+
+# --- transactions ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_sees_what_others_commit(other: DatabaseWrapper) -> None:
+    with transaction.atomic():
+        assert names(connection) == []
+        with other.cursor() as cursor:
+            cursor.execute("INSERT INTO auth_group (name) VALUES ('a')")
+        assert names(connection) == ["a"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_writer_meets_no_conflict(other: DatabaseWrapper) -> None:
+    Group.objects.create(name="a")
+    with transaction.atomic():
+        assert names(connection) == ["a"]
+        with other.cursor() as cursor:
+            cursor.execute("DELETE FROM auth_group")
+        Group.objects.create(name="b")
+        Group.objects.all().delete()
+    assert names(connection) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_for_update_locks(other: DatabaseWrapper) -> None:
+    Group.objects.create(name="a")
+    with transaction.atomic():
+        assert [group.name for group in Group.objects.select_for_update()] == ["a"]
+        other.set_autocommit(False)
+        with pytest.raises(DatabaseError, match="locked"):
+            names(other, "FOR UPDATE NOWAIT")
+        assert names(other, "FOR UPDATE SKIP LOCKED") == []
+        assert names(other) == ["a"]
+    assert names(other, "FOR UPDATE NOWAIT") == ["a"]
+    other.rollback()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_found_is_nothing_locked(other: DatabaseWrapper) -> None:
+    with transaction.atomic():
+        assert not Group.objects.select_for_update()
+        with other.cursor() as cursor:
+            cursor.execute("INSERT INTO auth_group (name) VALUES ('a')")
+    assert names(connection) == ["a"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_savepoints_are_logged_as_sql(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(4) as captured, transaction.atomic(), transaction.atomic():
+        pass
+    words = [query["sql"].split()[0] for query in captured.captured_queries]
+    assert words == ["BEGIN", "SAVEPOINT", "RELEASE", "COMMIT"]
+
+
+# --- constraints ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_deferred_foreign_keys_can_be_checked_early() -> None:
+    User.objects.create(username="a")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Permission.objects.create(name="p", codename="c", content_type_id=999)
+        connection.check_constraints()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_checks_foreign_keys() -> None:
+    with pytest.raises(IntegrityError):
+        Permission.objects.create(name="p", codename="c", content_type_id=999)
+    assert not Permission.objects.filter(codename="c").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flush_restarts_ids() -> None:
+    user = User.objects.create(username="a")
+    user.groups.add(Group.objects.create(name="g"))
+    statements = connection.ops.sql_flush(no_style(), ["auth_group"], reset_sequences=True, allow_cascade=True)
+    connection.ops.execute_sql_flush(statements)
+    assert not user.groups.exists()
+    assert User.objects.exists()
+    assert Group.objects.create(name="g").pk == 1
+
+
+# --- introspection ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_constraints() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE part (id bigint PRIMARY KEY AUTOINCREMENT, name varchar(9) COLLATE NOCASE UNIQUE, size integer "
+            "CHECK (size > 0), owner_id integer REFERENCES auth_user (id), CHECK (length(name) > size))"
+        )
+        cursor.execute("CREATE INDEX part_idx ON part (lower(name), size DESC) INCLUDE (owner_id)")
+        found = connection.introspection.get_constraints(cursor, "part")
+        description = connection.introspection.get_table_description(cursor, "part")
+    shown = {
+        name: (entry["columns"], *(key for key in ("primary_key", "unique", "check", "index") if entry[key]))
+        for name, entry in found.items()
+    }
+    assert shown == {
+        "part_pkey": (["id"], "primary_key", "unique"),
+        "sqlite_autoindex_part_1": (["name"], "unique"),
+        "part_check": (["size"], "check"),
+        "part_check1": (["name", "size"], "check"),
+        "part_owner_id_fkey": (["owner_id"],),
+        "part_idx": ([None, "size", "owner_id"], "index"),
+    }
+    assert found["part_owner_id_fkey"]["foreign_key"] == ("auth_user", "id")
+    assert found["part_idx"]["orders"] == ["ASC", "DESC"]
+    assert [connection.introspection.get_field_type(column.type_code, column) for column in description] == [
+        "BigAutoField",
+        "CharField",
+        "IntegerField",
+        "IntegerField",
+    ]
+    assert (description[1].display_size, description[1].collation, description[1].null_ok) == (9, "NOCASE", True)
+
+
+@pytest.mark.django_db
+def test_constraints_without_names_can_be_dropped() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE part (id integer PRIMARY KEY, size integer CHECK (size > 0))")
+        cursor.execute("ALTER TABLE part DROP CONSTRAINT part_check")
+        cursor.execute("INSERT INTO part (size) VALUES (-1)")
+
+
+# --- databases of tests -----------------------------------------------------------------------------------------------
+
+
+def on_file(path: Path) -> DatabaseWrapper:
+    return DatabaseWrapper({**connection.settings_dict, "NAME": str(path)}, alias="file")
+
+
+@pytest.mark.django_db
+def test_clone_of_a_file(tmp_path: Path) -> None:
+    source = on_file(tmp_path / "shop.fs")
+    with closing(source), source.cursor() as cursor:
+        cursor.execute("CREATE TABLE part (id integer PRIMARY KEY)")
+        cursor.execute("INSERT INTO part VALUES (1)")
+        source.creation.clone_test_db("1", verbosity=0)
+        name = source.creation.get_test_db_clone_settings("1")["NAME"]
+        assert name == str(tmp_path / "shop_1.fs")
+        with closing(on_file(Path(name))) as clone, clone.cursor() as other:
+            other.execute("DELETE FROM part")
+        cursor.execute("SELECT count(*) FROM part")
+        assert cursor.fetchone() == (1,)
+        source.creation.drop(name)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("shop_1")) == []
+
+
+@pytest.mark.django_db
+def test_a_database_in_memory_outlives_its_connections() -> None:
+    wrapper = DatabaseWrapper({**connection.settings_dict, "NAME": "memory://outlives"}, alias="memory")
+    with wrapper.cursor() as cursor:
+        cursor.execute("CREATE TABLE part (id integer PRIMARY KEY)")
+    wrapper.close()
+    assert wrapper.introspection.table_names() == ["part"]
+    wrapper.close()
+    wrapper.creation.drop("memory://outlives")
+    assert wrapper.introspection.table_names() == []
+    wrapper.close()
+    wrapper.creation.drop("memory://outlives")

@@ -1,0 +1,71 @@
+"""Deep statements: a stage of the pipeline that runs out of stack is run again with room for it.
+
+The stages are recursive, as trees are, and Python allows about a thousand calls, some of which the application has used.
+A sum of five hundred terms takes several thousand. Raising the limit on the caller's stack could overrun it where the
+caller is a thread with a small one, so the second attempt has a thread of its own. How deep a statement may be is decided
+in ``parser``, with SQLite's limits.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+from zodbapi.errors import OperationalError
+
+_CALLS = 60_000
+_STACK = 256 * 1024 * 1024  # address space; only what is touched becomes memory
+
+# The limit on calls and the size of new stacks belong to the process.
+_one_at_a_time = threading.Lock()
+_room = threading.local()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def roomy(stage: Callable[P, T]) -> Callable[P, T]:
+    """The stage, which must not mind being run twice, without the limit of the caller's stack."""
+
+    @wraps(stage)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return stage(*args, **kwargs)
+        except RecursionError:
+            if getattr(_room, "given", False):
+                raise
+        return _run_with_room(lambda: stage(*args, **kwargs))
+
+    return run
+
+
+def _run_with_room(work: Callable[[], T]) -> T:
+    outcome: list[Any] = []
+    failure: list[BaseException] = []
+
+    def attempt() -> None:
+        _room.given = True
+        try:
+            outcome.append(work())
+        except (RecursionError, MemoryError):  # MemoryError is how Python's own parser says it
+            failure.append(OperationalError("expression tree is too large"))
+        except BaseException as error:
+            failure.append(error)
+
+    with _one_at_a_time:
+        limit, size = sys.getrecursionlimit(), threading.stack_size(_STACK)
+        sys.setrecursionlimit(max(limit, _CALLS))
+        try:
+            thread = threading.Thread(target=attempt, name="zodbapi-deep-statement")
+            thread.start()
+            threading.stack_size(size)
+            thread.join()
+        finally:
+            threading.stack_size(size)
+            sys.setrecursionlimit(limit)
+    if failure:
+        raise failure[0]
+    return cast("T", outcome[0])
