@@ -248,11 +248,14 @@ def _seek_each(unit: Unit, node: IndexSeek, consume: Consume) -> None:
         return f"{tuple_code(codes)} if {test} else None" if test else tuple_code(codes)
 
     keys = []
+    independent = all(unit.expr.independent(e) for alternative in node.alternatives for e in alternative)
     for alternative in node.alternatives:
         several = next(filter(None, map(param_list, alternative)), None)
-        keys.append(key_code(alternative) if several is None else unit.each(several.index, partial(key_code, alternative)))
+        if several is None:
+            keys.append(key_code(alternative))
+        else:
+            keys.append(unit.each(several.index, partial(key_code, alternative), independent))
     found = f"{unit.call(runtime.distinct_keys)}(({', '.join(keys)},){', descending=True' if node.descending else ''})"
-    independent = all(unit.expr.independent(e) for alternative in node.alternatives for e in alternative)
     if independent and ":=" not in found:
         found = unit.hoist(found)
     key = unit.fresh("k")

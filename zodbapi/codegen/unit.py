@@ -155,8 +155,11 @@ class Unit:
             self.scopes[0].prologue.line(f"{name} = {code}")
         return name
 
-    def each(self, index: int, render: Callable[[], str]) -> str:
-        """Code that unpacks what ``render`` makes of each value ``v`` of a list of parameters."""
+    def each(self, index: int, render: Callable[[], str], independent: bool = True) -> str:
+        """Code that unpacks what ``render`` makes of each value ``v`` of a list of parameters.
+
+        Unless it is ``independent`` of rows, it can be used in the function being written only.
+        """
         scopes, hoisted = self.scopes, self._hoisted
         scope = FunctionScope(outer=frozenset(self.env))
         self.scopes, self._hoisted = [scope], {}
@@ -167,9 +170,10 @@ class Unit:
             code = lines[0].removeprefix(f"{code} = ")
         elif lines:
             name = self.fresh("each")
-            with self.prologue.block(f"def {name}(v)"):
-                self.prologue.extend(scope.prologue)
-                self.prologue.line(f"return {code}")
+            prologue = self.scopes[0].prologue if independent else self.prologue
+            with prologue.block(f"def {name}(v)"):
+                prologue.extend(scope.prologue)
+                prologue.line(f"return {code}")
             code = f"{name}(v)"
         values = self.hoist(f"p[{index}]", "p")
         return f"*{values}" if code == "v" else f"*[{code} for v in {values}]"
