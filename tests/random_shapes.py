@@ -99,6 +99,7 @@ class ShapeGenerator(Generator):
     def shared(self) -> tuple[str, bool]:
         """A CTE that is used twice."""
         query, types = self.select([])
+        query += f" ORDER BY {', '.join(str(i + 1) for i in range(len(types)))} LIMIT 10"
         shown = [f"a.c{i}" for i in range(len(types))]
         left = self.one_of("JOIN", "LEFT JOIN")
         return (

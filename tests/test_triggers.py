@@ -90,7 +90,9 @@ def test_they_are_stored_dumped_renamed_and_dropped(tmp_path: Path) -> None:
     path = str(tmp_path / "shop.fs")
     with zodbapi.connect(path) as connection:
         connection.executescript(SCHEMA)
-        connection.execute("CREATE TRIGGER watch AFTER DELETE ON item BEGIN INSERT INTO log (what) VALUES ('gone'); END")
+        connection.execute(
+            "CREATE TRIGGER watch AFTER DELETE ON item BEGIN INSERT INTO log (what) VALUES ('gone'); END"
+        )
     connection.close()
     connection = zodbapi.connect(path, autocommit=True)
     connection.execute("DELETE FROM item WHERE id = 1")
