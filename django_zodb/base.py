@@ -239,7 +239,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
             self.connection.autocommit = autocommit
 
     def _start_transaction_under_autocommit(self) -> None:
-        """An atomic block begins a transaction, so that its queries see one snapshot, from the first on."""
+        """An atomic block begins its transaction; without autocommit the driver would begin one at the first write."""
         with debug_transaction(self, "BEGIN"), self.wrap_database_errors:
             self.connection.begin()
 

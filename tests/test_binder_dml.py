@@ -209,7 +209,6 @@ def test_delete() -> None:
         ("INSERT INTO t (a, b) SELECT 1", "1 values for 2 columns"),
         ("INSERT INTO u VALUES (1, 2), (3)", "all VALUES must have the same number of terms"),
         ("INSERT INTO u VALUES (a, 1)", "no such column: a"),
-        ("INSERT OR FAIL INTO u VALUES (1, 2)", "INSERT OR FAIL is not supported"),
         (
             "INSERT INTO u VALUES (1, 2) ON CONFLICT (a) DO NOTHING",
             "ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint",

@@ -43,6 +43,13 @@ FOUND = [
         id="an order is not fixed by another table",
     ),
     pytest.param(
+        ["CREATE TABLE t (id INTEGER PRIMARY KEY, a)"],
+        ["INSERT INTO t VALUES (1, 3.0), (2, 'x'), (3, '1'), (4, 2.5), (5, NULL), (6, 5)"],
+        "SELECT x.a, y.id FROM t AS x LEFT JOIN t AS y ON y.id = x.a",
+        (),
+        id="anything as rowid",
+    ),
+    pytest.param(
         ["CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT)"],
         ["INSERT INTO t VALUES (1, NULL, 'x'), (2, NULL, 'x')"],
         "SELECT DISTINCT b FROM t WHERE a IS NULL",

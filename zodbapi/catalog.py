@@ -197,6 +197,25 @@ class View:
 
 
 @dataclass(frozen=True)
+class Trigger:
+    """What happens when a row is written: statements, kept as SQL text, that see the row as ``old`` and ``new``."""
+
+    name: str
+    table: str  # or view, for INSTEAD OF
+    timing: str  # BEFORE, AFTER or INSTEAD OF
+    event: str  # INSERT, UPDATE or DELETE
+    body: tuple[str, ...]
+    when: str = ""
+    columns: tuple[str, ...] = ()  # of UPDATE OF; () is any
+    number: int = 0  # triggers have ascending ones in the order in which they were made
+
+    @cached_property
+    def digest(self) -> int:
+        """Hash of the whole definition."""
+        return _digest(self)
+
+
+@dataclass(frozen=True)
 class Procedure:
     """Named statements, which use their parameters as ``:name``."""
 
@@ -212,7 +231,7 @@ class Procedure:
 
 @dataclass(frozen=True)
 class Schema:
-    """All tables, views and procedures of a database, keyed by folded name.
+    """All tables, views, triggers and procedures of a database, keyed by folded name.
 
     ``version`` is a hash of the content, so programs compiled for one schema serve every database, connection and
     process that has an equal one, and a DDL statement that is rolled back brings the old programs back.
@@ -221,16 +240,18 @@ class Schema:
     tables: Mapping[str, Table] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
     procedures: Mapping[str, Procedure] = field(default_factory=dict)
+    triggers: Mapping[str, Trigger] = field(default_factory=dict)
 
     @cached_property
     def version(self) -> int:
         """Content hash over everything, whatever the order."""
         total = 0
-        items: tuple[Table | View | Procedure, ...] = (
+        items: list[Table | View | Trigger | Procedure] = [
             *self.tables.values(),
             *self.views.values(),
+            *self.triggers.values(),
             *self.procedures.values(),
-        )
+        ]
         for item in items:
             total ^= item.digest
         return total
@@ -248,6 +269,11 @@ class Schema:
             for key in table.foreign_keys:
                 found.setdefault(key.parent.lower(), []).append((table, key))
         return {parent: tuple(keys) for parent, keys in found.items()}
+
+    def triggers_of(self, name: str) -> tuple[Trigger, ...]:
+        """The triggers of a table or view; the last one made comes first, as in SQLite."""
+        folded = name.lower()
+        return tuple(t for t in reversed(tuple(self.triggers.values())) if t.table.lower() == folded)
 
     def table(self, name: str) -> Table | None:
         """The table of that name in any case, or None."""
@@ -300,7 +326,21 @@ class Schema:
 
     def without_view(self, name: str) -> Schema:
         """This schema without that view."""
-        return replace(self, views={k: v for k, v in self.views.items() if k != name.lower()})
+        views = {k: v for k, v in self.views.items() if k != name.lower()}
+        return replace(self, views=views).without_triggers(name)
+
+    def with_trigger(self, trigger: Trigger) -> Schema:
+        """This schema with the trigger added, or put in the place of the one of that name."""
+        return replace(self, triggers={**self.triggers, trigger.name.lower(): trigger})
+
+    def without_trigger(self, name: str) -> Schema:
+        """This schema without that trigger."""
+        return replace(self, triggers={k: t for k, t in self.triggers.items() if k != name.lower()})
+
+    def without_triggers(self, table: str) -> Schema:
+        """This schema without the triggers of a table or view."""
+        gone = {trigger.name.lower() for trigger in self.triggers_of(table)}
+        return replace(self, triggers={k: t for k, t in self.triggers.items() if k not in gone}) if gone else self
 
     def with_procedure(self, procedure: Procedure) -> Schema:
         """This schema with the procedure added, or in the place of the one of the same name."""

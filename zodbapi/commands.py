@@ -19,6 +19,7 @@ from zodbapi.plan.nodes import (
     CreateIndex,
     CreateProcedure,
     CreateTable,
+    CreateTrigger,
     CreateView,
     Drop,
     Explain,
@@ -104,6 +105,8 @@ def run(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, .
             schema_commands.create_index(command, stages, txn)
         case CreateView():
             schema_commands.create_view(command, txn)
+        case CreateTrigger():
+            schema_commands.create_trigger(command, txn)
         case CreateProcedure():
             schema_commands.create_procedure(command, txn)
         case CallProcedure():

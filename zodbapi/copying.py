@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from zodbapi.binder.rename import quote
-from zodbapi.binder.schema_sql import comment_statements, index_sql, procedure_sql, table_sql, view_sql
+from zodbapi.binder.schema_sql import comment_statements, index_sql, procedure_sql, table_sql, trigger_sql, view_sql
 from zodbapi.storage import ddl
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def dump(connection: Connection) -> Iterator[str]:
                 yield f"{comment};"
         for view in txn.schema.views.values():
             yield f"{view_sql(view)};"
+        for trigger in txn.schema.triggers.values():
+            yield f"{trigger_sql(trigger)};"
         for procedure in txn.schema.procedures.values():
             yield f"{procedure_sql(procedure)};"
     yield "COMMIT;"

@@ -54,7 +54,12 @@ class ConflictError(OperationalError):
 
 
 class IntegrityError(DatabaseError):
-    """A UNIQUE, NOT NULL, CHECK or FOREIGN KEY constraint failed."""
+    """A UNIQUE, NOT NULL, CHECK or FOREIGN KEY constraint failed, or a trigger raised.
+
+    ``resolution`` says what becomes of what was done: ABORT undoes the statement, FAIL nothing, ROLLBACK the transaction.
+    """
+
+    resolution = "ABORT"
 
 
 class InternalError(DatabaseError):

@@ -193,11 +193,15 @@ def run_whole(txn: Transaction, statement: Statement, params: tuple[Any, ...]) -
         rows = statement.run(txn, params)
         if txn.immediate:
             txn.run_immediate()
-    except BaseException:
+    except BaseException as error:
+        resolution = getattr(error, "resolution", "ABORT")
+        if resolution == "ROLLBACK":
+            txn.rollback()
         if txn.active:
             txn.immediate.clear()
-            txn.undo_to(mark)
-            txn.last_rowid = last_rowid
+            if resolution == "ABORT":
+                txn.undo_to(mark)
+                txn.last_rowid = last_rowid
         raise
     return rows
 
@@ -220,8 +224,12 @@ def run_begun(
                 raise
             time.sleep(random.random() * 0.001 * 2 ** min(attempt, 7))
             txn.begin()
-        except BaseException:
-            txn.rollback()
+        except BaseException as error:
+            if getattr(error, "resolution", "") == "FAIL":
+                if connection._autocommit:
+                    txn.commit()
+            else:
+                txn.rollback()
             raise
     raise AssertionError("the last attempt returns or raises")
 

@@ -277,7 +277,9 @@ def _split(sql: str, tokens: list[Token]) -> list[str]:
 
 def _in_trigger(part: list[Token]) -> bool:
     words = [token.text.upper() for token in part[:3]]
-    return words[:1] == ["CREATE"] and "TRIGGER" in words and part[-1].token_type is not TokenType.END
+    if words[:1] != ["CREATE"] or "TRIGGER" not in words:
+        return False
+    return part[-1].token_type is not TokenType.END or part[-2].token_type is not TokenType.SEMICOLON
 
 
 def _expand_alternatives(tokens: list[Token]) -> tuple[list[Token], str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zodbapi.catalog import Procedure
-from zodbapi.errors import NotSupportedError, OperationalError
+from zodbapi.errors import NotSupportedError
 from zodbapi.parser_table import parse_column, parse_constraint, parse_table_body, parse_terms, parse_type
+from zodbapi.parser_trigger import parse_trigger
 from zodbapi.plan.nodes import (
     Command,
     Comment,
@@ -31,7 +32,7 @@ from zodbapi.syntax import (
     TableDefinition,
     ViewDefinition,
 )
-from zodbapi.words import WordCursor
+from zodbapi.words import WordCursor, qualified_name
 
 __all__ = ["parse_ddl"]
 
@@ -48,21 +49,13 @@ def parse_ddl(sql: str) -> Definition | Command | None:
     return tree
 
 
-def qualified_name(cursor: WordCursor) -> str:
-    """Consumes ``name`` or ``main.name``; there is only one schema."""
-    name = cursor.name()
-    if not cursor.accept("."):
-        return name
-    if name.lower() not in ("main", "temp"):
-        raise OperationalError(f"unknown database {name}")
-    return cursor.name()
-
-
 # --- CREATE -------------------------------------------------------------------------------------------------------
 
 
 def _create(cursor: WordCursor) -> Definition | Command:
     temporary = bool(cursor.accept_any("TEMP", "TEMPORARY"))
+    if cursor.accept("TRIGGER"):
+        return parse_trigger(cursor)
     if temporary:
         raise NotSupportedError("temporary tables and views are not supported")
     or_replace = cursor.accept("OR", "REPLACE")
@@ -78,7 +71,7 @@ def _create(cursor: WordCursor) -> Definition | Command:
     if not unique and cursor.accept("PROCEDURE"):
         return _create_procedure(cursor, or_replace)
     what = cursor.accept_any(
-        "TRIGGER", "VIRTUAL", "FUNCTION", "SEQUENCE", "SCHEMA", "EXTENSION", "MATERIALIZED", "TYPE"
+        "VIRTUAL", "FUNCTION", "SEQUENCE", "SCHEMA", "EXTENSION", "MATERIALIZED", "TYPE"
     )
     if what:
         raise NotSupportedError(f"CREATE {what} is not supported")
@@ -150,10 +143,8 @@ def _create_index(cursor: WordCursor, unique: bool) -> Definition:
 
 
 def _drop(cursor: WordCursor) -> Command:
-    what = cursor.accept_any("TABLE", "INDEX", "VIEW", "PROCEDURE")
+    what = cursor.accept_any("TABLE", "INDEX", "VIEW", "TRIGGER", "PROCEDURE")
     if not what:
-        if cursor.sees("TRIGGER"):
-            raise NotSupportedError("DROP TRIGGER is not supported")
         raise cursor.error()
     cursor.accept("CONCURRENTLY")
     exists = cursor.accept("IF", "EXISTS")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.binder.rename import quote
-from zodbapi.binder.schema_sql import index_sql, table_sql, view_sql
+from zodbapi.binder.schema_sql import index_sql, table_sql, trigger_sql, view_sql
 from zodbapi.catalog import INTEGER, TEXT, Column, ForeignKey, Index, Table, Type
 from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import OperationalError
@@ -97,6 +97,8 @@ def sqlite_master(txn: Transaction) -> Answer:
             yield "index", index.name, table.name, index.id, index_sql(table, index) if index.origin == "c" else None
     for view in txn.schema.views.values():
         yield "view", view.name, view.name, 0, view_sql(view)
+    for trigger in txn.schema.triggers.values():
+        yield "trigger", trigger.name, trigger.table, 0, trigger_sql(trigger)
 
 
 def sqlite_sequence(txn: Transaction) -> Answer:

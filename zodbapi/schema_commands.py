@@ -6,7 +6,7 @@ transaction's undo log, so that DDL is undone with its statement, its savepoint 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from zodbapi.plan.nodes import (
     CreateIndex,
     CreateProcedure,
     CreateTable,
+    CreateTrigger,
     CreateView,
     Drop,
     Truncate,
@@ -105,6 +106,17 @@ def create_view(command: CreateView, txn: Transaction) -> None:
     ddl.set_schema(txn, txn.schema.with_view(command.view))
 
 
+def create_trigger(command: CreateTrigger, txn: Transaction) -> None:
+    """CREATE TRIGGER. Names in the body are looked up when the trigger fires, as in SQLite."""
+    schema, trigger = txn.schema, command.trigger
+    if trigger.name.lower() in schema.triggers:
+        if command.if_not_exists:
+            return
+        raise OperationalError(f"trigger {trigger.name} already exists")
+    number = 1 + max((other.number for other in schema.triggers.values()), default=0)
+    ddl.set_schema(txn, schema.with_trigger(replace(trigger, number=number)))
+
+
 def create_procedure(command: CreateProcedure, txn: Transaction) -> None:
     """CREATE PROCEDURE."""
     procedure = command.procedure
@@ -149,6 +161,9 @@ def reindex(name: str, stages: Stages, txn: Transaction) -> None:
         chosen = [(schema.tables[folded], index) for index in schema.tables[folded].indexes]
     elif folded in schema.indexes:
         chosen = [schema.indexes[folded]]
+    elif folded.upper() in stages.functions.collations or folded in ("binary", "nocase", "rtrim"):
+        parts = ((table, index, part) for table, index in schema.indexes.values() for part in index.columns)
+        chosen = list({i.id: (t, i) for t, i, part in parts if part.collation.lower() == folded}.values())
     else:
         raise OperationalError("unable to identify the object to be reindexed")
     for table, index in chosen:
@@ -160,9 +175,15 @@ def reindex(name: str, stages: Stages, txn: Transaction) -> None:
 
 
 def drop(command: Drop, stages: Stages, txn: Transaction) -> None:
-    """DROP TABLE, INDEX, VIEW or PROCEDURE."""
+    """DROP TABLE, INDEX, VIEW, TRIGGER or PROCEDURE."""
     schema, folded = txn.schema, command.name.lower()
-    kinds = {"table": schema.tables, "view": schema.views, "index": schema.indexes, "procedure": schema.procedures}
+    kinds: Mapping[str, Mapping[str, object]] = {
+        "table": schema.tables,
+        "view": schema.views,
+        "index": schema.indexes,
+        "trigger": schema.triggers,
+        "procedure": schema.procedures,
+    }
     known = kinds[command.what]
     if folded not in known:
         if command.what == "table" and folded in schema.views:
@@ -173,6 +194,8 @@ def drop(command: Drop, stages: Stages, txn: Transaction) -> None:
             raise OperationalError(f"no such {command.what}: {command.name}")
     elif command.what == "view":
         ddl.set_schema(txn, schema.without_view(folded))
+    elif command.what == "trigger":
+        ddl.set_schema(txn, schema.without_trigger(folded))
     elif command.what == "procedure":
         ddl.set_schema(txn, schema.without_procedure(folded))
     elif command.what == "table":
@@ -188,14 +211,14 @@ def _drop_table(table: Table, stages: Stages, txn: Transaction) -> None:
     children = [child for child, _ in txn.schema.children.get(table.name.lower(), ()) if child.id != table.id]
     if txn.foreign_keys_enabled and any(txn.rows(child.id) for child in children):
         before = {check: set(keys) for check, keys in txn.pending.items()}
-        delete = stages.writer(txn.schema, table.id).delete
+        delete = stages.writer(txn.schema, table.id).without_triggers.delete
         for rowid, row in list(txn.rows(table.id).items()):
             delete(txn, rowid, row)
         for check, keys in list(txn.pending.items()):  # once the table is gone nobody can look into it
             for key in keys - before.get(check, set()):
                 check(txn, key)
         txn.run_immediate()
-    ddl.set_schema(txn, txn.schema.without_table(table.name))
+    ddl.set_schema(txn, txn.schema.without_table(table.name).without_triggers(table.name))
 
 
 def _drop_foreign_keys_to(parent: str, txn: Transaction) -> None:
@@ -277,7 +300,7 @@ def _numbered(txn: Transaction, alteration: Alteration) -> Schema:
 def _rewrite(table: Table, rows: Iterable[tuple[Any, ...]], stages: Stages, txn: Transaction) -> None:
     """Stores every row anew in its new shape. Foreign keys are not looked at: no key changes."""
     ddl.clear_rows(txn, table)
-    writer = stages.writer(txn.schema, table.id)
+    writer = stages.writer(txn.schema, table.id).without_triggers
     enabled, txn.foreign_keys_enabled = txn.foreign_keys_enabled, False
     try:
         for rowid, *values in rows:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any
 
 import zodbapi
-from zodbapi.binder.schema_sql import comment_statements, index_sql, table_sql, view_sql
+from zodbapi.binder.schema_sql import comment_statements, index_sql, table_sql, trigger_sql, view_sql
 from zodbapi.words import RESERVED
 
 HISTORY = "~/.zodbapi_history"
@@ -171,6 +171,9 @@ class Shell:
         for view in schema.views.values():
             if folded in ("", view.name.lower()):
                 self.print(view_sql(view) + ";")
+        for trigger in schema.triggers.values():
+            if folded in ("", trigger.table.lower()):
+                self.print(trigger_sql(trigger) + ";")
 
     def set_mode(self, mode: str) -> None:
         """.mode"""

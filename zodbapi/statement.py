@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from zodbapi import codegen, commands, values
 from zodbapi.binder import bind
+from zodbapi.binder.trigger import bind_trigger
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
-from zodbapi.errors import DataError, InterfaceError, OperationalError, ProgrammingError
+from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
 from zodbapi.parameter_lists import Folded, fold_lists, grouped
 from zodbapi.parser import Parsed, parse
@@ -37,6 +38,7 @@ from zodbapi.plan.nodes import (
     HashJoin,
     IndexRange,
     Insert,
+    Instead,
     Join,
     Node,
     Project,
@@ -50,7 +52,7 @@ from zodbapi.pragmas import table_functions
 from zodbapi.storage.stats import Stats
 
 if TYPE_CHECKING:
-    from zodbapi.catalog import Index, Schema, Table, Type
+    from zodbapi.catalog import Index, Schema, Table, Trigger, Type
     from zodbapi.codegen import Program, WriterProgram
     from zodbapi.functions.registry import Functions
     from zodbapi.storage.transaction import Transaction
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
 Parameters = Sequence[Any] | Mapping[str, Any]
 Description = tuple[tuple[str, str, None, None, int | None, int | None, None], ...]
 Collations = Mapping[str, Callable[[Any], Any]]
-Run = Callable[["Transaction", tuple[Any, ...]], list[tuple[Any, ...]] | None]
+Run = Callable[["Transaction", tuple[Any, ...]], "list[tuple[Any, ...]] | None"]
 V = TypeVar("V")
 
 READ, WRITE, CONTROL = "read", "write", "control"
@@ -294,14 +296,34 @@ def compile_parsed(
         program = compiler.generate(plan, schema)
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
-    writes = isinstance(plan, Insert | Update | Delete)
-    silent = isinstance(plan, Insert | Update | Delete) and plan.returning is None
+    writes = isinstance(plan, Insert | Update | Delete | Instead)
+    silent = isinstance(plan, Instead) or (isinstance(plan, Insert | Update | Delete) and plan.returning is None)
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
     inserts, scanned = isinstance(plan, Insert), _scanned(plan)
+    run_program = _resolving(plan, program.run)
     return Statement(
-        sql, style, kind, plan, program, program.run, description, *layout, writes, inserts, bound.for_update, scanned
+        sql, style, kind, plan, program, run_program, description, *layout, writes, inserts, bound.for_update, scanned
     )
+
+
+def _resolving(plan: Node, run: Run) -> Run:
+    """The function of a program; for INSERT OR FAIL and the like one whose errors say so."""
+    actions = {plan.action} if isinstance(plan, Update) else set()
+    if isinstance(plan, Insert):
+        actions = {clause.action for clause in plan.clauses}
+    resolution = next((action.upper() for action in actions if action in ("fail", "rollback")), "")
+    if not resolution:
+        return run
+
+    def run_resolving(txn: Transaction, params: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
+        try:
+            return run(txn, params)
+        except IntegrityError as error:
+            error.resolution = resolution
+            raise
+
+    return run_resolving
 
 
 def _scanned(plan: Node) -> int | None:
@@ -342,7 +364,21 @@ class Compiler:
 
     def generate(self, plan: Node, schema: Schema) -> Program:
         """The program of an optimised plan."""
-        return codegen.generate(plan, partial(writer, schema, self.functions), self.functions.collations)
+        instead = triggers(schema, self.functions, plan.table).instead if isinstance(plan, Instead) else None
+        resolve = partial(writer, schema, self.functions)
+        return codegen.generate(plan, resolve, self.functions.collations, instead=instead)
+
+    def trigger(self, trigger: Trigger, schema: Schema) -> codegen.TriggerProgram:
+        """The programs of a trigger."""
+
+        def program(node: Node) -> Program:
+            plan = self.optimize(node, schema)
+            instead = triggers(schema, self.functions, plan.table).instead if isinstance(plan, Instead) else None
+            resolve = partial(writer, schema, self.functions)
+            return codegen.generate(plan, resolve, self.functions.collations, in_trigger=True, instead=instead)
+
+        bound = bind_trigger(trigger, schema, self.functions)
+        return codegen.TriggerProgram(program(bound.when) if bound.when else None, tuple(map(program, bound.body)))
 
     def query(self, sql: str, schema: Schema) -> Program:
         """The program of a query without parameters, given as text."""
@@ -376,10 +412,22 @@ def writer(schema: Schema, functions: Functions, table_id: int) -> WriterProgram
     key = (schema.version, functions.version, table_id)
     found = _WRITERS.recall(key)
     if found is None:
-        bound = bind_writer(schema, schema.table_by_id(table_id), functions)
+        table = schema.table_by_id(table_id)
+        bound = bind_writer(schema, table, functions)
         found = codegen.generate_writer(bound, partial(writer, schema, functions), functions.collations)
+        if schema.triggers_of(table.name):
+            found = codegen.with_triggers(found, table, triggers(schema, functions, table))
         _WRITERS.add(key, found)
     return found
+
+
+def triggers(schema: Schema, functions: Functions, table: Table) -> codegen.Triggers:
+    """What fires the triggers of a table, or of a view that ``table`` describes."""
+
+    def compile_(trigger: Trigger, txn: Transaction) -> codegen.TriggerProgram:
+        return Compiler(functions, Stats(txn)).trigger(trigger, schema)
+
+    return codegen.Triggers(table, schema.triggers_of(table.name), compile_)
 
 
 _completed: dict[int, Functions] = {}

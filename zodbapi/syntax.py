@@ -99,6 +99,20 @@ class ViewDefinition(Definition):
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerDefinition(Definition):
+    """CREATE TRIGGER; the fields are those of ``catalog.Trigger``."""
+
+    name: str
+    table: str
+    timing: str
+    event: str
+    body: tuple[str, ...]
+    when: str
+    columns: tuple[str, ...]
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Action(Definition):
     """One action of ALTER TABLE; ``kind`` is that of ``plan.nodes.AlterStep``, whose fields these become."""
 

@@ -193,3 +193,13 @@ class WordCursor:
         before = self.sql[: self.word.start]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         return OperationalError(f'near "{self.word.text}": syntax error (line {line}, column {column})')
+
+
+def qualified_name(cursor: WordCursor) -> str:
+    """Consumes ``name`` or ``main.name``; there is only one schema."""
+    name = cursor.name()
+    if not cursor.accept("."):
+        return name
+    if name.lower() not in ("main", "temp"):
+        raise OperationalError(f"unknown database {name}")
+    return cursor.name()

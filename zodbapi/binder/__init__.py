@@ -45,21 +45,25 @@ def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
     if parsed.parameters and isinstance(parsed.tree, ViewDefinition):
         raise OperationalError("parameters are not allowed in views")
     binding = Binding(schema, functions, parsed.sql)
-    node = _bind_statement(parsed.tree, binding)
+    node = bind_tree(parsed.tree, binding)
     return Bound(node, parsed.parameters, binding.for_update)
 
 
-def _bind_statement(tree: exp.Expression | Definition | Command, binding: Binding) -> Node | Command:
-    match tree:
-        case exp.Insert() | exp.Update() | exp.Delete():
-            from zodbapi.binder import dml
+def bind_tree(tree: exp.Expression | Definition | Command, binding: Binding) -> Node | Command:
+    """The plan of one statement's tree."""
+    from zodbapi.binder import dml
 
-            rules = {exp.Insert: dml.bind_insert, exp.Update: dml.bind_update, exp.Delete: dml.bind_delete}
-            return rules[type(tree)](tree, binding)
+    match tree:
+        case exp.Insert():
+            return dml.bind_insert(tree, binding)
+        case exp.Update():
+            return dml.bind_update(tree, binding)
+        case exp.Delete():
+            return dml.bind_delete(tree, binding)
         case exp.Query() | exp.Values():
             from zodbapi.binder.select import bind_query
 
-            return bind_query(cast("exp.Expression", tree), binding)
+            return bind_query(cast("exp.Expression", tree), binding, binding.around)
         case exp.Expression():
             raise AssertionError(f"{type(tree).__name__} is no statement")
         case ExplainDefinition():
@@ -75,7 +79,7 @@ def _bind_explain(tree: ExplainDefinition, binding: Binding) -> Explain:
 
     explained = parse_one(tree.statement)
     binding.sql = explained.sql
-    node = _bind_statement(explained.tree, binding)
+    node = bind_tree(explained.tree, binding)
     if isinstance(node, Command):
         raise NotSupportedError("only SELECT, INSERT, UPDATE and DELETE can be explained")
     return Explain(node, tree.query_plan)

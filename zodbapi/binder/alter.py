@@ -92,6 +92,10 @@ def _rename_table(schema: Schema, table: Table, step: AlterStep) -> Alteration:
             schema = schema.with_table(replace(child, foreign_keys=keys))
     for view in tuple(schema.views.values()):
         schema = schema.with_view(replace(view, sql=rename_table_in(view.sql, table.name, new)))
+    for trigger in schema.triggers.values():
+        on = new if trigger.table.lower() == table.name.lower() else trigger.table
+        body = tuple(rename_table_in(statement, table.name, new) for statement in trigger.body)
+        schema = schema.with_trigger(replace(trigger, table=on, body=body))
     return Alteration(schema, new)
 
 

@@ -26,7 +26,7 @@ def bind_conflicts(tree: exp.Expression, table: Table, outer: Scope, alias: str)
     match (tree.args.get("alternative") or "").upper():
         case "" | "ABORT":
             pass
-        case "IGNORE" | "REPLACE" as action:
+        case "IGNORE" | "REPLACE" | "FAIL" | "ROLLBACK" as action:
             clauses.append(ConflictClause(action.lower(), any_constraint=True))
         case action:
             raise NotSupportedError(f"INSERT OR {action} is not supported")

@@ -14,6 +14,7 @@ from zodbapi.binder.alter import apply_alter
 from zodbapi.binder.scope import Binding
 from zodbapi.binder.select import bind_query, query_fields
 from zodbapi.binder.table import AUTOINDEX, TableBuilder, name_indexes
+from zodbapi.binder.trigger import bind_create_trigger
 from zodbapi.binder.types import declared_type
 from zodbapi.binder.writer import bind_writer
 from zodbapi.catalog import ANY, Column, Index, Kind, Schema, Table, View
@@ -38,6 +39,7 @@ from zodbapi.syntax import (
     Definition,
     IndexDefinition,
     TableDefinition,
+    TriggerDefinition,
     ViewDefinition,
 )
 
@@ -62,6 +64,8 @@ def bind_command(tree: Definition | Command, binding: Binding) -> Command:
             return _bind_create_index(tree, binding)
         case ViewDefinition():
             return _bind_create_view(tree)
+        case TriggerDefinition():
+            return bind_create_trigger(tree, binding.schema)
         case AlterDefinition():
             return _bind_alter(tree, binding)
         case _:

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from zodbapi.binder.conflict import bind_conflicts
 from zodbapi.binder.expr import bind_expr, bind_predicate, bind_projection
+from zodbapi.binder.instead import bind_instead, view_table, view_target
 from zodbapi.binder.scope import Binding, Scope
 from zodbapi.binder.select import bind_from, bind_limit, bind_query, bind_with, query_fields
 from zodbapi.binder.target import Assignment, bind_assignments, find_target, is_default, rowid_alias
@@ -21,10 +22,23 @@ from zodbapi.binder.writer import NULL, bind_default
 from zodbapi.catalog import ANY, Table
 from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.plan.expr import Case, Column, Expr, IsNull, Not, SortKey
-from zodbapi.plan.nodes import Delete, Filter, Insert, Join, Limit, Node, Scan, Sort, Update, Values, output_source
+from zodbapi.plan.nodes import (
+    Delete,
+    Filter,
+    Insert,
+    Instead,
+    Join,
+    Limit,
+    Node,
+    Scan,
+    Sort,
+    Update,
+    Values,
+    output_source,
+)
 
 _ROWID = -1  # among the positions of an INSERT's column list
-_ACTIONS = {"": "abort", "ABORT": "abort", "IGNORE": "ignore", "REPLACE": "replace"}
+_ACTIONS = {"": "abort", "ABORT": "abort", "IGNORE": "ignore", "REPLACE": "replace", "FAIL": "fail", "ROLLBACK": "rollback"}
 
 
 # --- INSERT ---------------------------------------------------------------------------------------------------------
@@ -42,13 +56,16 @@ def bind_insert(tree: exp.Expression, binding: Binding) -> Node:
     """INSERT and REPLACE: every column of the table gets a value, from the source or from its default."""
     outer = _with_scope(tree, binding)
     target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-    table = find_target(target, binding)
+    view = view_target(target, "INSERT", binding)
+    table = find_target(target, binding) if view is None else view_table(view, binding)
     named = tree.this.expressions if isinstance(tree.this, exp.Schema) else None
     positions = _named_positions(table, named)
     source = _bind_source(tree, outer, table, positions, explicit=named is not None)
     given: dict[int, Expr | None] = {}
     for position, value in zip(positions, source.values, strict=True):
         given.setdefault(position, value)  # SQLite uses the first when a column is named twice
+    if view is not None:
+        return Instead("INSERT", table, source.input, None, tuple(given.get(i) for i in range(len(table.columns))))
     written = binding.new_source()
     returning, names = _bind_returning(tree, outer, table, target.alias, written)
     clauses = bind_conflicts(tree, table, outer, target.alias)
@@ -160,9 +177,11 @@ def _values_column(source: int, position: int, cells: list[Expr]) -> Column:
 # --- UPDATE, DELETE -------------------------------------------------------------------------------------------------
 
 
-def bind_update(tree: exp.Expression, binding: Binding) -> Node:
+def bind_update(tree: exp.Update, binding: Binding) -> Node:
     """UPDATE: the input finds the rows, joined with what FROM adds; assignments see both."""
     outer = _with_scope(tree, binding)
+    if (view := view_target(tree.this, "UPDATE", binding)) is not None:
+        return bind_instead(tree, view, outer)
     table = find_target(tree.this, binding)
     if not tree.expressions or tree.this.args.get("joins"):
         raise OperationalError("incomplete UPDATE: it has no SET, or a join before it")
@@ -193,11 +212,13 @@ def _last_assignments(assignments: list[Assignment]) -> Iterator[tuple[int, Expr
     yield from sorted({a.position: a.value for a in assignments if a.position is not None}.items())
 
 
-def bind_delete(tree: exp.Expression, binding: Binding) -> Node:
+def bind_delete(tree: exp.Delete, binding: Binding) -> Node:
     """DELETE: the input finds the rows."""
     if tree.args.get("using") or tree.args.get("tables"):
         raise NotSupportedError("DELETE ... USING is not supported")
     outer = _with_scope(tree, binding)
+    if (view := view_target(tree.this, "DELETE", binding)) is not None:
+        return bind_instead(tree, view, outer)
     table = find_target(tree.this, binding)
     scope, node = _target_scan(tree, outer, table)
     source = scope.relations[0].source
@@ -241,7 +262,7 @@ def _bind_action(alternative: str | None) -> str:
 
 
 def _with_scope(tree: exp.Expression, binding: Binding) -> Scope:
-    scope = Scope(binding)
+    scope = Scope(binding, binding.around)
     bind_with(tree, scope)
     return scope
 

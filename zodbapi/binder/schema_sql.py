@@ -9,16 +9,17 @@ from collections.abc import Iterable, Iterator
 
 from zodbapi.binder.rename import quote
 from zodbapi.binder.table import AUTOINDEX
-from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Procedure, Schema, Table, View
+from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Procedure, Schema, Table, Trigger, View
 
 
 def schema_statements(schema: Schema) -> Iterator[str]:
-    """Every statement of a dump but the rows: tables in the order of their ids, their indexes and comments, views, procedures."""
+    """Every statement of a dump but the rows: tables by id with indexes and comments, then views, triggers, procedures."""
     for table in sorted(schema.tables.values(), key=lambda table: table.id):
         yield table_sql(table)
         yield from (index_sql(table, index) for index in table.indexes if index.origin == "c")
         yield from comment_statements(table)
     yield from (view_sql(view) for view in schema.views.values())
+    yield from (trigger_sql(trigger) for trigger in schema.triggers.values())
     yield from (procedure_sql(procedure) for procedure in schema.procedures.values())
 
 
@@ -51,6 +52,15 @@ def view_sql(view: View) -> str:
     """CREATE VIEW."""
     columns = f" ({', '.join(map(quote, view.columns))})" if view.columns else ""
     return f"CREATE VIEW {quote(view.name)}{columns} AS {view.sql}"
+
+
+def trigger_sql(trigger: Trigger) -> str:
+    """CREATE TRIGGER."""
+    of = f" OF {', '.join(map(quote, trigger.columns))}" if trigger.columns else ""
+    when = f" WHEN {trigger.when}" if trigger.when else ""
+    body = "".join(f" {statement};" for statement in trigger.body)
+    event = f"{trigger.timing} {trigger.event}{of}"
+    return f"CREATE TRIGGER {quote(trigger.name)} {event} ON {quote(trigger.table)}{when} BEGIN{body} END"
 
 
 def comment_statements(table: Table) -> Iterator[str]:

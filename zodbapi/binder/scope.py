@@ -56,6 +56,7 @@ class Binding:
     fields: dict[int, Sequence[Field]] = field(default_factory=dict)
     views: tuple[str, ...] = ()
     for_update: str = ""  # wait, nowait or skip locked
+    around: Scope | None = None  # a trigger's rows, which all of its statements see
 
     def new_source(self) -> int:
         """A source number that nothing else in the statement has."""

@@ -14,12 +14,23 @@ from zodbapi.codegen import dml
 from zodbapi.codegen.expr import ExprWriter
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.table_writer import NO_ENTRY, WriterProgram, generate_writer
-from zodbapi.codegen.unit import Unit
+from zodbapi.codegen.trigger import TriggerProgram, Triggers, with_triggers
+from zodbapi.codegen.unit import StoredRow, Unit
 from zodbapi.codegen.writer import Program, Writer, execute
 from zodbapi.depth import roomy
-from zodbapi.plan.nodes import Delete, Insert, Node, Update
+from zodbapi.plan.nodes import NEW_ROW, OLD_ROW, Delete, Insert, Instead, Node, Update
 
-__all__ = ["NO_ENTRY", "Program", "WriterProgram", "generate", "generate_stream", "generate_writer"]
+__all__ = [
+    "NO_ENTRY",
+    "Program",
+    "TriggerProgram",
+    "Triggers",
+    "WriterProgram",
+    "generate",
+    "generate_stream",
+    "generate_writer",
+    "with_triggers",
+]
 
 
 @roomy
@@ -27,6 +38,9 @@ def generate(
     node: Node,
     resolve_writer: Callable[[int], WriterProgram],
     collations: Mapping[str, Callable[[Any], Any]],
+    *,
+    in_trigger: bool = False,
+    instead: Callable[..., None] | None = None,
 ) -> Program:
     """Compiles a query or a statement that writes.
 
@@ -34,9 +48,18 @@ def generate(
         node: the optimised plan.
         resolve_writer: gives the program that writes a table, by id.
         collations: the sort keys of the collations, by upper-case name.
+        in_trigger: the statement is a trigger's, and its parameters are the rows.
+        instead: fires the triggers of the view that the statement writes.
     """
     unit = _start_unit(node, collations)
+    if in_trigger:
+        unit.prologue.line("old_rowid, old, new_rowid, new = p")
+        unit.env[OLD_ROW] = StoredRow("old", "old_rowid")
+        unit.env[NEW_ROW] = StoredRow("new", "new_rowid")
     match node:
+        case Instead():
+            assert instead is not None
+            dml.write_instead(unit, node, instead)
         case Insert() | Update() | Delete():
             dml.write(unit, node, resolve_writer(node.table.id))
         case _:

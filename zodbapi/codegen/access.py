@@ -140,7 +140,7 @@ def _rowid_code(unit: Unit, expr: Expr) -> str:
     code = unit.expr.value(expr)
     if unit.expr.independent(expr):
         return unit.hoist(f"{unit.call(runtime.rowid_of)}({code})")
-    if expr.type.kind is Kind.INTEGER:
+    if expr.type.kind is Kind.INTEGER and not isinstance(expr, Affine):  # which leaves a text or 3.0 as it is
         return code
     return f"{unit.call(runtime.rowid_of)}({code})"
 

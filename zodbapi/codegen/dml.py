@@ -6,7 +6,8 @@ The rows to change are collected before the first of them is changed, so a state
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen import runtime
@@ -14,7 +15,7 @@ from zodbapi.codegen.table_writer import WriterProgram, convert_column
 from zodbapi.codegen.unit import StoredRow, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
-from zodbapi.plan.nodes import Delete, Insert, Update, Values, output_source
+from zodbapi.plan.nodes import Delete, Insert, Instead, Update, Values, output_source
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table
@@ -39,9 +40,34 @@ def write(unit: Unit, node: Insert | Update | Delete, writer: WriterProgram) -> 
     body.line("return None" if node.returning is None else "return out")
 
 
-def _function(unit: Unit, writer: WriterProgram, name: str) -> str:
-    """The writer's function under its own name."""
-    return unit.call_value(getattr(writer, name), name)
+def _function(unit: Unit, writer: WriterProgram, name: str, shown: str = "") -> str:
+    """The writer's function under its own name, or another."""
+    return unit.call_value(getattr(writer, name), shown or name)
+
+
+@contextmanager
+def _writing(unit: Unit, writer: WriterProgram, call: str) -> Iterator[None]:
+    """Writes the call that changes a row; what the ``with`` writes is for a row that no trigger had ignored."""
+    if writer.silent is None:
+        unit.body.line(call)
+        yield
+    else:
+        with unit.body.block(f"if not {call}"):
+            unit.body.line("pass")
+            yield
+
+
+@contextmanager
+def _undone(unit: Unit, then: str) -> Iterator[None]:
+    """What the ``with`` writes changes one row; if that fails it is undone."""
+    body = unit.body
+    body.line("mark = txn.mark()")
+    with body.block("try"):
+        yield
+    with body.block(f"except {unit.call_value(IntegrityError, 'IntegrityError')}"):
+        body.line("txn.undo_to(mark)")
+        if then:
+            body.line(then)
 
 
 def _return_row(unit: Unit, node: Insert | Update | Delete, row: str, rowid: str) -> None:
@@ -116,9 +142,9 @@ class _Insert:
             body.line(f"txn.saw_rowid({table.id}, rowid)")
 
     def _store(self) -> None:
-        self.unit.body.line(f"{_function(self.unit, self.writer, 'insert')}(txn, rowid, row)")
-        self.unit.body.line("txn.last_rowid = rowid")
-        _return_row(self.unit, self.node, "row", "rowid")
+        with _writing(self.unit, self.writer, f"{_function(self.unit, self.writer, 'insert')}(txn, rowid, row)"):
+            self.unit.body.line("txn.last_rowid = rowid")
+            _return_row(self.unit, self.node, "row", "rowid")
 
     def _resolve(self, clauses: list[ConflictClause]) -> None:
         """What happens to a row with conflicts: the first clause that covers one of them decides."""
@@ -142,12 +168,15 @@ class _Insert:
             case "ignore":
                 body.line("pass")
             case "replace":
-                delete = _function(self.unit, self.writer, "delete")
+                delete = _function(self.unit, self.writer.without_triggers, "delete", "displace")
                 with body.block("for other in {other for _, other in found}"):
                     body.line(f"{delete}(txn, other, txn.rows({self.table.id})[other])")
                 self._store()
             case "update":
                 self._update_existing(clause)
+            case "fail":
+                with _undone(self.unit, "raise"):
+                    self._store()
             case _:
                 self._store()  # fails with the constraint's own message
 
@@ -161,8 +190,9 @@ class _Insert:
         unit.env[clause.excluded] = StoredRow("row", "rowid", table.rowid_column, width)
 
         def change() -> None:
-            _change_row(unit, table, self.writer, clause.assignments, old="old", old_rowid="other")
-            _return_row(unit, self.node, "new", "new_rowid")
+            call = _change_row(unit, table, self.writer, clause.assignments, old="old", old_rowid="other")
+            with _writing(unit, self.writer, call):
+                _return_row(unit, self.node, "new", "new_rowid")
 
         if clause.where is None:
             change()
@@ -187,8 +217,8 @@ def _change_row(
     computed: dict[int, str] | None = None,
     rowid: str | None = None,
     replace: bool = False,
-) -> None:
-    """Writes the making of ``new`` and ``new_rowid`` from the old row and the assignments, and the update itself."""
+) -> str:
+    """Writes the making of ``new`` and ``new_rowid`` from the old row and the assignments; the code of the update itself."""
     body = unit.body
     codes = [f"{old}[{position}]" for position in range(len(table.columns))]
     for position, expr in assignments:
@@ -211,11 +241,14 @@ def _change_row(
     row = tuple_code(codes)
     body.line(f"new = {row}" if writer.complete is None else f"new = {_function(unit, writer, 'complete')}({row})")
     if replace:
-        delete = _function(unit, writer, "delete")
+        delete = _function(unit, writer.without_triggers, "delete", "displace")
         conflicts = _function(unit, writer, "conflicts")
         with body.block(f"for other in {{other for _, other in {conflicts}(txn, new_rowid, new)}} - {{{old_rowid}}}"):
             body.line(f"{delete}(txn, other, txn.rows({table.id})[other])")
-    body.line(f"{_function(unit, writer, 'update')}(txn, {old_rowid}, {old}, new_rowid, new)")
+    arguments = f"txn, {old_rowid}, {old}, new_rowid, new"
+    if writer.silent is not None:
+        arguments += f", {unit.namespace.constant(frozenset(position for position, _ in assignments))}"
+    return f"{_function(unit, writer, 'update')}({arguments})"
 
 
 def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]]) -> str:
@@ -246,20 +279,18 @@ def _update(unit: Unit, node: Update, writer: WriterProgram) -> None:
         _current_row(unit, node)
 
         def change() -> None:
-            _change_row(
+            call = _change_row(
                 unit, table, writer, node.assignments, old="row", old_rowid="rowid", computed=computed, rowid=rowid,
                 replace=node.action == "replace",
             )  # fmt: skip
-            _return_row(unit, node, "new", "new_rowid")
+            with _writing(unit, writer, call):
+                _return_row(unit, node, "new", "new_rowid")
 
-        if node.action != "ignore":
+        if node.action not in ("ignore", "fail"):
             change()
             return
-        body.line("mark = txn.mark()")
-        with body.block("try"):
+        with _undone(unit, "raise" if node.action == "fail" else ""):
             change()
-        with body.block(f"except {unit.call_value(IntegrityError, 'IntegrityError')}"):
-            body.line("txn.undo_to(mark)")
 
 
 def _current_row(unit: Unit, node: Update | Delete) -> None:
@@ -273,5 +304,24 @@ def _delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
     found = _collect(unit, node, list)
     with unit.body.block(f"for rowid in {found}"):
         _current_row(unit, node)
-        unit.body.line(f"{_function(unit, writer, 'delete')}(txn, rowid, row)")
-        _return_row(unit, node, "row", "rowid")
+        with _writing(unit, writer, f"{_function(unit, writer, 'delete')}(txn, rowid, row)"):
+            _return_row(unit, node, "row", "rowid")
+
+
+def write_instead(unit: Unit, node: Instead, fire: Callable[..., None]) -> None:
+    """Writes the body of a program that hands rows of a view to its triggers. They do not count as changed."""
+    unit.body.line("found = []")
+
+    def keep() -> None:
+        codes = []
+        for row in (node.old, node.new):
+            cells = None if row is None else ["None" if e is None else unit.expr.value(e) for e in row]
+            codes.append("None" if cells is None else tuple_code(cells))
+        unit.body.line(f"found.append({tuple_code(codes)})")
+
+    unit.query.produce(node.input, keep, whole=True)
+    assigned = unit.namespace.constant(frozenset(node.assigned))
+    with unit.body.block("for old, new in found"):
+        unit.body.line(f"{unit.call_value(fire, 'instead')}(txn, {node.event!r}, old, new, {assigned})")
+    unit.body.line("txn.count_changes(0)")
+    unit.body.line("return None")

@@ -44,13 +44,19 @@ class WriterProgram:
     namespace: Namespace
     make_row: Callable[..., tuple[Any, ...]]  # one value a column -> the row as it is stored
     complete: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None  # generated columns and CHECK, where there are any
-    insert: Callable[[Any, int, tuple[Any, ...]], None]
-    update: Callable[[Any, int, tuple[Any, ...], int, tuple[Any, ...]], None]  # rowid, row -> new rowid, new row
-    delete: Callable[[Any, int, tuple[Any, ...]], None]
+    insert: Callable[[Any, int, tuple[Any, ...]], bool | None]
+    update: Callable[[Any, int, tuple[Any, ...], int, tuple[Any, ...]], bool | None]  # rowid, row -> new rowid, new row
+    delete: Callable[[Any, int, tuple[Any, ...]], bool | None]
     conflicts: Callable[[Any, int, tuple[Any, ...]], list[tuple[int, int]]]  # (index id or 0, rowid) in the way
     entries: Mapping[int, Callable[[int, tuple[Any, ...]], Any]]  # index id -> (rowid, row) -> its key, or NO_ENTRY
     defaults: Callable[[], tuple[Any, ...]]  # the value of DEFAULT of each column
     checks: tuple[Callable[[Any, Any], None], ...]  # one a foreign key: (txn, key value)
+    silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
+
+    @property
+    def without_triggers(self) -> WriterProgram:
+        """The functions that fire no triggers."""
+        return self.silent or self
 
 
 def not_null_failed(name: str) -> errors.IntegrityError:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Type, View
+from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction
@@ -315,7 +315,7 @@ class Insert(Node):
 class Update(Node):
     """Updates the rows of ``source`` that ``input`` emits (collected before the first write, once each).
 
-    ``action`` is abort, ignore or replace. ``returning`` sees the new row as ``source``.
+    ``action`` is abort, ignore, replace, fail or rollback. ``returning`` sees the new row as ``source``.
     """
 
     source: int
@@ -337,6 +337,32 @@ class Delete(Node):
     input: Node
     returning: tuple[Expr, ...] | None = None
     names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Instead(Node):
+    """Writes to a view: hands each row of ``input`` to the view's INSTEAD OF triggers, as it was and as it would be.
+
+    ``table`` describes the view's columns; no such table exists. ``old`` is None for INSERT, ``new`` for DELETE.
+    """
+
+    event: str
+    table: Table
+    input: Node
+    old: tuple[Expr, ...] | None
+    new: tuple[Expr | None, ...] | None
+    assigned: tuple[int, ...] = ()
+
+
+OLD_ROW, NEW_ROW = 1_000_000, 1_000_001  # the sources of the rows around the statements of a trigger
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTrigger:
+    """A trigger's WHEN, as a query of one value, and its statements, bound over OLD_ROW and NEW_ROW."""
+
+    when: Node | None
+    body: tuple[Node, ...]
 
 
 # --- what compiling a table's writer needs ------------------------------------------------------------------------
@@ -412,6 +438,14 @@ class CreateView(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class CreateTrigger(Command):
+    """``trigger.number`` is 0 here: commands.py allots it."""
+
+    trigger: Trigger
+    if_not_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CreateProcedure(Command):
     procedure: Procedure
     or_replace: bool
@@ -427,7 +461,7 @@ class CallProcedure(Command):
 
 @dataclass(frozen=True, slots=True)
 class Drop(Command):
-    """``what`` is table, index, view or procedure. ``cascade`` drops the foreign keys that refer to a table with it."""
+    """``what`` is table, index, view, trigger or procedure. ``cascade`` drops the foreign keys that refer to a table too."""
 
     what: str
     name: str
@@ -525,6 +559,8 @@ def output_names(node: Node) -> tuple[str, ...]:
     match node:
         case Project() | Insert() | Update() | Delete():
             return node.names
+        case Instead():
+            return ()
         case Filter() | Distinct() | Sort() | Limit() | Materialize():
             return output_names(node.input)
         case Compound():
@@ -557,6 +593,8 @@ def output_types(node: Node) -> tuple[Type, ...]:
             return tuple(column.type for column in columns)
         case Insert(returning=columns) | Update(returning=columns) | Delete(returning=columns):
             return tuple(column.type for column in columns or ())
+        case Instead():
+            return ()
         case Filter() | Distinct() | Sort() | Limit() | Materialize():
             return output_types(node.input)
         case Compound(left=left, right=right):

@@ -9,7 +9,7 @@ Everything of ours hangs below one entry of the root, and is made of stock BTree
         "schema"     OOBTree  "cookie" -> Schema.version         a schema is read again when this changes
                               "next id" -> int                   ids of dropped tables and indexes never come back
                               "table 7" -> {"name": ..., ...}    fields that have their default are left out
-                              "view totals" -> {...}, "procedure close_month" -> {...}
+                              "view totals" -> {...}, "trigger log" -> {...}, "procedure close_month" -> {...}
         "rows"       LOBTree  table id -> LOBTree  rowid -> tuple
         "indexes"    LOBTree  index id -> OOBTree  key -> rowid, or OOTreeSet of (key, rowid)
         "sequences"  LOBTree  table id -> the highest rowid ever used (AUTOINCREMENT)
@@ -27,7 +27,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
-from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Procedure, Schema, Table, Type, View
+from zodbapi.catalog import (
+    Check,
+    Column,
+    ForeignKey,
+    Index,
+    IndexColumn,
+    Kind,
+    Procedure,
+    Schema,
+    Table,
+    Trigger,
+    Type,
+    View,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,9 +118,11 @@ def load_schema(records: Any) -> Schema:
         tables[table.name.lower()] = table
     for name, record in records.items("view ", "view!"):
         views[name.removeprefix("view ")] = load(View, record)
+    loaded = [load(Trigger, record) for _, record in records.items("trigger ", "trigger!")]
+    triggers = {trigger.name.lower(): trigger for trigger in sorted(loaded, key=lambda trigger: trigger.number)}
     found = records.items("procedure ", "procedure!")
     procedures = {name.removeprefix("procedure "): load(Procedure, record) for name, record in found}
-    return Schema(tables, views, procedures)
+    return Schema(tables, views, procedures, triggers)
 
 
 # --- changes ------------------------------------------------------------------------------------------------------
@@ -154,10 +169,13 @@ def _changed(items: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
     return {name: item for name, item in items.items() if others.get(name) is not item}
 
 
-def _records(tables: dict[str, Table], schema: Schema, other: Schema) -> dict[str, Table | View | Procedure]:
+def _records(
+    tables: dict[str, Table], schema: Schema, other: Schema
+) -> dict[str, Table | View | Trigger | Procedure]:
     return {
         **{f"table {table.id}": table for table in tables.values()},
         **{f"view {name}": view for name, view in _changed(schema.views, other.views).items()},
+        **{f"trigger {name}": item for name, item in _changed(schema.triggers, other.triggers).items()},
         **{f"procedure {name}": item for name, item in _changed(schema.procedures, other.procedures).items()},
     }
 

@@ -1,0 +1,83 @@
+"""Triggers: what CREATE TRIGGER defines, and the plans of the statements that run when one fires.
+
+The row that is written is two relations around each statement of the body, ``old`` and ``new``, whose sources no plan
+makes: generated code finds these rows among its parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from zodbapi.binder.scope import Binding, Field, Relation, Scope, table_fields
+from zodbapi.catalog import Schema, Table, Trigger
+from zodbapi.errors import OperationalError
+from zodbapi.functions.registry import Functions
+from zodbapi.functions.trigger import FUNCTIONS
+from zodbapi.parser import parse_one
+from zodbapi.plan.nodes import NEW_ROW, OLD_ROW, BoundTrigger, CreateTrigger, Node
+from zodbapi.syntax import TriggerDefinition
+
+_RAISE = re.compile(r"('[^']*')|\bRAISE\s*\(\s*(IGNORE|ABORT|FAIL|ROLLBACK)\b", re.IGNORECASE)
+
+
+def bind_create_trigger(tree: TriggerDefinition, schema: Schema) -> CreateTrigger:
+    """CREATE TRIGGER; the table has to exist, what the body names need not."""
+    folded = tree.table.lower()
+    if folded in schema.views:
+        if tree.timing != "INSTEAD OF":
+            raise OperationalError(f"cannot create {tree.timing} trigger on view: {tree.table}")
+    elif folded not in schema.tables:
+        raise OperationalError(f"no such table: main.{tree.table}")
+    elif tree.timing == "INSTEAD OF":
+        raise OperationalError(f"cannot create INSTEAD OF trigger on table: {tree.table}")
+    for statement in tree.body:
+        parse_one(_raise_as_call(statement))
+    trigger = Trigger(tree.name, tree.table, tree.timing, tree.event, tree.body, tree.when, tree.columns)
+    return CreateTrigger(trigger, tree.if_not_exists)
+
+
+def bind_trigger(trigger: Trigger, schema: Schema, functions: Functions) -> BoundTrigger:
+    """The plans of a trigger's WHEN and statements."""
+    functions = functions.extended(*FUNCTIONS)
+    when = _bind_text(f"SELECT {trigger.when}", trigger, schema, functions) if trigger.when else None
+    return BoundTrigger(when, tuple(_bind_text(text, trigger, schema, functions) for text in trigger.body))
+
+
+def _bind_text(text: str, trigger: Trigger, schema: Schema, functions: Functions) -> Node:
+    from zodbapi.binder import bind_tree
+
+    parsed = parse_one(_raise_as_call(text))
+    binding = Binding(schema, functions, parsed.sql)
+    binding.around = _rows(trigger, binding)
+    assert isinstance(parsed.tree, exp.Expression)
+    node = bind_tree(parsed.tree, binding)
+    assert isinstance(node, Node)
+    return node
+
+
+def _raise_as_call(text: str) -> str:
+    """The text with the first word in each RAISE quoted, which makes a function call of it."""
+    return _RAISE.sub(lambda match: match[0] if match[1] else f"raise('{match[2].lower()}'", text)
+
+
+def _rows(trigger: Trigger, binding: Binding) -> Scope:
+    scope = Scope(binding)
+    table, fields = _fields(trigger.table, binding)
+    if trigger.event != "INSERT":
+        scope.add(Relation("old", OLD_ROW, fields, table))
+    if trigger.event != "DELETE":
+        scope.add(Relation("new", NEW_ROW, fields, table))
+    return scope
+
+
+def _fields(name: str, binding: Binding) -> tuple[Table | None, Sequence[Field]]:
+    table = binding.schema.table(name)
+    if table is not None:
+        # BEFORE triggers see rows whose constraints have not been looked at.
+        return table, table_fields(table)
+    from zodbapi.binder.instead import bind_view_fields
+
+    return None, bind_view_fields(binding.schema.views[name.lower()], binding)[1]
