@@ -153,3 +153,52 @@ def test_closed_objects(connection: "zodbapi.Connection") -> None:
     connection.close()
     with pytest.raises(zodbapi.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")
+
+
+MARKED = [
+    *['MARK"; import os; os._exit(3); "', "MARK'); DROP TABLE t; --", "MARK\n    raise SystemExit(3)", "MARK\\"],
+    *["{MARK} %s", "MARK\x00é"],
+]
+
+
+@pytest.mark.parametrize("text", MARKED, ids=ascii)
+def test_no_other_place_reaches_the_source(connection: "zodbapi.Connection", text: str) -> None:
+    """Names of constraints, indexes, views, CTEs, windows, functions, collations; CHECK and DEFAULT; JSON paths."""
+
+    def name(prefix: str) -> str:
+        return quote(prefix + text)
+
+    value, table, column = literal(text), name("table"), name("")
+    connection.create_function(text, 1, lambda argument: argument)
+    connection.create_collation(text, lambda a, b: (a > b) - (a < b))
+    connection.execute(f"CREATE TABLE p (id INTEGER PRIMARY KEY, {column} TEXT UNIQUE)")
+    for sql in [
+        f"""CREATE TABLE {table} (
+            id INTEGER PRIMARY KEY, {column} TEXT DEFAULT {value}, {name("g")} TEXT AS ({column} || {value}), j JSON,
+            CONSTRAINT {name("check")} CHECK ({column} <> {literal(text + "!")}), CONSTRAINT {name("key")} UNIQUE ({column}),
+            {name("r")} INTEGER, CONSTRAINT {name("foreign")} FOREIGN KEY ({name("r")}) REFERENCES p (id))""",
+        f"CREATE INDEX {name('index')} ON {table} (({column} || {value})) WHERE {column} <> {value}",
+        f"CREATE VIEW {name('view')} ({name('c')}) AS SELECT {column} FROM {table}",
+        f"INSERT INTO {table} (id) VALUES (1)",
+        f"INSERT INTO {table} (id, {column}, j) VALUES (2, 'z', '{{}}')",
+        f"SELECT {column}(id) AS {name('a')}, j ->> {value} FROM {table} ORDER BY {name('a')} COLLATE {column}",
+        f"WITH {name('cte')} ({name('k')}) AS (SELECT * FROM {name('view')}) SELECT count(*) OVER {name('w')} FROM {name('cte')} "
+        f"WINDOW {name('w')} AS (ORDER BY {name('k')})",
+        f"INSERT INTO {table} (id, {column}) VALUES (2, 'y') "
+        f"ON CONFLICT (id) DO UPDATE SET {column} = excluded.{column} || {value}",
+        f"UPDATE {table} SET {column} = {column} || {value} RETURNING {column} AS {name('returned')}",
+        f"ALTER TABLE {table} ADD COLUMN {name('added')} TEXT DEFAULT {value}",
+        f"ALTER TABLE {table} RENAME COLUMN {name('added')} TO {name('renamed')}",
+        f"DELETE FROM {table} WHERE {name('renamed')} = {value}",
+    ]:
+        connection.execute(sql)
+    assert not any("MARK" in line for line in everything_generated())
+
+
+def test_collation_of_a_connection_in_an_index(connection: "zodbapi.Connection") -> None:
+    """Its order is a function of one connection; others could not keep it."""
+    connection.create_collation("mine", lambda a, b: (a > b) - (a < b))
+    connection.execute("CREATE TABLE t (a TEXT COLLATE mine)")
+    for sql in ["CREATE INDEX i ON t (a)", "CREATE TABLE u (a TEXT COLLATE mine UNIQUE)"]:
+        with pytest.raises(zodbapi.NotSupportedError, match="collation MINE"):
+            connection.execute(sql)

@@ -12,7 +12,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
 from zodbapi.errors import ProgrammingError
-from zodbapi.execution import read, run, run_many, run_script, run_whole
+from zodbapi.execution import read, run, run_many, run_script, run_whole, translate
 from zodbapi.statement import READ, STATEMENTS, Parameters, Statement
 
 if TYPE_CHECKING:
@@ -93,10 +93,12 @@ class Cursor:
             else:
                 rows = read(connection, statement, params)
             connection._running = 0
-        except BaseException:
+        except BaseException as error:
             connection._running = 0
             if begun:
                 txn.rollback()
+            if (translated := translate(error)) is not None:
+                raise translated from error
             raise
         if statement.is_dml:
             return self._finish(statement, rows)

@@ -10,7 +10,7 @@
             |-- DataError              a value does not fit its column or is out of range
             |-- OperationalError       the storage, a lock, a missing table, a malformed file
             |   |-- LockError          another transaction writes, and went on for too long: try again
-    |   `-- ConflictError      another transaction won: roll back and run it again
+            |   `-- ConflictError      another transaction won: roll back and run it again
             |-- IntegrityError         UNIQUE, NOT NULL, CHECK, FOREIGN KEY
             |-- InternalError          a broken invariant of the engine
             |-- ProgrammingError       wrong SQL, wrong number of parameters

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,17 @@ from itertools import chain, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from zodbapi.errors import ConflictError, LockError, ProgrammingError
-from zodbapi.interrupt import progress
+from zodbapi.errors import (
+    ConflictError,
+    DataError,
+    Error,
+    InternalError,
+    LockError,
+    OperationalError,
+    ProgrammingError,
+    Warning,
+)
+from zodbapi.interrupt import GENERATED, progress
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
 from zodbapi.storage.stats import Stats
@@ -64,6 +74,29 @@ def run(
         return run_begun(connection, statement, lambda current: run_whole(txn, current, params))
 
 
+def translate(error: BaseException) -> Error | None:
+    """What to raise in the place of an exception of Python's that a program let out; None for any other."""
+    match error:
+        case Error() | Warning():
+            return None
+        case ArithmeticError():
+            return DataError(f"number out of range: {error}")
+        case UnicodeError():
+            return DataError(f"text is not valid Unicode: {error}")
+        case RecursionError() | MemoryError():
+            return OperationalError(f"out of memory: {error}")
+        case Exception() if _passed_program(error):
+            return InternalError(f"{type(error).__name__}: {error}")
+        case _:
+            return None
+
+
+def _passed_program(error: BaseException) -> bool:
+    return any(
+        frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
+
+
 class Stream:
     """The rest of a large result: read as it is asked for, or at once when the trees are about to change."""
 
@@ -81,7 +114,12 @@ class Stream:
         """The block that was read already, then the others."""
         while block:
             yield block
-            block = list(islice(self._rows, BLOCK))
+            try:
+                block = list(islice(self._rows, BLOCK))
+            except Exception as error:
+                if (translated := translate(error)) is not None:
+                    raise translated from error
+                raise
             self._txn.shrink_cache()
         self._txn.streams.pop(id(self), None)
 
@@ -225,9 +263,11 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
             else:
                 statement = start_writing(connection, statement)
                 run_each(statement)
-    except BaseException:
+    except BaseException as error:
         if begun:
             txn.rollback()
+        if (translated := translate(error)) is not None:
+            raise translated from error
         raise
     return statement, changes
 
@@ -245,9 +285,11 @@ def run_script(connection: Connection, script: str) -> None:
             try:
                 statement = compile_parsed(parsed, txn.schema, Compiler(connection._functions, Stats(txn)))
                 run(connection, statement, statement.normalise(()), begun)
-            except BaseException:
+            except BaseException as error:
                 if begun:
                     txn.rollback()
+                if (translated := translate(error)) is not None:
+                    raise translated from error
                 raise
     finally:
         connection._autocommit = autocommit

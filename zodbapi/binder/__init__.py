@@ -14,9 +14,9 @@ from sqlglot import exp
 from zodbapi.binder.scope import Binding
 from zodbapi.binder.writer import bind_writer
 from zodbapi.depth import roomy
-from zodbapi.errors import NotSupportedError
+from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.plan.nodes import Command, Explain, Node
-from zodbapi.syntax import ExplainDefinition
+from zodbapi.syntax import ExplainDefinition, ViewDefinition
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Schema
@@ -42,6 +42,8 @@ class Bound:
 @roomy
 def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
     """The plan of one statement."""
+    if parsed.parameters and isinstance(parsed.tree, ViewDefinition):
+        raise OperationalError("parameters are not allowed in views")
     binding = Binding(schema, functions, parsed.sql)
     node = bind_tree(parsed.tree, binding)
     return Bound(node, parsed.parameters, binding.for_update)

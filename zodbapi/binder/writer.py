@@ -13,11 +13,12 @@ from zodbapi.binder.scope import Binding, Scope
 from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import ForeignKey, Index, IndexColumn, Schema, Table
 from zodbapi.depth import roomy
-from zodbapi.errors import OperationalError
+from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.parser import parse_expression
 from zodbapi.plan.expr import Call, Column, Const, Exists, Expr, InQuery, Param, ScalarQuery
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.plan.walk import descend
+from zodbapi.values import COLLATIONS
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import Functions
@@ -65,6 +66,9 @@ def bind_default(column: TableColumn, binding: Binding) -> Expr:
 
 def bind_index(table: Table, index: Index, scope: Scope) -> BoundIndex:
     """The index with its keys and predicate as expressions over the row in the scope."""
+    for part in index.columns:
+        if part.collation.upper() not in COLLATIONS:  # other connections could not keep the order
+            raise NotSupportedError(f"an index cannot use the collation {part.collation}, which is a connection's own")
     keys = tuple(_bind_key(table, part, scope) for part in index.columns)
     where = None
     if index.where is not None:

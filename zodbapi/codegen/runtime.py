@@ -9,6 +9,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cache
 from itertools import count
+from math import isinf
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -308,6 +309,8 @@ def rowid_bound(value: Any, *, lower: bool, inclusive: bool) -> int | None:
         return None
     if type(value) is int:
         bound = value if inclusive else value + 1 if lower else value - 1
+    elif isinstance(value, float) and isinf(value):
+        return (_LOW if value < 0 else None) if lower else (_HIGH if value > 0 else None)
     elif isinstance(value, (float, Decimal, bool)):
         if lower:
             bound = int(value) if int(value) >= value else int(value) + 1

@@ -3,7 +3,8 @@ children.
 
 In: a ``TableWriter``, everything bound over source 0, the row. Out: a ``WriterProgram``. Statements that write,
 cascades of foreign keys, ALTER TABLE and the consistency check all go through these functions, so a constraint is
-enforced in one place. Every change of a tree is noted in ``txn.undo``, which is what makes a statement atomic.
+enforced in one place. Every change of a tree is noted in ``txn.undo``, which is what makes a statement atomic: before
+it is made, because an interrupt can come between any two steps, and undoing what was not done yet does nothing.
 
 Foreign keys are checked through keys, not rows: ``pending[check]`` is a set of key values, and ``check(txn, key)``
 fails when some child has that key and no parent does. A child that is inserted, a parent that is deleted, and
@@ -302,13 +303,19 @@ class _TableWriter:
     def _add_entry(self, bound: BoundIndex, key: str, rowid: str = "rowid") -> None:
         tree = f"x{bound.index.id}"
         if bound.index.keyed:
-            with self.body.block(f"if not {tree}.insert({key}, {rowid})"):
-                self.body.line(self._raise(unique_failed, self._unique_name(bound)))
+            self._insert_new(tree, key, rowid, self._raise(unique_failed, self._unique_name(bound)))
         else:
+            self.body.line(f"undo.append(({tree}, {key}, MISSING))")
             self.body.line(f"{tree}.add({key})")
             if bound.index.unique:
                 self.body.line(f"{self.unit.call(schedule_unique)}(txn, {bound.index.deferred}, unique{bound.index.id}, {key})")
+
+    def _insert_new(self, tree: str, key: str, value: str, otherwise: str) -> None:
+        """Adds a key that must not be there; what is there belongs to another row, and is not ours to undo."""
         self.body.line(f"undo.append(({tree}, {key}, MISSING))")
+        with self.body.block(f"if not {tree}.insert({key}, {value})"):
+            self.body.line("undo.pop()")
+            self.body.line(otherwise)
 
     def _unique_function(self, bound: BoundIndex) -> None:
         """``uniqueN(txn, parts)``: fails when a deferrable constraint has two entries with the same parts."""
@@ -322,11 +329,11 @@ class _TableWriter:
     def _remove_entry(self, bound: BoundIndex, key: str) -> None:
         tree = f"x{bound.index.id}"
         if bound.index.keyed:
-            self.body.line(f"del {tree}[{key}]")
             self.body.line(f"undo.append(({tree}, {key}, rowid))")
+            self.body.line(f"del {tree}[{key}]")
         else:
-            self.body.line(f"{tree}.remove({key})")
             self.body.line(f"undo.append(({tree}, {key}, PRESENT))")
+            self.body.line(f"{tree}.remove({key})")
 
     def _entry(self, bound: BoundIndex, then: Callable[[BoundIndex, str], None]) -> None:
         """Computes the row's key and, unless a partial index leaves the row out, does something with it."""
@@ -346,9 +353,7 @@ class _TableWriter:
         with self.unit.function("def insert(txn, rowid, row)"):
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
-            with self.body.block("if not rows.insert(rowid, row)"):
-                self.body.line(self._raise(unique_failed, self._primary_key_name()))
-            self.body.line("undo.append((rows, rowid, MISSING))")
+            self._insert_new("rows", "rowid", "row", self._raise(unique_failed, self._primary_key_name()))
             for bound in self.bound.indexes:
                 self._entry(bound, self._add_entry)
             for number, foreign in enumerate(self.bound.parents):
@@ -358,8 +363,8 @@ class _TableWriter:
         with self.unit.function("def delete(txn, rowid, row)"):
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
-            self.body.line("del rows[rowid]")
             self.body.line("undo.append((rows, rowid, row))")
+            self.body.line("del rows[rowid]")
             for bound in self.bound.indexes:
                 self._entry(bound, self._remove_entry)
             if self.bound.children:
@@ -372,14 +377,12 @@ class _TableWriter:
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
             with self.body.block("if rowid == new_rowid"):
+                self.body.line("undo.append((rows, rowid, row))")
                 self.body.line("rows[rowid] = new")
-                self.body.line("undo.append((rows, rowid, row))")
             with self.body.block("else"):
-                self.body.line("del rows[rowid]")
                 self.body.line("undo.append((rows, rowid, row))")
-                with self.body.block("if not rows.insert(new_rowid, new)"):
-                    self.body.line(self._raise(unique_failed, self._primary_key_name()))
-                self.body.line("undo.append((rows, new_rowid, MISSING))")
+                self.body.line("del rows[rowid]")
+                self._insert_new("rows", "new_rowid", "new", self._raise(unique_failed, self._primary_key_name()))
             for bound in self.bound.indexes:
                 self._update_entry(bound)
             for number, foreign in enumerate(self.bound.parents):

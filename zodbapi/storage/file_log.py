@@ -1,6 +1,6 @@
 """The format of a FileStorage file, as far as sharing it needs it.
 
-In: a file descriptor. Out: what each transaction wrote and where; helpers that read and write at positions, with no state
+In: a file descriptor. Out: what each transaction wrote and where; functions that read and write at positions, with no state
 between two calls that another process could make stale.
 """
 

@@ -491,19 +491,20 @@ class Transaction:
         undo = self.undo
         schema_moved = False
         while len(undo) > mark:
-            tree, key, old = undo.pop()
+            tree, key, old = undo[-1]
             if tree is _SCHEMA:
                 self._cookie, self.schema = key, old
                 schema_moved = True
-            elif old is MISSING:
+            elif old is MISSING:  # logged before it was made: it may not be there
                 if isinstance(tree, OOTreeSet):
-                    tree.remove(key)
+                    tree.discard(key)
                 else:
-                    del tree[key]
+                    tree.pop(key, None)
             elif old is PRESENT:
                 tree.add(key)
             else:
                 tree[key] = old
+            del undo[-1]
         if schema_moved:
             self.forget_trees()
 

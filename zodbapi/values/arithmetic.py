@@ -195,7 +195,7 @@ def negate(a: Any) -> Any:
     if a is None:
         return None
     if type(a) is timedelta:
-        return -a
+        return _temporal(lambda zero, interval: zero - interval, timedelta(0), a, sub)
     number = to_number(a)
     if type(number) is Decimal:
         return EXACT.minus(number)

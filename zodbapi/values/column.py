@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import cache
 from typing import Any
 
@@ -72,7 +72,10 @@ def _decimal_store(precision: int | None, scale: int | None) -> Callable[[Any, s
         if not number.is_finite():
             raise DataError(f"number out of range for DECIMAL column {label}")
         if step is not None and number.as_tuple().exponent != -digits:  # type: ignore[operator]
-            number = number.quantize(step, context=ROUNDING)
+            try:
+                number = number.quantize(step, context=ROUNDING)
+            except InvalidOperation:  # more digits than any column has
+                raise DataError(f"number out of range for DECIMAL column {label}") from None
         if limit is not None and abs(number) >= limit:
             raise DataError(f"number out of range for DECIMAL({precision}, {scale or 0}) column {label}")
         return number

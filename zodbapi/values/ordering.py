@@ -193,6 +193,9 @@ class _Never:
         return "NEVER"
 
 
+_RANKS[_Above] = IDENTIFIER + 1
+_RANKS[_Below] = -1  # below NULL, too
+
 ABOVE = _Above()
 BELOW = _Below()
 NEVER = _Never()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 
+from zodbapi.errors import DataError
+
 _INTERVAL = re.compile(
     r"\s*(?P<sign>[-+]?)(?:(?P<days>\d{1,12})(?:\s+days?,?|(?=\s+\d+:)))?\s*"
     r"(?:(?P<clock_sign>[-+]?)(?P<hours>\d{1,12}):(?P<minutes>\d\d)(?::(?P<seconds>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?)?\s*\Z",
@@ -114,4 +116,9 @@ def aware_utc(moment: datetime) -> datetime:
     """The datetime in UTC with the zone ``datetime.timezone.utc``; a naive one is taken as UTC."""
     if moment.tzinfo is UTC:
         return moment
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise DataError(f"timestamp out of range in UTC: {moment}") from error
