@@ -26,7 +26,7 @@ demo: $(STAMP) ## a bookshop in Django's admin on a ZODB file, at http://127.0.0
 	@$(BIN)/python -m tests.demo --port $(PORT)
 
 test: lint ## ruff, mypy, import-linter and pytest
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(STAMP) ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

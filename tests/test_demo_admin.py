@@ -1,4 +1,7 @@
-"""The demo's admin in a real browser: what a person does on the first day, against the running server."""
+"""The demo's admin in a real browser: what a person does on the first day, against the running server.
+
+The tests share one server and build on each other, in the order of the file.
+"""
 
 import os
 import shutil
@@ -18,7 +21,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.demo.bookshop import ADMIN, environment, make_bookshop, serving
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def require(program: str) -> str:
