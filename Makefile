@@ -30,6 +30,7 @@ test: lint ## ruff, mypy, import-linter and pytest
 
 lint: $(STAMP) ## ruff, mypy and import-linter
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -19,8 +19,8 @@ from django.core.management.base import CommandError
 from django.db import Error
 
 from zodbapi.parser import parse
+from zodbapi.parser.words import RESERVED
 from zodbapi.shell import format_table
-from zodbapi.words import RESERVED
 
 if TYPE_CHECKING:
     # Django's own class, because a backend's client has no narrower one.

@@ -12,13 +12,30 @@ from zodbapi.functions import BUILTIN
 
 LITERALS = [
     *("NULL 0 1 -1 9223372036854775807 -9223372036854775808 1e308 -1e308 1e-320 9e999 -9e999 -0.0 0.1 1000000".split()),
-    *("'' 'a' '%' '2020-02-30' '2020-01-01' 'now' '$' '1e400' 'nan' 'inf' '(' '*' '[a-' 'P1D' '0x1F' x'00ff' x''".split()),
-    *["'9999-12-31 23:59:59'", "'0001-01-01'", '\'{"a": [1, 2]}\'', "'[1,'", "'$.a[0]'", "'$.a['", "'\x00x'"],
+    *(
+        "'' 'a' '%' '2020-02-30' '2020-01-01' 'now' '$' '1e400' 'nan' 'inf' '(' '*' '[a-' 'P1D' '0x1F' x'00ff' x''".split()
+    ),
+    *["'9999-12-31 23:59:59'", "'0001-01-01'", "'{\"a\": [1, 2]}'", "'[1,'", "'$.a[0]'", "'$.a['", "'\x00x'"],
     *["TRUE", "FALSE", "'+5 days'", "'-99999 years'", "'1 day'", "'%Y-%s-%f%'", "'\U0001f600'", "99999999999"],
     "'12345678-1234-5678-1234-567812345678'",
 ]
 PARAMETERS = [
-    *[None, 0, -1, 2**63 - 1, -(2**63), 2**64, 1e308, float("inf"), float("nan"), "x", "\ud800", b"\xff", True, "2020-01-01"],
+    *[
+        None,
+        0,
+        -1,
+        2**63 - 1,
+        -(2**63),
+        2**64,
+        1e308,
+        float("inf"),
+        float("nan"),
+        "x",
+        "\ud800",
+        b"\xff",
+        True,
+        "2020-01-01",
+    ],
     *map(Decimal, ["1E+5000", "NaN", "sNaN", "Infinity", "1.5", "1E-5000", "123456789012345678901234567890.5"]),
     *[dt.date.max, dt.date.min, dt.datetime.max, dt.datetime.min, dt.timedelta.max, dt.timedelta.min, dt.time(1, 2)],
     dt.datetime.max.replace(tzinfo=dt.timezone(-dt.timedelta(hours=14))),
@@ -36,9 +53,19 @@ TYPES = (
 ).split()
 OPERATORS = "+ - * / % || & | << >> = < > <= >= <> IS LIKE GLOB REGEXP -> ->> AND OR".split()
 FORMATS = "%d %s %5.3f %x %e %g %c %q %w % %*d %-10s %,d %!.20f %99999999999d %.99999999d %zz".split()
-WINDOWS = ["", "RANGE BETWEEN 1 PRECEDING AND CURRENT ROW", "ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING", "GROUPS 1 PRECEDING"]
+WINDOWS = [
+    "",
+    "RANGE BETWEEN 1 PRECEDING AND CURRENT ROW",
+    "ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING",
+    "GROUPS 1 PRECEDING",
+]
 NOT_CALLED = ("randomblob", "zeroblob", "current_date", "current_time", "current_timestamp", "clike")
-SCALARS = [f for name, known in sorted(BUILTIN.scalars.items()) if name.isidentifier() and name not in NOT_CALLED for f in known]
+SCALARS = [
+    f
+    for name, known in sorted(BUILTIN.scalars.items())
+    if name.isidentifier() and name not in NOT_CALLED
+    for f in known
+]
 AGGREGATES = [f for _, known in sorted(BUILTIN.aggregates.items()) for f in known]
 
 
@@ -60,7 +87,10 @@ class HostileStatements:
             (5, lambda: f"SELECT id FROM t ORDER BY {e()}"),
             (5, lambda: f"SELECT {self.aggregate(1)}, count(*) FROM t GROUP BY {e(1)}"),
             (5, lambda: f"SELECT {self.aggregate(1)} FROM t HAVING {self.aggregate(2)}"),
-            (5, lambda: f"SELECT {self.aggregate(1)} OVER (PARTITION BY {e(2)} ORDER BY {e(2)} {pick(WINDOWS)}) FROM t"),
+            (
+                5,
+                lambda: f"SELECT {self.aggregate(1)} OVER (PARTITION BY {e(2)} ORDER BY {e(2)} {pick(WINDOWS)}) FROM t",
+            ),
             (5, lambda: f"SELECT * FROM t x JOIN t y ON x.{pick(COLUMNS)} = y.{pick(COLUMNS)} LIMIT 9"),
             (3, lambda: f"SELECT DISTINCT {e(1)} FROM t UNION SELECT {e(1)} FROM t ORDER BY 1"),
             (3, lambda: f"SELECT 1 FROM t LIMIT {e(2, False)} OFFSET {e(2, False)}"),
@@ -74,7 +104,12 @@ class HostileStatements:
             (3, lambda: f"CREATE INDEX IF NOT EXISTS i ON t ({pick(COLUMNS)}, {e(2)})"),
             (3, lambda: f"CREATE UNIQUE INDEX IF NOT EXISTS i ON t ({pick(COLUMNS)}) WHERE {e(2)}"),
             (4, lambda: "DROP INDEX IF EXISTS i"),
-            (2, lambda: f"CREATE TABLE IF NOT EXISTS u (a {pick(TYPES)} DEFAULT ({e(2, False)}), b {pick(TYPES)} AS (a))"),
+            (
+                2,
+                lambda: (
+                    f"CREATE TABLE IF NOT EXISTS u (a {pick(TYPES)} DEFAULT ({e(2, False)}), b {pick(TYPES)} AS (a))"
+                ),
+            ),
             (2, lambda: f"INSERT INTO u (a) VALUES ({e(2, False)})"),
             (2, lambda: "DROP TABLE IF EXISTS u"),
             (1, lambda: f"ALTER TABLE u ALTER COLUMN a TYPE {pick(TYPES)}"),
@@ -91,7 +126,9 @@ class HostileStatements:
             return self.expression(depth + 1, columns)
 
         if depth > 3 or self.random.random() < 0.25:
-            return pick([lambda: pick(LITERALS), lambda: pick(COLUMNS) if columns else pick(LITERALS), self._parameter])()
+            return pick(
+                [lambda: pick(LITERALS), lambda: pick(COLUMNS) if columns else pick(LITERALS), self._parameter]
+            )()
         makers: list[Any] = [
             *[lambda: f"({e()} {pick(OPERATORS)} {e()})"] * 6,
             *[lambda: self._call(pick(SCALARS), e)] * 8,

@@ -59,5 +59,3 @@ def test_rowid_and_infinity(bound: float, operator: str) -> None:
     count = connection.execute(f"SELECT count(*) FROM t WHERE id {operator} ?", [bound]).fetchone()[0]
     assert count == (2 if operator == "<>" or (operator[0] == "<") is (bound > 0) and operator != "=" else 0)
     connection.close()
-
-

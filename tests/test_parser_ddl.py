@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 
 from zodbapi.errors import NotSupportedError, OperationalError
-from zodbapi.parser_ddl import parse_ddl
+from zodbapi.parser.ddl import parse_ddl
+from zodbapi.parser.syntax import (
+    AlterDefinition,
+    ExplainDefinition,
+    IndexDefinition,
+    TableDefinition,
+    Term,
+    ViewDefinition,
+)
 from zodbapi.plan.nodes import Comment, Drop, Maintenance, Pragma, TransactionControl
-from zodbapi.syntax import AlterDefinition, ExplainDefinition, IndexDefinition, TableDefinition, Term, ViewDefinition
 
 
 def table(sql: str) -> TableDefinition:

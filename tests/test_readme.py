@@ -33,9 +33,7 @@ def test_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    "command", sorted(set(re.findall(r"`(?:manage\.py )?([a-z]+zodb|runzeo)\b", README)))
-)
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`(?:manage\.py )?([a-z]+zodb|runzeo)\b", README))))
 def test_command_exists(command: str) -> None:
     assert (ROOT / "django_zodb" / "management" / "commands" / f"{command}.py").exists()
 

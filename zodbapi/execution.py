@@ -92,9 +92,7 @@ def translate(error: BaseException) -> Error | None:
 
 
 def _passed_program(error: BaseException) -> bool:
-    return any(
-        frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__)
-    )
+    return any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 class Stream:

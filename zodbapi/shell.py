@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import zodbapi
 from zodbapi.binder.schema_sql import comment_statements, index_sql, table_sql, trigger_sql, view_sql
-from zodbapi.words import RESERVED
+from zodbapi.parser.words import RESERVED
 
 HISTORY = "~/.zodbapi_history"
 MODES = ("table", "csv", "json")

@@ -28,8 +28,8 @@ from zodbapi.binder.trigger import bind_trigger
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
-from zodbapi.parameter_lists import Folded, fold_lists, grouped
 from zodbapi.parser import Parsed, parse
+from zodbapi.parser.parameter_lists import Folded, fold_lists, grouped
 from zodbapi.plan.nodes import (
     BoundIndex,
     Command,
@@ -127,6 +127,7 @@ class Statement:
             assert isinstance(self.node, Node)
             self._stream = codegen.generate_stream(self.node, collations)
         return self._stream.run(txn, params)  # type: ignore[return-value]
+
     slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:

@@ -15,14 +15,14 @@ from zodbapi.binder.scope import Binding
 from zodbapi.binder.writer import bind_writer
 from zodbapi.depth import roomy
 from zodbapi.errors import NotSupportedError, OperationalError
+from zodbapi.parser.syntax import ExplainDefinition, ViewDefinition
 from zodbapi.plan.nodes import Command, Explain, Node
-from zodbapi.syntax import ExplainDefinition, ViewDefinition
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Schema
     from zodbapi.functions.registry import Functions
     from zodbapi.parser import Parsed
-    from zodbapi.syntax import Definition
+    from zodbapi.parser.syntax import Definition
 
 __all__ = ["Bound", "bind", "bind_writer"]
 

@@ -17,9 +17,9 @@ from zodbapi.binder.order import bind_order_terms
 from zodbapi.binder.scope import Scope
 from zodbapi.binder.typing import collation_of, merge_exprs, nullable, own_collation, strip_collate, type_of
 from zodbapi.catalog import JSON, Kind
-from zodbapi.dialect import PLUS
 from zodbapi.errors import OperationalError
 from zodbapi.functions.json import MARK, NESTING
+from zodbapi.parser.dialect import PLUS
 from zodbapi.plan.expr import AggregateCall, Call, Case, Compare, Const, Exists, Expr, IsNull, Or, SortKey, WindowCall
 from zodbapi.plan.walk import free_sources
 

@@ -20,6 +20,16 @@ from zodbapi.binder.writer import bind_writer
 from zodbapi.catalog import ANY, Column, Index, Kind, Schema, Table, View
 from zodbapi.errors import DatabaseError, OperationalError
 from zodbapi.parser import parse, parse_one
+from zodbapi.parser.syntax import (
+    Action,
+    AlterDefinition,
+    CallDefinition,
+    Definition,
+    IndexDefinition,
+    TableDefinition,
+    TriggerDefinition,
+    ViewDefinition,
+)
 from zodbapi.plan.nodes import (
     AlterStep,
     AlterTable,
@@ -31,16 +41,6 @@ from zodbapi.plan.nodes import (
     CreateView,
     Drop,
     output_names,
-)
-from zodbapi.syntax import (
-    Action,
-    AlterDefinition,
-    CallDefinition,
-    Definition,
-    IndexDefinition,
-    TableDefinition,
-    TriggerDefinition,
-    ViewDefinition,
 )
 
 

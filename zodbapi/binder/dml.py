@@ -38,7 +38,14 @@ from zodbapi.plan.nodes import (
 )
 
 _ROWID = -1  # among the positions of an INSERT's column list
-_ACTIONS = {"": "abort", "ABORT": "abort", "IGNORE": "ignore", "REPLACE": "replace", "FAIL": "fail", "ROLLBACK": "rollback"}
+_ACTIONS = {
+    "": "abort",
+    "ABORT": "abort",
+    "IGNORE": "ignore",
+    "REPLACE": "replace",
+    "FAIL": "fail",
+    "ROLLBACK": "rollback",
+}
 
 
 # --- INSERT ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from zodbapi.words import RESERVED, Word, split_words
+from zodbapi.parser.words import RESERVED, Word, split_words
 
 _NOTHING = Word("end", "", 0)
 _BEFORE_TABLES = frozenset({"FROM", "JOIN", ",", "INTO", "UPDATE"})

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from zodbapi.binder.types import declared_type
 from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Table
 from zodbapi.errors import OperationalError
-from zodbapi.syntax import ColumnDefinition, Constraint, Term
+from zodbapi.parser.syntax import ColumnDefinition, Constraint, Term
 
 AUTOINDEX = "sqlite_autoindex_"
 _COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})

@@ -17,8 +17,8 @@ from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import Functions
 from zodbapi.functions.trigger import FUNCTIONS
 from zodbapi.parser import parse_one
+from zodbapi.parser.syntax import TriggerDefinition
 from zodbapi.plan.nodes import NEW_ROW, OLD_ROW, BoundTrigger, CreateTrigger, Node
-from zodbapi.syntax import TriggerDefinition
 
 _RAISE = re.compile(r"('[^']*')|\bRAISE\s*\(\s*(IGNORE|ABORT|FAIL|ROLLBACK)\b", re.IGNORECASE)
 

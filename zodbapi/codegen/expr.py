@@ -76,7 +76,9 @@ class ExprWriter:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self._depth = 0
-        self._independent: dict[int, tuple[Expr, bool]] = {}  # by id; the expression is kept, so that the id stays its own
+        self._independent: dict[
+            int, tuple[Expr, bool]
+        ] = {}  # by id; the expression is kept, so that the id stays its own
 
     # --- the three renderings -------------------------------------------------------------------------------------
 
@@ -313,4 +315,3 @@ class ExprWriter:
             scope.body.line(f"return {render(expr)}")
         self._depth = depth
         return f"{name}()"
-

@@ -126,9 +126,7 @@ def _left(unit: Unit, node: Join, consume: Consume) -> None:
     buffer = RowBuffer(unit, node.right)
     matches = unit.fresh("m")
     unit.body.line(f"{matches} = []")
-    _right_rows(
-        unit, node, lambda: _if(unit, node.on, lambda: unit.body.line(f"{matches}.append({buffer.pack()})"))
-    )
+    _right_rows(unit, node, lambda: _if(unit, node.on, lambda: unit.body.line(f"{matches}.append({buffer.pack()})")))
     nulls = unit.constant_code(f"({buffer.nulls(source_widths(node.right))},)")
     with unit.body.block(f"for {buffer.unpack()} in {matches} or {nulls}"):
         buffer.bind()
@@ -301,4 +299,3 @@ def _full(unit: Unit, left: Node, right: Node, on: Expr | None, consume: Consume
         lefts.bind()
         rights.bind()
         consume()
-

@@ -342,7 +342,9 @@ class QueryWriter:
         key = name
         if node.on:
             collations = node.collations or ("BINARY",) * len(node.on)
-            key = tuple_code([unit.expr.folded(unit.expr.value(e), c) for e, c in zip(node.on, collations, strict=True)])
+            key = tuple_code(
+                [unit.expr.folded(unit.expr.value(e), c) for e, c in zip(node.on, collations, strict=True)]
+            )
         elif any(c.upper() != "BINARY" for c in node.collations):
             codes = [unit.expr.folded(f"{name}[{i}]", c) for i, c in enumerate(node.collations[: node.columns])]
             key = tuple_code(codes)

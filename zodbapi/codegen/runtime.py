@@ -391,4 +391,3 @@ def average(total: Any, count: int) -> Any:
 def raise_error(message: Any) -> NoReturn:
     """Fails the statement."""
     raise errors.IntegrityError(str(message))
-

@@ -293,9 +293,7 @@ class _TableWriter:
             for bound in self.bound.indexes:
                 if bound.index.keyed:
                     self.body.line(f"key = entry{bound.index.id}(rowid, row)")
-                    self.body.line(
-                        f"other = None if key is NO_ENTRY else txn.index({bound.index.id}).get(key)"
-                    )
+                    self.body.line(f"other = None if key is NO_ENTRY else txn.index({bound.index.id}).get(key)")
                     with self.body.block("if other is not None"):
                         self.body.line(f"found.append(({bound.index.id}, other))")
             self.body.line("return found")
@@ -308,7 +306,9 @@ class _TableWriter:
             self.body.line(f"undo.append(({tree}, {key}, MISSING))")
             self.body.line(f"{tree}.add({key})")
             if bound.index.unique:
-                self.body.line(f"{self.unit.call(schedule_unique)}(txn, {bound.index.deferred}, unique{bound.index.id}, {key})")
+                self.body.line(
+                    f"{self.unit.call(schedule_unique)}(txn, {bound.index.deferred}, unique{bound.index.id}, {key})"
+                )
 
     def _insert_new(self, tree: str, key: str, value: str, otherwise: str) -> None:
         """Adds a key that must not be there; what is there belongs to another row, and is not ours to undo."""
@@ -580,4 +580,3 @@ def seek_children(
         return found
 
     return find
-

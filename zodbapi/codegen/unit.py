@@ -254,4 +254,3 @@ def is_cheap(code: str) -> bool:
         return True
     name, bracket, rest = code.partition("[")
     return bool(bracket) and name.isidentifier() and rest[:-1].isdigit() and rest[-1] == "]"
-

@@ -57,7 +57,18 @@ class Count:
 class Sum:
     """``sum(x)``: each class of number is added up by itself, so that integers and decimals stay exact."""
 
-    __slots__ = ("decimals", "exact", "infinities", "intervals", "length", "minus_infinities", "real", "reals", "rows", "whole")
+    __slots__ = (
+        "decimals",
+        "exact",
+        "infinities",
+        "intervals",
+        "length",
+        "minus_infinities",
+        "real",
+        "reals",
+        "rows",
+        "whole",
+    )
 
     def __init__(self) -> None:
         self.rows = self.reals = self.decimals = self.intervals = 0  # how many values, and of which class

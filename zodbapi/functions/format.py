@@ -65,7 +65,9 @@ def _convert(match: re.Match[str], arguments: _Arguments) -> str | None:
         case "d" | "i":
             body = _signed(str(abs(number := to_integer(_zero(arguments.take())))), number < 0, flags, width, precision)
         case "u":
-            body = _signed(str(to_integer(_zero(arguments.take())) & 0xFFFF_FFFF_FFFF_FFFF), False, "", width, precision)
+            body = _signed(
+                str(to_integer(_zero(arguments.take())) & 0xFFFF_FFFF_FFFF_FFFF), False, "", width, precision
+            )
         case "x" | "X" | "o":
             body = _radix(conversion, to_integer(_zero(arguments.take())), flags, width, precision)
         case "f" | "F" | "e" | "E" | "g" | "G":
@@ -126,7 +128,9 @@ def _real(conversion: str, number: float, flags: str, width: int, precision: int
     if number in (float("inf"), float("-inf")):
         return sign + "Inf"
     digits = _fixed(abs(number), 6 if precision is None else precision, flags) if conversion in "fF" else ""
-    shape = ("#" if "#" in flags or "!" in flags else "") + f".{min(6 if precision is None else precision, 350)}{conversion}"
+    shape = (
+        "#" if "#" in flags or "!" in flags else ""
+    ) + f".{min(6 if precision is None else precision, 350)}{conversion}"
     digits = digits or format(abs(number), shape)
     if "!" in flags:
         digits = _shortened(digits)

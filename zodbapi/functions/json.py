@@ -428,6 +428,8 @@ FUNCTIONS: tuple[Function | AggregateFunction, ...] = (
     Function("json_patch", json_patch, 2, 2, nullable=False, result=JSON),
     Function("json_pretty", json_pretty, 1, 2, nullable=False, result=JSON),
     Function("json_contains", json_contains, 2, 2, nullable=False, result=INTEGER),
-    AggregateFunction("json_group_array", GroupArray, 1, 1, skip_nulls=False, nullable=False, json_args=True, result=JSON),
+    AggregateFunction(
+        "json_group_array", GroupArray, 1, 1, skip_nulls=False, nullable=False, json_args=True, result=JSON
+    ),
     AggregateFunction("json_group_object", GroupObject, 2, 2, nullable=False, json_args=True, result=JSON),
 )

@@ -226,4 +226,3 @@ FUNCTIONS: tuple[Function, ...] = (
     _function("tan", _real(math.tan)),
     _function("tanh", _real(math.tanh)),
 )
-

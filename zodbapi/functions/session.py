@@ -29,7 +29,9 @@ def last_insert_rowid(txn: Any) -> int:
 FUNCTIONS: tuple[Function, ...] = (
     Function("changes", changes, 0, 0, nullable=False, deterministic=False, with_txn=True, result=INTEGER),
     Function("total_changes", total_changes, 0, 0, nullable=False, deterministic=False, with_txn=True, result=INTEGER),
-    Function("last_insert_rowid", last_insert_rowid, 0, 0, nullable=False, deterministic=False, with_txn=True, result=INTEGER),
+    Function(
+        "last_insert_rowid", last_insert_rowid, 0, 0, nullable=False, deterministic=False, with_txn=True, result=INTEGER
+    ),
     Function("sqlite_version", lambda: SQLITE_VERSION, 0, 0, nullable=False, safe=True, result=TEXT),
     Function("gen_random_uuid", uuid.uuid4, 0, 0, nullable=False, deterministic=False, result=UUID),
 )

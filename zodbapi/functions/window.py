@@ -128,9 +128,7 @@ def _result(accumulator: Any) -> Callable[[], Any] | None:
 _OURS = frozenset({"zodbapi.functions.aggregate", "zodbapi.functions.json", __name__})
 
 
-def _rows(
-    args: Sequence[tuple[Any, ...]], counted: Sequence[bool], start: int, end: int
-) -> Iterable[tuple[Any, ...]]:
+def _rows(args: Sequence[tuple[Any, ...]], counted: Sequence[bool], start: int, end: int) -> Iterable[tuple[Any, ...]]:
     return (args[i] for i in range(start, end) if counted[i])
 
 
@@ -184,10 +182,7 @@ def _rows_slices(
     count = len(peers)
     low, high = _offset(start, "starting"), _offset(end, "ending") + 1
     from_first, to_last = start[0] == "unbounded preceding", end[0] == "unbounded following"
-    return [
-        _clipped(0 if from_first else i + low, count if to_last else i + high, count)
-        for i in range(count)
-    ]
+    return [_clipped(0 if from_first else i + low, count if to_last else i + high, count) for i in range(count)]
 
 
 def _clipped(start: int, end: int, count: int) -> tuple[int, int]:

@@ -169,9 +169,7 @@ def _changed(items: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
     return {name: item for name, item in items.items() if others.get(name) is not item}
 
 
-def _records(
-    tables: dict[str, Table], schema: Schema, other: Schema
-) -> dict[str, Table | View | Trigger | Procedure]:
+def _records(tables: dict[str, Table], schema: Schema, other: Schema) -> dict[str, Table | View | Trigger | Procedure]:
     return {
         **{f"table {table.id}": table for table in tables.values()},
         **{f"view {name}": view for name, view in _changed(schema.views, other.views).items()},

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zodbapi.errors import NotSupportedError
-from zodbapi.syntax import ColumnDefinition, Constraint, Reference, Term
-from zodbapi.words import Word, WordCursor
+from zodbapi.parser.syntax import ColumnDefinition, Constraint, Reference, Term
+from zodbapi.parser.words import Word, WordCursor
 
 # The words that end a declared type.
 _AFTER_TYPE = """CONSTRAINT PRIMARY NOT NULL UNIQUE CHECK DEFAULT COLLATE REFERENCES GENERATED AS AUTOINCREMENT USING

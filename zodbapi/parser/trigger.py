@@ -5,8 +5,8 @@ In: the words after TRIGGER. Out: a ``TriggerDefinition``.
 
 from __future__ import annotations
 
-from zodbapi.syntax import TriggerDefinition
-from zodbapi.words import WordCursor, qualified_name
+from zodbapi.parser.syntax import TriggerDefinition
+from zodbapi.parser.words import WordCursor, qualified_name
 
 _BODY = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES")
 

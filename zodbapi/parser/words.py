@@ -1,6 +1,6 @@
 """The words of an SQL text with their places, for the statements that keep slices of their text.
 
-In: SQL text. Out: ``Word`` objects, and ``WordCursor``, on which ``parser_ddl`` descends. DEFAULT, CHECK and the like are
+In: SQL text. Out: ``Word`` objects, and ``WordCursor``, on which ``ddl`` descends. DEFAULT, CHECK and the like are
 kept in the schema as the user wrote them, so what matters here is exactly where an expression starts and ends.
 """
 

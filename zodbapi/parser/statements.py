@@ -1,10 +1,10 @@
 """Text to trees: SQLite's dialect of sqlglot, with its gaps closed.
 
 In: SQL text. Out: one ``Parsed`` a statement. What sqlglot does not read well (DDL, transactions, PRAGMA, EXPLAIN) is
-left to ``parser_ddl``. Foreign exceptions stop here: a syntax error is an ``OperationalError`` in SQLite's words.
+left to ``ddl``. Foreign exceptions stop here: a syntax error is an ``OperationalError`` in SQLite's words.
 
-Placeholders ``?``, ``?NNN``, ``:name``, ``@name``, ``$name``, and in the format styles ``%s`` and ``%(name)s``, become
-``exp.Placeholder`` nodes whose ``this`` is the parameter's index; ``Parsed.parameters`` says what they are called.
+Placeholders become ``exp.Placeholder`` nodes whose ``this`` is the parameter's index; ``Parsed.parameters`` says what
+they are called.
 """
 
 from __future__ import annotations
@@ -20,26 +20,19 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from zodbapi.dialect import DIALECT, Tokenizer, make_parser
 from zodbapi.errors import OperationalError, ProgrammingError
+from zodbapi.parser.dialect import DIALECT, Tokenizer, make_parser
+from zodbapi.parser.placeholders import convert_formats, number_placeholders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from zodbapi.parser.syntax import Definition
     from zodbapi.plan.nodes import Command
-    from zodbapi.syntax import Definition
 
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "(", "INSERT", "REPLACE", "UPDATE", "DELETE"})
-_NAMED_MARKS = re.compile(r"[:@$]|\?\d")
-_LONG_LIST = 4
 _DEEPEST = 1000  # SQLite's limits: levels of an expression,
 _MOST_TERMS = 500  # and SELECTs in a compound
-_FORMATS = re.compile(
-    r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/
-    | %% | %s | %\(([^)]*)\)s""",
-    re.VERBOSE | re.DOTALL,
-)
-_QUOTES = re.compile(r"['`\[]|%[%(]|--|/\*")  # anything that needs a closer look than replacing %s
 _CLOSED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _STATEMENTS = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete)
 _local = threading.local()
@@ -49,7 +42,7 @@ _local = threading.local()
 class Parsed:
     """One statement: its tree, its text, and its parameters' names (None for a positional one).
 
-    The tree is sqlglot's for queries, INSERT, UPDATE and DELETE; ``parser_ddl``'s for everything else.
+    The tree is sqlglot's for queries, INSERT, UPDATE and DELETE; ``ddl``'s for everything else.
     """
 
     tree: exp.Expression | Definition | Command
@@ -63,7 +56,7 @@ def parse(sql: str, paramstyle: str = "qmark", lists: Mapping[int, int] | None =
     ``lists`` are the indexes of the parameters that each hold a whole IN list, with about how many items.
     """
     if paramstyle in ("format", "pyformat") and "%" in sql:
-        sql = _convert_formats(sql)
+        sql = convert_formats(sql)
     tokens = tokenize(sql)
     if lists:
         return [_parse_shared(sql, tokens, lists)]
@@ -147,19 +140,19 @@ def _item_end(tokens: list[Token], first: int) -> int:
 
 def _parse_statement(sql: str, tokens: list[Token]) -> Parsed:
     if tokens[0].text.upper() not in _QUERIES:
-        from zodbapi.parser_ddl import parse_ddl
+        from zodbapi.parser.ddl import parse_ddl
 
         definition = parse_ddl(sql)
         if definition is None:
             raise _syntax_error(sql, tokens[0])
-        return Parsed(definition, sql, _number_placeholders(tokens, sql)[1])
-    tokens, names = _number_placeholders(tokens, sql)
+        return Parsed(definition, sql, number_placeholders(tokens, sql)[1])
+    tokens, names = number_placeholders(tokens, sql)
     return Parsed(_parse_tokens(sql, tokens), sql, names)
 
 
 def _parse_shared(sql: str, tokens: list[Token], lists: Mapping[int, int]) -> Parsed:
     """A statement whose IN lists are folded (see ``parameter_lists``); ``first:~size`` is the text of each."""
-    tokens, names = _number_placeholders(tokens, sql)
+    tokens, names = number_placeholders(tokens, sql)
     for token in tokens:
         if token.token_type is TokenType.PLACEHOLDER and int(token.text) in lists:
             token.text = f"{token.text}:~{lists[int(token.text)]}"
@@ -238,7 +231,9 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
         raise _syntax_error(sql, None)
     if not _CANNOT_FOLLOW.isdisjoint(pairwise(kinds)):
         for i, pair in enumerate(pairwise(kinds)):
-            if pair in _CANNOT_FOLLOW and tokens[i - 1].text.upper() != "EXCLUDE":  # GROUP is the end of a window's frame
+            if (
+                pair in _CANNOT_FOLLOW and tokens[i - 1].text.upper() != "EXCLUDE"
+            ):  # GROUP is the end of a window's frame
                 raise _syntax_error(sql, tokens[i + 1])
     if kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.WHEN)])
@@ -296,102 +291,3 @@ def _expand_alternatives(tokens: list[Token]) -> tuple[list[Token], str]:
         if kind is TokenType.UPDATE and after is TokenType.OR and i + 2 < len(tokens):
             return [*tokens[: i + 1], *tokens[i + 3 :]], tokens[i + 2].text.upper()
     return tokens, ""
-
-
-def _number_placeholders(tokens: list[Token], sql: str) -> tuple[list[Token], tuple[str | None, ...]]:
-    """Tokens with each placeholder as one token whose text is its index, and the names of the indexes."""
-    if _NAMED_MARKS.search(sql):
-        return _number_named(tokens)
-    if "?" not in sql:
-        return tokens, ()
-    places = [i for i, token in enumerate(tokens) if token.token_type is TokenType.PLACEHOLDER]
-    for index, place in enumerate(places):
-        tokens[place].text = str(index)
-    return _join_lists(tokens, places), (None,) * len(places)
-
-
-def _join_lists(tokens: list[Token], places: list[int]) -> list[Token]:
-    """Tokens with the placeholders of each ``IN (?, ?, ?, ...)`` as one, whose text is ``first:last``.
-
-    Lists of thousands are common, and the grammar would climb through all levels of precedence for each.
-    """
-    if len(places) < _LONG_LIST:
-        return tokens
-    joined: list[Token] = []
-    copied = start = 0
-    for end in range(1, len(places) + 1):
-        if end < len(places) and places[end] == places[end - 1] + 2 and _comma(tokens[places[end] - 1]):
-            continue
-        first, last = places[start], places[end - 1]
-        if end - start >= _LONG_LIST and _in_brackets(tokens, first, last):
-            tokens[first].text = f"{start}:{end}"
-            joined += tokens[copied : first + 1]
-            copied = last + 1
-        start = end
-    return [*joined, *tokens[copied:]] if joined else tokens
-
-
-def _comma(token: Token) -> bool:
-    return token.token_type is TokenType.COMMA
-
-
-def _in_brackets(tokens: list[Token], first: int, last: int) -> bool:
-    kinds = [token.token_type for token in (*tokens[first - 2 : first], *tokens[last + 1 : last + 2])]
-    return kinds == [TokenType.IN, TokenType.L_PAREN, TokenType.R_PAREN]
-
-
-def _number_named(tokens: list[Token]) -> tuple[list[Token], tuple[str | None, ...]]:
-    names: list[str | None] = []
-    numbered: list[Token] = []
-    size = len(tokens)
-    i = 0
-    while i < size:
-        token = tokens[i]
-        i += 1
-        kind = token.token_type
-        if kind is TokenType.PLACEHOLDER or kind is TokenType.COLON or kind is TokenType.PARAMETER:
-            word = tokens[i] if i < size and tokens[i].start == token.end + 1 else None
-            end, index = token.end, len(names)
-            if kind is not TokenType.PLACEHOLDER:
-                if word is None or not (word.text[0].isalnum() or word.text[0] == "_"):
-                    raise OperationalError(f'unrecognized token: "{token.text}"')
-                index = names.index(word.text) if word.text in names else index
-            elif word is not None and word.token_type is TokenType.NUMBER:
-                index = _checked_index(word.text)
-            else:
-                word = None
-            if word is not None:
-                end = word.end
-                i += 1
-            if index >= len(names):
-                names.extend([None] * (index - len(names)))
-                names.append(word.text if word and kind is not TokenType.PLACEHOLDER else None)
-            token = Token(TokenType.PLACEHOLDER, str(index), token.line, token.col, token.start, end)
-        numbered.append(token)
-    return numbered, tuple(names)
-
-
-def _checked_index(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 32766:
-        raise OperationalError("variable number must be between ?1 and ?32766")
-    return int(text) - 1
-
-
-def _convert_formats(sql: str) -> str:
-    """``%s`` and ``%(name)s`` as ``?`` and ``:name`` outside of literals; ``%%`` as ``%`` inside and outside."""
-    if not _QUOTES.search(sql) and not any("%" in name for name in sql.split('"')[1::2]):
-        return sql.replace("%s", "?")
-
-    def convert(match: re.Match[str]) -> str:
-        text = match[0]
-        if text == "%s":
-            return "?"
-        if text == "%%":
-            return "%"
-        if match[1] is not None:
-            if not match[1].isidentifier():
-                raise ProgrammingError(f"a parameter cannot be called {match[1]!r}")
-            return f":{match[1]}"
-        return text if text[0] in "-/" else text.replace("%%", "%")
-
-    return _FORMATS.sub(convert, sql)

@@ -10,8 +10,19 @@ from collections.abc import Callable
 
 from zodbapi.catalog import Procedure
 from zodbapi.errors import NotSupportedError
-from zodbapi.parser_table import parse_column, parse_constraint, parse_table_body, parse_terms, parse_type
-from zodbapi.parser_trigger import parse_trigger
+from zodbapi.parser.syntax import (
+    Action,
+    AlterDefinition,
+    CallDefinition,
+    Definition,
+    ExplainDefinition,
+    IndexDefinition,
+    TableDefinition,
+    ViewDefinition,
+)
+from zodbapi.parser.table import parse_column, parse_constraint, parse_table_body, parse_terms, parse_type
+from zodbapi.parser.trigger import parse_trigger
+from zodbapi.parser.words import WordCursor, qualified_name
 from zodbapi.plan.nodes import (
     Command,
     Comment,
@@ -22,17 +33,6 @@ from zodbapi.plan.nodes import (
     TransactionControl,
     Truncate,
 )
-from zodbapi.syntax import (
-    Action,
-    AlterDefinition,
-    CallDefinition,
-    Definition,
-    ExplainDefinition,
-    IndexDefinition,
-    TableDefinition,
-    ViewDefinition,
-)
-from zodbapi.words import WordCursor, qualified_name
 
 __all__ = ["parse_ddl"]
 
@@ -70,9 +70,7 @@ def _create(cursor: WordCursor) -> Definition | Command:
         return _create_view(cursor)
     if not unique and cursor.accept("PROCEDURE"):
         return _create_procedure(cursor, or_replace)
-    what = cursor.accept_any(
-        "VIRTUAL", "FUNCTION", "SEQUENCE", "SCHEMA", "EXTENSION", "MATERIALIZED", "TYPE"
-    )
+    what = cursor.accept_any("VIRTUAL", "FUNCTION", "SEQUENCE", "SCHEMA", "EXTENSION", "MATERIALIZED", "TYPE")
     if what:
         raise NotSupportedError(f"CREATE {what} is not supported")
     raise cursor.error()

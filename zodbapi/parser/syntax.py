@@ -1,6 +1,6 @@
 """Trees of the statements that define tables: names as written, expressions as slices of the text.
 
-In: made by ``parser_ddl``. Out: read by ``binder.ddl``, which turns names into positions and text into catalog objects.
+In: made by ``ddl``. Out: read by ``binder.ddl``, which turns names into positions and text into catalog objects.
 """
 
 from __future__ import annotations
