@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FIRST_TEMPORARY_ID = 1 << 40  # tables and indexes from here on belong to one connection
+
 
 class Kind(Enum):
     """What a value of a type is in Python; the declared name's family."""
@@ -167,6 +169,11 @@ class Table:
         """Folded column name -> position."""
         return MappingProxyType({column.name.lower(): i for i, column in enumerate(self.columns)})
 
+    @property
+    def temporary(self) -> bool:
+        """Whether it belongs to one connection."""
+        return self.id >= FIRST_TEMPORARY_ID
+
     def name_of(self, constraint: ForeignKey | Check) -> str:
         """The constraint's name; for one without, what PostgreSQL would call it."""
         if constraint.name:
@@ -189,6 +196,7 @@ class View:
     name: str
     columns: tuple[str, ...]  # () takes the names of the SELECT
     sql: str
+    temporary: bool = field(default=False, repr=False)  # belongs to one connection
 
     @cached_property
     def digest(self) -> int:
@@ -208,6 +216,7 @@ class Trigger:
     when: str = ""
     columns: tuple[str, ...] = ()  # of UPDATE OF; () is any
     number: int = 0  # triggers have ascending ones in the order in which they were made
+    temporary: bool = field(default=False, repr=False)  # belongs to one connection
 
     @cached_property
     def digest(self) -> int:

@@ -36,9 +36,14 @@ if TYPE_CHECKING:
 # --- names --------------------------------------------------------------------------------------------------------
 
 
-def _check_new_name(schema: Schema, what: str, name: str) -> None:
-    """Raises if a table, view or index of that name exists; tables, views and indexes share one set of names."""
+def _check_new_name(schema: Schema, what: str, name: str, temporary: bool = False) -> None:
+    """Raises if a table, view or index of that name exists; tables, views and indexes share one set of names.
+
+    A temporary table or view may hide one of the database.
+    """
     folded = name.lower()
+    if temporary and not _taken(schema, folded, temporary) and folded not in schema.indexes:
+        return
     if folded.startswith("sqlite_") and what != "index":
         raise OperationalError(f"object name reserved for internal use: {name}")
     if folded in schema.tables:
@@ -55,6 +60,12 @@ def _check_new_name(schema: Schema, what: str, name: str) -> None:
         )
 
 
+def _taken(schema: Schema, folded: str, temporary: bool) -> bool:
+    """Whether a new table or view of that name exists already."""
+    found = schema.tables.get(folded) or schema.views.get(folded)
+    return found is not None and (found.temporary or not temporary)
+
+
 def _find_table(schema: Schema, name: str) -> Table:
     table = schema.table(name)
     if table is None:
@@ -68,16 +79,16 @@ def _find_table(schema: Schema, name: str) -> Table:
 def create_table(command: CreateTable, stages: Stages, txn: Transaction, params: tuple[Any, ...]) -> None:
     """CREATE TABLE, and the rows of CREATE TABLE AS."""
     name = command.table.name.lower()
-    if command.if_not_exists and (name in txn.schema.tables or name in txn.schema.views):
+    if command.if_not_exists and _taken(txn.schema, name, command.temporary):
         return
-    _check_new_name(txn.schema, "table", command.table.name)
+    _check_new_name(txn.schema, "table", command.table.name, command.temporary)
     for index in command.table.indexes:
         _check_new_name(txn.schema, "index", index.name)
     rows: Iterable[tuple[Any, ...]] = ()
     if command.query is not None:
         rows = stages.generate(stages.optimize(command.query, txn.schema), txn.schema).run(txn, params) or ()
-    table = ddl.number(txn, command.table)
-    ddl.set_schema(txn, txn.schema.with_table(table))
+    table = ddl.number(txn, command.table, temporary=command.temporary)
+    ddl.set_schema(txn, txn.schema.without_view(name).with_table(table))
     if command.query is not None:
         writer = stages.writer(txn.schema, table.id)
         for row in rows:
@@ -100,10 +111,10 @@ def create_index(command: CreateIndex, stages: Stages, txn: Transaction) -> None
 def create_view(command: CreateView, txn: Transaction) -> None:
     """CREATE VIEW."""
     name = command.view.name.lower()
-    if command.if_not_exists and (name in txn.schema.tables or name in txn.schema.views):
+    if command.if_not_exists and _taken(txn.schema, name, command.view.temporary):
         return
-    _check_new_name(txn.schema, "view", command.view.name)
-    ddl.set_schema(txn, txn.schema.with_view(command.view))
+    _check_new_name(txn.schema, "view", command.view.name, command.view.temporary)
+    ddl.set_schema(txn, txn.schema.without_table(name).with_view(command.view))
 
 
 def create_trigger(command: CreateTrigger, txn: Transaction) -> None:

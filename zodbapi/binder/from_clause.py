@@ -13,7 +13,7 @@ from functools import lru_cache
 from sqlglot import exp
 
 from zodbapi.binder.compare import compare, conjunction
-from zodbapi.binder.scope import Binding, Field, Merged, Relation, Scope
+from zodbapi.binder.scope import Binding, Field, Merged, Relation, Scope, check_database
 from zodbapi.catalog import INTEGER, View
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Const, Expr
@@ -83,8 +83,7 @@ def _bind_table(tree: exp.Table, scope: Scope) -> Node:
         raise OperationalError(f'near "{tree.sql("sqlite")}": syntax error')
     name: str = tree.this.this
     database = tree.args.get("db")
-    if database is not None and database.name.lower() not in ("main", "temp"):
-        raise OperationalError(f"no such table: {database.name}.{name}")
+    check_database(tree, scope.binding.schema)
     alias, binding = _alias(tree), scope.binding
     if _alias_columns(tree):
         raise OperationalError('near "(": syntax error')

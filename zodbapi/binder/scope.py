@@ -223,3 +223,14 @@ def table_fields(table: Table) -> Sequence[Field]:
 def table_field(column: TableColumn) -> Field:
     """The field that a table's column shows."""
     return Field(column.name, column.type, not column.not_null, column.collation, column.type)
+
+
+def check_database(tree: exp.Expression, schema: Schema) -> None:
+    """Raises if the table is called ``main.name`` or ``temp.name`` and is not the one; what is hidden has no name."""
+    database = tree.args.get("db")
+    if database is None:
+        return
+    found = schema.table(tree.name) or schema.views.get(tree.name.lower())
+    parts = (False, True) if found is None else (found.temporary,)
+    if database.name.lower() not in {"temp" if temporary else "main" for temporary in parts}:
+        raise OperationalError(f"no such table: {database.name}.{tree.name}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -36,7 +37,8 @@ def bind_create_trigger(tree: TriggerDefinition, schema: Schema) -> CreateTrigge
     for statement in tree.body:
         parse_one(_raise_as_call(statement))
     trigger = Trigger(tree.name, tree.table, tree.timing, tree.event, tree.body, tree.when, tree.columns)
-    return CreateTrigger(trigger, tree.if_not_exists)
+    target = schema.views[folded] if folded in schema.views else schema.tables[folded]
+    return CreateTrigger(replace(trigger, temporary=tree.temporary or target.temporary), tree.if_not_exists)
 
 
 def bind_trigger(trigger: Trigger, schema: Schema, functions: Functions) -> BoundTrigger:

@@ -422,6 +422,7 @@ class CreateTable(Command):
     table: Table
     if_not_exists: bool
     query: Node | None = None
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def verify(
     if txn.entry is None:
         return problems
     problems += _stray_trees(txn)
-    for table in txn.schema.tables.values():
+    for table in txn.stored.tables.values():
         rows = txn.entry["rows"].get(table.id)
         if rows is None:
             problems.append(f"table {table.name}: its rows are missing")
@@ -62,8 +62,8 @@ def verify(
 
 
 def _stray_trees(txn: Transaction) -> Iterator[str]:
-    tables = {table.id for table in txn.schema.tables.values()}
-    indexes = {index.id for table in txn.schema.tables.values() for index in table.indexes}
+    tables = {table.id for table in txn.stored.tables.values()}
+    indexes = {index.id for table in txn.stored.tables.values() for index in table.indexes}
     for name, known in (("rows", tables), ("indexes", indexes), ("sequences", tables)):
         for found in txn.entry[name]:
             if found not in known:

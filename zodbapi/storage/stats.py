@@ -21,7 +21,8 @@ class Stats:
 
     def row_count(self, table_id: int) -> int:
         """About how many rows the table has: right for rowids without gaps, and never less than one if there is a row."""
-        rows = self._txn.entry["rows"].get(table_id) if self._txn.entry is not None else None
+        home = self._txn.home(table_id)
+        rows = home["rows"].get(table_id) if home is not None else None
         if not rows:
             return 0
         spread = int(rows.maxKey() - rows.minKey() + 1)

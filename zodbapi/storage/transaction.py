@@ -29,10 +29,11 @@ from BTrees.OOBTree import OOTreeSet
 from ZODB.utils import z64
 
 from zodbapi import errors
-from zodbapi.catalog import Schema
+from zodbapi.catalog import FIRST_TEMPORARY_ID, Schema
 from zodbapi.storage import ddl
 from zodbapi.storage.failures import translated
 from zodbapi.storage.leaves import find_leaf, loaded_nodes
+from zodbapi.storage.temporary import Temporary, combined
 from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 MAX_ROWID: Final = 2**63 - 1
 
 
-_SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
+_SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the others are cookie and schemas to go back to
 
 
 class Stream(Protocol):
@@ -53,17 +54,17 @@ class Stream(Protocol):
 
 
 class _Trees(dict[int, Any]):
-    """Id -> tree, filled from the database as ids are asked for."""
+    """Id -> tree, filled from the database, or from what is temporary, as ids are asked for."""
 
-    __slots__ = ("_entry", "_name")
+    __slots__ = ("_home", "_name")
 
-    def __init__(self, entry: Any, name: str) -> None:
+    def __init__(self, home: Callable[[int], Any], name: str) -> None:
         super().__init__()
-        self._entry = entry
+        self._home = home
         self._name = name
 
     def __missing__(self, key: int) -> Any:
-        tree = self[key] = self._entry[self._name][key]
+        tree = self[key] = self._home(key)[self._name][key]
         return tree
 
 
@@ -88,7 +89,9 @@ class Transaction:
         self.writing = False
         self.alone = False  # whether no other transaction can commit, or has since the snapshot
         self.has_read = False
-        self.schema = Schema()
+        self.schema = Schema()  # what the connection sees: ``stored`` with ``temporary.schema`` over it
+        self.stored = self.schema
+        self.temporary = Temporary()
         self.undo: list[tuple[Any, Any, Any]] = []
         self.pending: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.immediate: dict[Callable[[Transaction, Any], None], set[Any]] = {}
@@ -232,6 +235,7 @@ class Transaction:
             if self.streams:
                 self.settle()
             try:
+                self._undo_temporary()
                 if self._epoch == self.database.epoch:
                     self._abort()
             finally:
@@ -324,6 +328,7 @@ class Transaction:
             raise errors.OperationalError("the transaction was lost: the process was forked or the database reopened")
 
     def _end_quietly(self) -> None:
+        self._undo_temporary()
         self.active = self.writing = self.prepared = self.alone = self.has_read = False
         self._savepoints = []
         for container in (self.undo, self.pending, self.immediate):
@@ -354,22 +359,26 @@ class Transaction:
             self.entry = self._connection.get(z64).get(ddl.ENTRY)
             self.forget_trees()
             if self.entry is None:
-                self.schema = Schema()
+                self._see(Schema(), self.temporary.schema)
                 return
             self.database.check_format(self.entry)
             self._cookie = None
         records = self.entry["schema"]
         cookie = records["cookie"]
         if cookie != self._cookie:  # changed by another connection, or by this one and then rolled back
-            self.schema = self.database.known_schema(cookie, records)
+            self._see(self.database.known_schema(cookie, records), self.temporary.schema)
             self._cookie = cookie
             self.forget_trees()
+
+    def _see(self, stored: Schema, temporary: Schema) -> None:
+        self.stored, self.temporary.schema = stored, temporary
+        self.schema = combined(stored, temporary)
 
     def _create_entry(self) -> None:
         self.entry = ddl.new_entry()
         self._connection.get(z64)[ddl.ENTRY] = self.entry
         self._connection.add(self.entry)
-        self._cookie = self.schema.version
+        self._cookie = self.stored.version
         self.forget_trees()
 
     # --- trees --------------------------------------------------------------------------------------------------------
@@ -384,10 +393,14 @@ class Transaction:
         self.has_read = True
         return self._indexes[index_id]
 
+    def home(self, number: int) -> Any:
+        """Where the trees of a table or index are kept, by its id: the database's entry, or what is temporary."""
+        return self.entry if number < FIRST_TEMPORARY_ID else self.temporary.entry
+
     def forget_trees(self) -> None:
         """Look trees up again: one was put in the place of another."""
-        self._rows = _Trees(self.entry, "rows")
-        self._indexes = _Trees(self.entry, "indexes")
+        self._rows = _Trees(self.home, "rows")
+        self._indexes = _Trees(self.home, "indexes")
 
     def next_rowid(self, table_id: int, autoincrement: bool) -> int:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
@@ -396,10 +409,11 @@ class Transaction:
             return self.database.reserved_rowid(table_id, rows)
         top = rows.maxKey() if rows else 0
         if autoincrement:
-            top = max(top, self.entry["sequences"].get(table_id, 0))
+            sequences = self.home(table_id)["sequences"]
+            top = max(top, sequences.get(table_id, 0))
             if top >= MAX_ROWID:
                 raise errors.OperationalError("database or disk is full")
-            self.put(self.entry["sequences"], table_id, top + 1)
+            self.put(sequences, table_id, top + 1)
             return int(top + 1)
         if top < MAX_ROWID:
             return int(top + 1)
@@ -411,7 +425,7 @@ class Transaction:
 
     def saw_rowid(self, table_id: int, rowid: int) -> None:
         """Note a rowid that the user gave, so that AUTOINCREMENT goes on after it."""
-        sequences = self.entry["sequences"]
+        sequences = self.home(table_id)["sequences"]
         if rowid > sequences.get(table_id, 0):
             self.put(sequences, table_id, rowid)
 
@@ -430,11 +444,17 @@ class Transaction:
         self.undo.append((tree, key, tree[key]))
         del tree[key]
 
-    def schema_changed(self, schema: Schema) -> None:
-        """Go on with another schema, or other trees under the same, so that it can be undone; called by ``ddl``."""
-        self.undo.append((_SCHEMA, self._cookie, self.schema))
-        self.schema = schema
-        self._cookie = schema.version
+    def schema_changed(self, stored: Schema, temporary: Schema) -> None:
+        """Go on with another schema, so that it can be undone; called by ``ddl``."""
+        self.undo.append((_SCHEMA, self._cookie, (self.stored, self.temporary.schema)))
+        self.temporary.used |= temporary is not self.temporary.schema
+        self._see(stored, temporary)
+        self._cookie = stored.version
+        self.forget_trees()
+
+    def trees_changed(self) -> None:
+        """Go on with other trees under the same schema, so that it can be undone; called by ``ddl``."""
+        self.undo.append((_SCHEMA, self._cookie, (self.stored, self.temporary.schema)))
         self.forget_trees()
 
     def read_current(self, tree: Any, low: Any, high: Any = None) -> None:
@@ -493,20 +513,22 @@ class Transaction:
         while len(undo) > mark:
             tree, key, old = undo[-1]
             if tree is _SCHEMA:
-                self._cookie, self.schema = key, old
+                self._cookie = key
+                self._see(*old)
                 schema_moved = True
-            elif old is MISSING:  # logged before it was made: it may not be there
-                if isinstance(tree, OOTreeSet):
-                    tree.discard(key)
-                else:
-                    tree.pop(key, None)
-            elif old is PRESENT:
-                tree.add(key)
             else:
-                tree[key] = old
+                _put_back(tree, key, old)
             del undo[-1]
         if schema_moved:
             self.forget_trees()
+
+    def _undo_temporary(self) -> None:
+        """Before the database forgets a transaction's changes: take back those that it knows nothing of."""
+        for tree, key, old in reversed(self.undo if self.temporary.used else ()):
+            if tree is _SCHEMA:
+                self._see(self.stored, old[1])
+            elif getattr(tree, "_p_jar", None) is None:
+                _put_back(tree, key, old)
 
     @contextmanager
     def statement(self) -> Iterator[None]:
@@ -580,3 +602,16 @@ class Transaction:
             if self._savepoints[place][0] == folded:
                 return place
         raise errors.OperationalError(f"no such savepoint: {name}")
+
+
+def _put_back(tree: Any, key: Any, old: Any) -> None:
+    """Undo one change of a tree."""
+    if old is MISSING:  # logged before it was made: it may not be there
+        if isinstance(tree, OOTreeSet):
+            tree.discard(key)
+        else:
+            tree.pop(key, None)
+    elif old is PRESENT:
+        tree.add(key)
+    else:
+        tree[key] = old
