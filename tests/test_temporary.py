@@ -50,6 +50,11 @@ SCRIPTS = {
         CREATE TEMP TABLE t (b INTEGER);
         INSERT INTO t VALUES (2);
         SELECT * FROM t;
+        CREATE TEMP TABLE later (d);
+        CREATE TABLE later AS SELECT * FROM t;
+        INSERT INTO later VALUES (3);
+        DROP TABLE later;
+        SELECT * FROM later;
         CREATE TABLE other (c);
         DROP TABLE t;
         SELECT * FROM t WHERE a = 1;
@@ -117,6 +122,29 @@ SCRIPTS = {
         DELETE FROM t;
         INSERT INTO t (b) VALUES (3);
         SELECT * FROM t;
+        """,
+    "what the database has does not see it": """
+        CREATE TABLE t (a);
+        INSERT INTO t VALUES (1);
+        CREATE TABLE log (a);
+        CREATE VIEW v AS SELECT a FROM t;
+        CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO log SELECT count(*) FROM t; END;
+        CREATE TEMP TABLE t (b);
+        CREATE TEMP TABLE u (c);
+        CREATE VIEW w AS SELECT c FROM u;
+        SELECT * FROM v;
+        SELECT * FROM w;
+        INSERT INTO t VALUES (7), (8);
+        SELECT * FROM log;
+        INSERT INTO main.t VALUES (2);
+        UPDATE main.t SET a = a + 1;
+        SELECT * FROM log;
+        SELECT main.t.a, temp.t.b FROM main.t, temp.t;
+        DELETE FROM main.t WHERE a = 2;
+        SELECT * FROM main.t;
+        DROP TABLE t;
+        INSERT INTO t VALUES (4);
+        SELECT * FROM log;
         """,
     "refused": """
         CREATE TEMP INDEX i ON t (a);

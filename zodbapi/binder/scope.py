@@ -225,12 +225,14 @@ def table_field(column: TableColumn) -> Field:
     return Field(column.name, column.type, not column.not_null, column.collation, column.type)
 
 
-def check_database(tree: exp.Expression, schema: Schema) -> None:
-    """Raises if the table is called ``main.name`` or ``temp.name`` and is not the one; what is hidden has no name."""
+def database_of(tree: exp.Expression, schema: Schema) -> Schema:
+    """Where to look for a table: ``main.name`` is not hidden by what is temporary, ``temp.name`` has to be."""
     database = tree.args.get("db")
     if database is None:
-        return
+        return schema
+    if database.name.lower() == "main":
+        return schema.stored
     found = schema.table(tree.name) or schema.views.get(tree.name.lower())
-    parts = (False, True) if found is None else (found.temporary,)
-    if database.name.lower() not in {"temp" if temporary else "main" for temporary in parts}:
+    if database.name.lower() != "temp" or (found is not None and not found.temporary):
         raise OperationalError(f"no such table: {database.name}.{tree.name}")
+    return schema

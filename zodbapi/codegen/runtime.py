@@ -296,8 +296,12 @@ def rowids_of(items: Iterable[Any], *, descending: bool = False) -> list[int]:
 
 def distinct_keys(keys: Iterable[Any], *, descending: bool = False) -> list[Any]:
     """The distinct keys that can match an entry, in index order."""
-    found = {key for key in keys if key is not None and not any(part is NEVER or part == (NEVER,) for part in key)}
+    found = {key for key in keys if key is not None and not any(map(_never, key))}
     return sorted(found, reverse=descending)
+
+
+def _never(part: Any) -> bool:
+    return part is NEVER or (type(part) is tuple and len(part) == 1 and part[0] is NEVER)
 
 
 _LOW, _HIGH = -0x8000000000000000, 0x7FFFFFFFFFFFFFFF

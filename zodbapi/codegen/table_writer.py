@@ -53,6 +53,8 @@ class WriterProgram:
     defaults: Callable[[], tuple[Any, ...]]  # the value of DEFAULT of each column
     checks: tuple[Callable[[Any, Any], None], ...]  # one a foreign key: (txn, key value)
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
+    before_insert: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # fires the BEFORE triggers alone
+    insert_after: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # inserts, and fires the others
 
     @property
     def without_triggers(self) -> WriterProgram:

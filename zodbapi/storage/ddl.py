@@ -154,7 +154,11 @@ def set_schema(txn: Transaction, schema: Schema) -> None:
 
     New indexes start empty: whoever adds one to a table with rows fills it.
     """
-    stored, temporary = divided(schema, txn.stored, txn.temporary.schema)
+    set_parts(txn, *divided(schema, txn.stored, txn.temporary.schema))
+
+
+def set_parts(txn: Transaction, stored: Schema, temporary: Schema) -> None:
+    """The same, with what the database has and what the connection has for itself told apart."""
     if stored is not txn.stored:
         _store(txn, txn.stored, stored)
     if temporary is not txn.temporary.schema:

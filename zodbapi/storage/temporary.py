@@ -47,6 +47,7 @@ def combined(stored: Schema, temporary: Schema) -> Schema:
         tables={**{name: item for name, item in stored.tables.items() if name not in hidden}, **temporary.tables},
         views={**{name: item for name, item in stored.views.items() if name not in hidden}, **temporary.views},
         triggers={**stored.triggers, **temporary.triggers},
+        below=stored,
     )
 
 
@@ -60,7 +61,8 @@ def divided(changed: Schema, stored: Schema, temporary: Schema) -> tuple[Schema,
         changed,
         tables=_kept(changed.tables, stored.tables, *hidden),
         views=_kept(changed.views, stored.views, *hidden),
-        triggers=_kept(changed.triggers, stored.triggers, set(temporary.triggers), set(new.triggers)),
+        triggers={key: trigger for key, trigger in changed.triggers.items() if not trigger.temporary},
+        below=None,
     )
     return (stored if kept == stored else kept), new
 
