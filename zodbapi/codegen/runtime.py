@@ -380,7 +380,7 @@ def sum_result(total: Any) -> Any:
     """
     if type(total) is int and not _LOW <= total <= _HIGH:
         raise errors.OperationalError("integer overflow")
-    return total
+    return total if type(total) is not float else total + 0.0  # no sum is -0.0
 
 
 def average(total: Any, count: int) -> Any:
@@ -389,7 +389,7 @@ def average(total: Any, count: int) -> Any:
         return None
     if type(total) is Decimal or type(total) is timedelta:
         return total / count
-    return float(total) / count
+    return (float(total) + 0.0) / count
 
 
 def raise_error(message: Any) -> NoReturn:
