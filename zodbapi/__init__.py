@@ -35,6 +35,8 @@ The life of an INSERT:
 
 from __future__ import annotations
 
+import os
+from contextlib import closing
 from typing import Any
 
 from zodbapi.catalog import Schema
@@ -79,8 +81,8 @@ __all__ = [
     "BINARY", "DATETIME", "NUMBER", "ROWID", "STRING", "Binary", "ConflictError", "Connection", "Cursor", "DataError",
     "DatabaseError", "Date", "DateFromTicks", "Error", "IntegrityError", "InterfaceError", "InternalError",
     "NotSupportedError", "OperationalError", "ProgrammingError", "Row", "Schema", "Time", "TimeFromTicks", "Timestamp",
-    "TimestampFromTicks", "Warning", "apilevel", "connect", "paramstyle", "remove_database",
-    "threadsafety",
+    "TimestampFromTicks", "Warning", "apilevel", "check", "connect", "paramstyle",
+    "remove_database", "threadsafety",
 ]  # fmt: skip
 
 
@@ -93,6 +95,20 @@ def connect(dsn: str, **options: Any) -> Connection:
     commits with it); others go to ``ZODB.DB``.
     """
     return Connection(dsn, **options)
+
+
+def check(database: Connection | str, *, rebuild: bool = False) -> list[str]:
+    """What is wrong with a database, a sentence each: trees, rows, constraints, indexes, foreign keys; [] if all is well.
+
+    Takes a connection (whose functions and collations the schema may need) or a DSN. ``rebuild`` first makes every index
+    again from the rows, which mends all that can be wrong with an index but two rows with the same key.
+    """
+    if isinstance(database, Connection):
+        return database.check(rebuild=rebuild)
+    if "://" not in database and not os.path.exists(database):
+        raise OperationalError(f"unable to open database file: there is no {database}")
+    with closing(connect(database, autocommit=True)) as connection:
+        return connection.check(rebuild=rebuild)
 
 
 def remove_database(path: str) -> None:

@@ -54,6 +54,9 @@ def _call(writer: ExprWriter, expr: Call) -> tuple[list[str], str]:
         tests, codes = writer.not_null(list(zip(expr.args, codes, strict=True)))
     if expr.function.with_txn:
         codes.insert(0, "txn")
+    if expr.function.prepare is not None and len(codes) > 1 and all(writer.independent(arg) for arg in expr.args[1:]):
+        prepared = writer.unit.hoist(f"{writer.unit.call(expr.function.prepare)}({', '.join(codes[1:])})", "read")
+        return tests, f"{prepared}({codes[0]})"
     return tests, f"{writer.unit.call(expr.function.call)}({', '.join(codes)})"
 
 

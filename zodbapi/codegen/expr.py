@@ -260,6 +260,17 @@ class ExprWriter:
             self._independent[id(expr)] = known
         return known[1]
 
+    def fallible(self, expr: Expr) -> bool:
+        """Whether the value is the same for the whole statement, but computing it may fail: not before it is needed."""
+        match expr:
+            case Affine(operand=operand) | Collate(operand=operand):
+                return self.fallible(operand)
+            case Call(function=function, args=args):
+                steady = (function.deterministic or function.stable) and not function.with_txn
+                return steady and not function.safe and not function.lazy and all(map(self.independent, args))
+            case _:
+                return False
+
     def folded(self, code: str, collation: str) -> str:
         """Code of the text as its collation compares it."""
         if collation.upper() == "BINARY":

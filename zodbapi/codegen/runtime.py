@@ -92,6 +92,30 @@ def guard(kind: Kind) -> Callable[[Any], Any]:
     return guarded
 
 
+class Failed:
+    """Stands for a value that could not be computed: who compares with it gets the error."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def _fail(self, *_: object) -> NoReturn:
+        raise self._error
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _fail
+    __hash__ = None  # type: ignore[assignment]
+    has_null = property(_fail)
+
+
+def attempt(compute: Callable[[], Any]) -> Any:
+    """What a function without arguments gives; if it fails, an object that raises its error when it is compared."""
+    try:
+        return compute()
+    except Exception as error:
+        return Failed(error)
+
+
 class Members(frozenset[Any]):
     """The values of an IN list without NULL; ``has_null`` says whether there was one, which makes NOT IN unknown."""
 
