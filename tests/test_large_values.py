@@ -276,3 +276,28 @@ def test_reading_one_needs_little_more_memory_than_it_has(tmp_path: Path) -> Non
             assert tracemalloc.get_traced_memory()[1] < 30 << 20
         finally:
             tracemalloc.stop()
+
+
+def test_the_integrity_check_reads_the_values(tmp_path: Path) -> None:
+    with zodbapi.connect(str(tmp_path / "large.fs")) as connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB)")
+        connection.execute("INSERT INTO t VALUES (1, ?)", [bytes(10_000)])
+        connection.commit()
+        connection.execute("UPDATE t SET id = 2")
+        stored = connection._txn.rows(1)[2][1][1]
+        stored.data[0] = bytes(9_999)
+        stored._p_changed = True
+        found = connection.execute("PRAGMA integrity_check").fetchall()
+        assert found == [("table t: row 2 has 9999 of 10000 characters or bytes in data",)]
+
+
+def test_values_that_older_files_have_in_their_rows_are_read(tmp_path: Path) -> None:
+    with zodbapi.connect(str(tmp_path / "old.fs")) as connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, data TEXT)")
+        connection.execute("INSERT INTO t VALUES (1, 'x')")
+        connection._txn.rows(1)[1] = (1, LONG)
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.execute("INSERT INTO t VALUES (2, ?)", [LONG])
+        assert connection.execute("SELECT data FROM t").fetchall() == [(LONG,), (LONG,)]
+        connection.execute("UPDATE t SET id = id + 10")
+        assert connection.execute("SELECT id, length(data) FROM t").fetchall() == [(11, 8000), (12, 8000)]

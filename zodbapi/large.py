@@ -22,6 +22,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 LIMIT: Final = 4096  # characters or bytes that a row keeps
+KEPT: Final = 1 << 16  # characters or bytes of a value that the connection's cache may keep
 PIECE: Final = 1 << 20  # characters or bytes of one object: what is read, written and sent over a network at a time
 
 
@@ -52,7 +53,7 @@ def _load(stored: Any) -> Any:
             return file.read()
     pieces = stored.data
     if len(pieces) == 1:
-        return pieces[0]
+        return pieces[0] if len(pieces[0]) <= KEPT else _take(stored)
     if isinstance(pieces[0].data[0], str):
         return "".join([_take(piece) for piece in pieces])
     whole = io.BytesIO()
