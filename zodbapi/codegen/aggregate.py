@@ -198,7 +198,8 @@ class _Steps:
     def _argument(self, call: AggregateCall, then: Callable[[str], None]) -> None:
         """Writes what happens with a value that is not NULL, and with DISTINCT was not seen before with these arguments."""
         unit = self.unit
-        code = unit.expr.value(call.args[0])
+        counted = call.function.name == "count" and not call.distinct
+        code = unit.expr.stored(call.args[0]) if counted else unit.expr.value(call.args[0])
         if unit.expr.nullable(call.args[0]):
             first, code = unit.expr.hold(code)
             with unit.body.block(f"if {first} is not None"):
