@@ -187,6 +187,7 @@ def _adapt(number: int, value: Any) -> Any:
 
 STATEMENTS: GenerationCache[Statement] = GenerationCache(1000)
 _WRITERS: GenerationCache[WriterProgram] = GenerationCache(500)
+_INDEXES: GenerationCache[BoundIndex] = GenerationCache(500)  # those that are partial or of expressions
 
 
 def _parse_either(sql: str) -> list[Parsed]:
@@ -359,7 +360,12 @@ class Compiler:
         """The plan after all rules."""
 
         def bind(table: Table, index: Index) -> BoundIndex:
-            return bind_index(table, index, row_scope(schema, table, self.functions))
+            key = (schema.version, self.functions.version, index.id)
+            found = _INDEXES.recall(key)
+            if found is None:
+                found = bind_index(table, index, row_scope(schema, table, self.functions))
+                _INDEXES.add(key, found)
+            return found
 
         return optimize(node, self.stats, bind_index=bind, schema=schema)
 
