@@ -1,8 +1,8 @@
 """What Django's admin asks a database: a tour through the bookshop's pages, whose statements are written down.
 
-``python -m tests.bench.admin_tour FILE``, run in the bookshop's folder, leaves in ``FILE`` the pickled list of (text, parameters) of
-every statement, each text once, in the order of their first use. What the tour writes is rolled back, so that the statements can be
-run again on the same rows.
+``python -m tests.bench.admin_tour FILE``, run in the bookshop's folder, leaves in ``FILE`` the pickled list of (text,
+parameters) of every statement, each text once, in the order of their first use. What the tour writes is rolled back, so
+that the statements can be run again on the same rows.
 """
 
 from __future__ import annotations
