@@ -1,4 +1,4 @@
-"""What the suite's own ``tests/test_sqlite.py`` has, with the engine from the environment and a runner that writes its results."""
+"""What the suite's ``tests/test_sqlite.py`` has, with the engine from the environment and a runner that writes its results."""
 
 import os
 
