@@ -167,6 +167,11 @@ class Table:
         """Folded column name -> position."""
         return MappingProxyType({column.name.lower(): i for i, column in enumerate(self.columns)})
 
+    @cached_property
+    def computes_keys(self) -> bool:
+        """Whether an index has an expression for a key part."""
+        return any(column.position is None for index in self.indexes for column in index.columns)
+
     def name_of(self, constraint: ForeignKey | Check) -> str:
         """The constraint's name; for one without, what PostgreSQL would call it."""
         if constraint.name:
