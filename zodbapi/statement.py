@@ -423,9 +423,11 @@ class Compiler:
         bound = bind_trigger(trigger, schema, self.functions)
         return codegen.TriggerProgram(program(bound.when) if bound.when else None, tuple(map(program, bound.body)))
 
-    def query(self, sql: str, schema: Schema) -> Program:
-        """The program of a query without parameters, given as text."""
-        return self.generate(self.optimize(self._bind(sql, schema), schema), schema)
+    def query(self, sql: str, schema: Schema, *, as_stored: bool = False) -> Program:
+        """The program of a query without parameters, given as text; ``as_stored``: large values stay where they are."""
+        plan = self.optimize(self._bind(sql, schema), schema)
+        resolve = partial(writer, schema, self.functions)
+        return codegen.generate(plan, resolve, self.functions.collations, as_stored=as_stored)
 
     def describe(self, sql: str, schema: Schema) -> tuple[tuple[str, ...], tuple[Type, ...]]:
         """The names and types of the columns of a query, given as text."""
