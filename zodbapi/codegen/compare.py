@@ -119,7 +119,8 @@ def _number_test(writer: ExprWriter, op: str, expr: Compare) -> str | None:
         if op in _FUNCTIONS:
             general = f"{writer.unit.call(_FUNCTIONS[op])}({slow[0]}, {slow[1]})"
         code = f"({fast[0]} {_PYTHON[op]} {fast[1]} if type({value}) in {numbers} else {general})"
-        return f"({' and '.join([*(test.replace(' is None', ' is not None') for test in tests), code])})"
+        present = [f"{test.removesuffix(' is None')} is not None" for test in tests]
+        return f"({' and '.join([*present, code])})"
     return None
 
 
