@@ -105,6 +105,8 @@ def _same_class(expr: Compare) -> bool:
 
 
 def _is_hoisted(writer: ExprWriter, expr: Expr) -> bool:
+    if writer.fallible(expr):
+        return True
     return writer.independent(expr) and (writer.nullable(expr) or not isinstance(expr, Const))
 
 
@@ -146,7 +148,8 @@ def comparable(writer: ExprWriter, side: Expr, other: Type, op: str) -> str:
         operand = side
     if isinstance(operand, Const):
         return unit.namespace.constant(function(operand.value))
-    return unit.hoist(f"{unit.call(function)}({writer.value(operand)})")
+    code = f"{unit.call(function)}({writer.value(operand)})"
+    return unit.hoist(f"{unit.call(runtime.attempt)}(lambda: {code})" if writer.fallible(side) else code)
 
 
 def _is(writer: ExprWriter, expr: Compare, *, negated: bool) -> str:
@@ -202,7 +205,7 @@ def in_list(writer: ExprWriter, expr: InList, *, negated: bool) -> str:
     if isinstance(expr.operand, RowValue):
         items = ", ".join(writer.value(item) for item in expr.items)
         return f"{writer.unit.call(runtime.row_in)}({writer.value(expr.operand)}, [{items}]) is {not negated}"
-    if all(writer.independent(item) for item in expr.items):
+    if all(writer.independent(item) or writer.fallible(item) for item in expr.items):
         return _in_set(writer, expr, negated=negated)
     first, held = writer.hold(writer.value(expr.operand))
     op = "!=" if negated else "="
@@ -219,7 +222,10 @@ def items_code(unit: Unit, item: Expr, render: Callable[[Expr], str]) -> str:
 def _in_set(writer: ExprWriter, expr: InList, *, negated: bool) -> str:
     unit = writer.unit
     codes = [items_code(unit, item, lambda e: writer.folded(writer.value(e), expr.collation)) for item in expr.items]
-    members = unit.hoist(f"{unit.call(runtime.members)}({tuple_code(codes)})")
+    code = f"{unit.call(runtime.members)}({tuple_code(codes)})"
+    if any(map(writer.fallible, expr.items)):
+        code = f"{unit.call(runtime.attempt)}(lambda: {code})"
+    members = unit.hoist(code)
     operand = writer.value(expr.operand)
     if not negated:
         return f"{writer.folded(operand, expr.collation)} in {members}"  # NULL is never a member

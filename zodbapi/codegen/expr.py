@@ -19,7 +19,7 @@ from zodbapi import values
 from zodbapi.catalog import NUMBERS, TEXTS, Kind
 from zodbapi.codegen import compare, runtime
 from zodbapi.codegen.calls import call_true, call_value
-from zodbapi.codegen.unit import is_cheap, tuple_code
+from zodbapi.codegen.unit import StoredRow, is_cheap, tuple_code
 from zodbapi.plan.expr import (
     Affine,
     And,
@@ -112,7 +112,7 @@ class ExprWriter:
             case Compare():
                 return compare.as_value(self, expr)
             case IsNull(operand=operand):
-                return f"(1 if {self.value(operand)} is None else 0)"
+                return f"(1 if {self.stored(operand)} is None else 0)"
             case Binary():
                 return self._binary(expr)
             case Unary(op=op, operand=operand):
@@ -160,7 +160,7 @@ class ExprWriter:
             case Compare():
                 return compare.is_true(self, expr)
             case IsNull(operand=operand):
-                return f"{self.value(operand)} is None"
+                return f"{self.stored(operand)} is None"
             case Between():
                 return compare.between_true(self, expr)
             case InList():
@@ -197,7 +197,7 @@ class ExprWriter:
             case Compare():
                 return compare.is_false(self, expr)
             case IsNull(operand=operand):
-                return f"{self.value(operand)} is not None"
+                return f"{self.stored(operand)} is not None"
             case Between():
                 return compare.between_false(self, expr)
             case InList():
@@ -214,6 +214,15 @@ class ExprWriter:
                 return f"({first} is not None and not {self.truth(again, expr.type)})"
 
     # --- pieces that the other modules of codegen use ---------------------------------------------------------------
+
+    def stored(self, expr: Expr) -> str:
+        """Code that is None where the value is, and of a column what its row has: a large value is not read."""
+        match expr:
+            case Column(source=source, position=position):
+                row = self.unit.env[source]
+                return row.stored(position) if isinstance(row, StoredRow) else row.column(position)
+            case _:
+                return self.value(expr)
 
     def nullable(self, expr: Expr) -> bool:
         """Whether the value may be NULL."""
@@ -250,6 +259,17 @@ class ExprWriter:
             known = expr, all(not isinstance(part, Expr) or self.independent(part) for part in parts(expr))
             self._independent[id(expr)] = known
         return known[1]
+
+    def fallible(self, expr: Expr) -> bool:
+        """Whether the value is the same for the whole statement, but computing it may fail: not before it is needed."""
+        match expr:
+            case Affine(operand=operand) | Collate(operand=operand):
+                return self.fallible(operand)
+            case Call(function=function, args=args):
+                steady = (function.deterministic or function.stable) and not function.with_txn
+                return steady and not function.safe and not function.lazy and all(map(self.independent, args))
+            case _:
+                return False
 
     def folded(self, code: str, collation: str) -> str:
         """Code of the text as its collation compares it."""

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from zodbapi import errors, values
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Kind
+from zodbapi.functions.text import length
 from zodbapi.values import NEVER
 
 _CLASSES: dict[Kind, frozenset[type]] = {
@@ -26,6 +27,11 @@ _CLASSES: dict[Kind, frozenset[type]] = {
     Kind.INTERVAL: frozenset({timedelta}),
     Kind.UUID: frozenset({UUID}),
 }
+
+
+def length_of(stored: Any) -> Any:
+    """SQL's length() of what a row has in a column; a value that is not in the row is not read for it."""
+    return stored[0] if type(stored) is tuple else length(stored)
 
 
 class Ordered:
@@ -84,6 +90,30 @@ def guard(kind: Kind) -> Callable[[Any], Any]:
         return value if type(value) in classes else ordered(value)
 
     return guarded
+
+
+class Failed:
+    """Stands for a value that could not be computed: who compares with it gets the error."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def _fail(self, *_: object) -> NoReturn:
+        raise self._error
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _fail
+    __hash__ = None  # type: ignore[assignment]
+    has_null = property(_fail)
+
+
+def attempt(compute: Callable[[], Any]) -> Any:
+    """What a function without arguments gives; if it fails, an object that raises its error when it is compared."""
+    try:
+        return compute()
+    except Exception as error:
+        return Failed(error)
 
 
 class Members(frozenset[Any]):
