@@ -69,7 +69,9 @@ def main() -> None:
     parser.add_argument("table", nargs="?", choices=("all", "driver", "orm", "cold"), default="all")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument(
-        "--sizes", type=lambda text: [int(size) for size in text.split(",")], help="numbers of rows, for the ORM's table"
+        "--sizes",
+        type=lambda text: [int(size) for size in text.split(",")],
+        help="numbers of rows, for the ORM's table",
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="the driver's in-memory databases instead of files")
