@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, reduce
 from itertools import count
 from math import isinf
+from operator import add
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from zodbapi import errors, values
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Kind
 from zodbapi.functions.text import length
 from zodbapi.values import NEVER
+from zodbapi.values.arithmetic import EXACT
 
 _CLASSES: dict[Kind, frozenset[type]] = {
     **dict.fromkeys(NUMBERS, frozenset({int, float, bool, Decimal})),
@@ -396,6 +398,29 @@ def required_rowid(value: Any, name: str) -> int:
 def conflicting_rowid(found: list[tuple[int, int]], indexes: frozenset[int] | None) -> int:
     """The row in the way that DO UPDATE is about."""
     return next(rowid for index, rowid in found if indexes is None or index in indexes)
+
+
+exact_add = EXACT.add  # of decimals, without rounding
+
+
+def total(values_: list[Any]) -> Any:
+    """The sum, added up from the first value to the last; None of no values."""
+    return reduce(add, values_) if values_ else None
+
+
+def total_integer(values_: list[Any]) -> Any:
+    """The sum of integers or booleans; None of no values."""
+    return sum(values_) if values_ else None
+
+
+def total_decimal(values_: list[Any]) -> Any:
+    """The exact sum of decimals; None of no values."""
+    return reduce(exact_add, values_) if values_ else None
+
+
+def total_mixed(values_: list[Any]) -> Any:
+    """The sum of numbers of several classes; None of no values."""
+    return reduce(values.add, values_) if values_ else None
 
 
 def sum_result(total: Any) -> Any:
