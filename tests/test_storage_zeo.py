@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage_worker import create, insert, schema_of, until_done, update
+from tests.storage_worker import create, insert, problems, schema_of, until_done, update
 from zodbapi import errors
 from zodbapi.catalog import Table
-from zodbapi.storage.check import verify
 from zodbapi.storage.database import Database
 from zodbapi.storage.transaction import Transaction
 
@@ -89,7 +88,7 @@ def table(sessions: list[Transaction]) -> Table:
 
 def words(txn: Transaction, table: Table) -> list[str]:
     txn.begin()
-    assert verify(txn) == []
+    assert problems(txn) == []
     found = [row[1] for row in txn.rows(table.id).values()]
     txn.rollback()
     return found
