@@ -6,6 +6,7 @@ race or a server that is away does not explain ends it with a traceback.
 
 from __future__ import annotations
 
+import logging
 import random
 import signal
 import sys
@@ -82,6 +83,7 @@ class Worker:
 def main(dsn: str, path: str, name: str, threads: int, seed: int) -> int:
     """Runs the threads; the exit status says whether all of them came to their end."""
     journal, failures, stop = log.Journal(path), [], threading.Event()
+    logging.disable()  # ZEO tells at length how it lost its server
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
     def run(number: int) -> None:
