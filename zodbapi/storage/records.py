@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copyreg
 import io
+import types
 from typing import TYPE_CHECKING, Any
 
 import ZODB.Connection
@@ -29,7 +30,9 @@ from ZODB.serialize import ObjectWriter
 from zodbpickle.pickle import Pickler
 
 from zodbapi import errors
+from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
+from zodbapi.storage.reading import RecordReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,8 +107,13 @@ def _class_record(cls: type) -> bytes:
 class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
     """ZODB's connection with our writer; it offers no other way to choose one than the name that ``_commit`` looks up."""
 
+    _commit = types.FunctionType(
+        ZODB.Connection.Connection._commit.__code__, {**vars(ZODB.Connection), "ObjectWriter": RecordWriter}, "_commit"
+    )
+
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
+        self._reader = RecordReader(self, self._cache, find_class)
         self.unmerged: set[bytes] = set()  # objects whose changes must not be merged with those of others
 
     def setstate(self, item: Any) -> None:
