@@ -68,10 +68,11 @@ def run(
             if begun and connection.autocommit:
                 txn.rollback()  # it was a transaction of its own, which only had to wait for its turn
             return found
+        work = run_whole if statement.is_dml else run_watched
         if not begun:
             current = start_writing(connection, statement)
-            return current, run_whole(txn, current, params)
-        return run_begun(connection, statement, lambda current: run_whole(txn, current, params))
+            return current, work(txn, current, params)
+        return run_begun(connection, statement, lambda current: work(txn, current, params))
 
 
 def translate(error: BaseException) -> Error | None:
@@ -149,10 +150,7 @@ def read(connection: Connection, statement: Statement, params: tuple[Any, ...]) 
 
 
 def _is_large(txn: Transaction, table_id: int) -> bool:
-    rows = txn.rows(table_id)
-    if not rows or rows.maxKey() - rows.minKey() < LARGE:  # rowids without gaps are the rule, and this costs little
-        return False
-    return Stats(txn).row_count(table_id) >= LARGE
+    return Stats(txn).row_count(table_id, LARGE) >= LARGE
 
 
 def run_for_update(
@@ -160,17 +158,18 @@ def run_for_update(
 ) -> tuple[Statement, Rows | None]:
     """Runs a SELECT ... FOR UPDATE: who finds rows is the writer until the end of the transaction."""
     txn = connection._txn
-    was_writing, had_read = txn.writing, txn.has_read
+    was_writing, had_read, had_noted = txn.writing, txn.has_read, txn.read_set.copy()
     try:
         statement = start_writing(connection, statement)
     except LockError:
         if statement.lock == "skip locked":
             return statement, []  # the writer may have any row
         raise
-    rows = run_whole(txn, statement, params)
+    rows = run_watched(txn, statement, params)
     if not rows and not was_writing:
-        txn.stop_writing()  # without rows nothing is locked, and nothing was seen that a newer snapshot could belie
-        txn.has_read = had_read
+        txn.stop_writing()  # without rows nothing is locked
+        if not txn.serializable:  # and nothing was seen that a newer snapshot could belie
+            txn.has_read, txn.read_set = had_read, had_noted
     return statement, rows
 
 
@@ -202,6 +201,12 @@ def run_whole(txn: Transaction, statement: Statement, params: tuple[Any, ...]) -
                 txn.last_rowid = last_rowid
         raise
     return rows
+
+
+def run_watched(txn: Transaction, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
+    """The same, where others must not change before the commit what it reads: DDL, which builds on rows, and FOR UPDATE."""
+    with txn.watched():
+        return run_whole(txn, statement, params)
 
 
 def run_begun(

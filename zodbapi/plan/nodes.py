@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
+from zodbapi.isolation import Isolation
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction
@@ -522,12 +523,13 @@ class Comment(Command):
 @dataclass(frozen=True, slots=True)
 class TransactionControl(Command):
     """``action`` is begin (``mode`` deferred, immediate or exclusive), commit, rollback, savepoint, release, rollback_to,
-    and for SET CONSTRAINTS check_constraints or defer_constraints.
+    for SET CONSTRAINTS check_constraints or defer_constraints, and set_isolation for SET TRANSACTION.
     """
 
     action: str
     name: str = ""
     mode: str = ""
+    isolation: Isolation | None = None
 
 
 @dataclass(frozen=True, slots=True)
