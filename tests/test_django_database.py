@@ -100,6 +100,15 @@ def test_a_commit_checks_foreign_keys() -> None:
     assert not Permission.objects.filter(codename="c").exists()
 
 
+@pytest.mark.django_db
+def test_ignoring_conflicts_ignores_nothing_else() -> None:
+    Group.objects.create(name="a")
+    Group.objects.bulk_create([Group(name="a"), Group(name="b")], ignore_conflicts=True)
+    with pytest.raises(IntegrityError, match="NOT NULL"), transaction.atomic():
+        Group.objects.bulk_create([Group(name=None)], ignore_conflicts=True)
+    assert names(connection) == ["a", "b"]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_flush_restarts_ids() -> None:
     user = User.objects.create(username="a")

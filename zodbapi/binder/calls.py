@@ -156,8 +156,8 @@ def _bind_args(parts: CallParts, scope: Scope) -> tuple[Expr, ...]:
 
 
 def _bind_aggregate(function: AggregateFunction, parts: CallParts, scope: Scope) -> Expr:
-    if parts.distinct and len(parts.args) != 1:
-        raise OperationalError("DISTINCT aggregates must have exactly one argument")
+    if parts.distinct and not parts.args:
+        raise OperationalError("DISTINCT aggregates must have an argument")
     call = _bind_inputs(function, parts, scope)
     owner = _owner(call, scope)
     if owner.aggregation is None:

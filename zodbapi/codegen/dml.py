@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from zodbapi.codegen import runtime
 from zodbapi.codegen.table_writer import WriterProgram, convert_column
-from zodbapi.codegen.unit import StoredRow, tuple_code
+from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
 from zodbapi.plan.nodes import Delete, Insert, Instead, Update, Values, output_source
@@ -75,7 +75,7 @@ def _return_row(unit: Unit, node: Insert | Update | Delete, row: str, rowid: str
     unit.body.line("n += 1")
     if node.returning is None:
         return
-    unit.env[node.source] = StoredRow(row, rowid, node.table.rowid_column, len(node.table.columns))
+    unit.env[node.source] = unit.table_row(node.table, row, rowid)
     codes = [unit.expr.value(expr) for expr in node.returning]
     unit.body.line(f"out.append({tuple_code(codes) if codes else '()'})")
 
@@ -183,9 +183,8 @@ class _Insert:
         wanted = "None" if clause.indexes is None else unit.namespace.constant(frozenset(clause.indexes))
         body.line(f"other = {unit.call(runtime.conflicting_rowid)}(found, {wanted})")
         body.line(f"old = txn.rows({table.id})[other]")
-        width = len(table.columns)
-        unit.env[clause.existing] = StoredRow("old", "other", table.rowid_column, width)
-        unit.env[clause.excluded] = StoredRow("row", "rowid", table.rowid_column, width)
+        unit.env[clause.existing] = unit.table_row(table, "old", "other")
+        unit.env[clause.excluded] = unit.table_row(table, "row", "rowid")
 
         def change() -> None:
             call = _change_row(unit, table, self.writer, clause.assignments, old="old", old_rowid="other")
@@ -256,7 +255,7 @@ def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]]) 
 
     def keep() -> None:
         row = unit.env[node.source]
-        items = [row.row, *codes()]
+        items = [stored_row(row), *codes()]
         unit.body.line(f"found.setdefault({row.rowid}, {tuple_code(items)})")
 
     unit.query.produce(node.input, keep)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from zodbapi.codegen import access, aggregate, join, runtime, sort, window
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
@@ -43,9 +42,6 @@ from zodbapi.plan.nodes import (
 )
 from zodbapi.plan.walk import free_sources, working_source
 
-if TYPE_CHECKING:
-    from zodbapi.codegen.writer import Writer
-
 Consume = Callable[[], None]
 
 
@@ -72,9 +68,11 @@ class QueryWriter:
         start = len(body.lines)
         body.line("out = []")
         self._append_rows(node)
-        body.line("return out")
-        if not any(line.startswith("def ") for _, line in self.unit.prologue.lines):
-            _as_comprehension(body, start)
+        if self.unit.comprehend(start, "out"):
+            at, line = body.lines.pop()
+            body.lines.append((at, f"return {line.removeprefix('out = ')}"))
+        else:
+            body.line("return out")
 
     def stream(self, node: Node) -> None:
         """Writes the body of a function that gives the query's rows one after the other."""
@@ -98,6 +96,8 @@ class QueryWriter:
         match node:
             case Project(input=Scan(table=table, source=source, descending=False), columns=columns):
                 positions = [c.position for c in columns if isinstance(c, Column) and c.source == source]
+                if table.large:
+                    return None
                 if positions == list(range(len(table.columns))) and len(positions) == len(columns):
                     return self.tree(table.id)
         return None
@@ -307,7 +307,7 @@ class QueryWriter:
             if not used and not whole:
                 codes.append(None)
                 continue
-            code = unit.expr.value(column)
+            code = unit.expr.stored(column) if unit.as_stored else unit.expr.value(column)
             if used and not is_cheap(code) and not isinstance(column, (Column, Const, Param)):
                 name = f"v{node.source}_{position}"
                 unit.body.line(f"{name} = {code}")
@@ -465,19 +465,3 @@ def _without_projection(node: Node) -> Node:
             return _without_projection(child)
         case _:
             return node
-
-
-def _as_comprehension(body: Writer, start: int) -> None:
-    """Turns a nest of for and if around one append into a list comprehension, which CPython runs faster."""
-    lines = body.lines[start:]
-    clauses: list[str] = []
-    for depth, (at, line) in enumerate(lines[1:-2]):
-        if at != lines[0][0] + depth or not line.endswith(":"):
-            return
-        if not line.startswith(("for ", "if ")) or (line.startswith("for ") and ":=" in line):
-            return
-        clauses.append(line[:-1])
-    if not clauses or not clauses[0].startswith("for ") or not lines[-2][1].startswith("out.append("):
-        return
-    item = lines[-2][1].removeprefix("out.append(")[:-1]
-    body.lines[start:] = [(lines[0][0], f"return [{item} {' '.join(clauses)}]")]

@@ -62,6 +62,11 @@ class WatchedTree:
         self._note_range()
         return found
 
+    def noted(self, leaf: Any) -> Any:
+        """The leaf, which is about to be read."""
+        self._note(leaf)
+        return leaf
+
     def _note_range(self, low: Any = None, high: Any = None) -> None:
         for leaf in find_leaves(self.tree, low, high):
             self._note(leaf)

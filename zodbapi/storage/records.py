@@ -9,7 +9,7 @@ with it, and the two pickles are put together::
     state of a leaf     (values, next)
     its pickle          PROTO  <values>  <reference>  TUPLE2  STOP
 
-A row that does hold a reference (a blob) makes the plain pickler stop, and the record is made in ZODB's way.
+A row that does hold a reference (to a large value) makes the plain pickler stop, and the record is made in ZODB's way.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import ZODB.Connection
 from BTrees.LOBTree import LOBTree, LOBucket
 from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
+from persistent.list import PersistentList
 from ZODB._compat import _protocol
 from ZODB.blob import Blob
 from ZODB.POSException import ConflictError
@@ -49,6 +50,7 @@ def _refuse(_value: Any) -> Any:
 
 _REDUCERS: dict[type, Callable[[Any], Any]] = {
     Blob: _refuse,
+    PersistentList: _refuse,
     **dict.fromkeys(_LEAVES | _SMALL, _refuse),
 }
 

@@ -40,6 +40,7 @@ from zodbapi.isolation import Isolation
 from zodbapi.storage import ddl, rowids
 from zodbapi.storage.failures import translated
 from zodbapi.storage.leaves import WatchedTrees, find_leaf, find_leaves, plain
+from zodbapi.storage.overflow import put_away
 from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
@@ -500,6 +501,10 @@ class Transaction:
     def free_rowid(self, table_id: int, rowid: int) -> None:
         """Note that a row of an AUTOINCREMENT table has gone."""
         rowids.free_rowid(self, table_id, self._rows[table_id], rowid)
+
+    def put_away(self, row: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
+        """The row as it is stored, without the large values at those positions."""
+        return put_away(row, positions)
 
     def count_changes(self, rows: int) -> None:
         """Note how many rows a statement inserted, updated or deleted."""
