@@ -376,7 +376,7 @@ class _TableWriter:
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
             self.body.line("undo.append((rows, rowid, row))")
-            self.body.line("del rows[rowid]")
+            self._remove_row()
             for bound in self.bound.indexes:
                 self._entry(bound, self._remove_entry)
             if self.bound.children:
@@ -394,7 +394,7 @@ class _TableWriter:
                 self.body.line("rows[rowid] = new")
             with self.body.block("else"):
                 self.body.line("undo.append((rows, rowid, row))")
-                self.body.line("del rows[rowid]")
+                self._remove_row()
                 self._insert_new("rows", "new_rowid", "new", self._raise(unique_failed, self._primary_key_name()))
             for bound in self.bound.indexes:
                 self._update_entry(bound)
@@ -407,6 +407,11 @@ class _TableWriter:
                     for foreign in self.bound.children:
                         with self.body.block(f"if {self._changed(foreign.parent_positions) or 'False'}"):
                             self._on_parent_gone(foreign, foreign.key.on_update, "update")
+
+    def _remove_row(self) -> None:
+        self.body.line("del rows[rowid]")
+        if self.table.autoincrement:
+            self.body.line(f"txn.free_rowid({self.table.id}, rowid)")
 
     def _update_entry(self, bound: BoundIndex) -> None:
         """The entry moves when its key does. An UPDATE passes on the objects of the columns that it leaves alone."""
