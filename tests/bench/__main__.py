@@ -1,4 +1,4 @@
-"""``python -m tests.bench [driver|orm|processes|cold] [--rows N]``: every workload on both sides in turns; medians and their ratio.
+"""``python -m tests.bench [driver|orm|processes|cold] [--rows N]``: every workload on both sides in turns; medians and ratios.
 
 ``cold`` shows where the time of first executions goes; it is not part of ``all``.
 """
@@ -68,6 +68,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", nargs="?", choices=("all", "driver", "orm", "processes", "cold"), default="all")
     parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument(
+        "--sizes",
+        type=lambda text: [int(size) for size in text.split(",")],
+        help="numbers of rows, for the ORM's table",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="the driver's in-memory databases instead of files")
     parser.add_argument("--cpu", action="store_true", help="processor time instead of the clock, for a busy machine")
@@ -82,7 +87,7 @@ def main() -> None:
     if options.table in ("all", "processes"):
         processes.run(options.rows, options.rounds, options.only)
     if options.table in ("all", "orm"):
-        orm_table.run(options.rows, options.rounds, options.only, clock)
+        orm_table.run(options.sizes or [options.rows], options.rounds, options.only, clock)
 
 
 if __name__ == "__main__":

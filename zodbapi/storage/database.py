@@ -104,7 +104,8 @@ class Database:
         A ``zeo://`` URI also takes ``wait_timeout`` (seconds to wait for a server), ``client_cache`` (the path of a cache
         that outlives the process, one for each process), ``client_cache_size`` (bytes, 20 MB unless told), and for TLS
         ``authority``, ``certificate``, ``key`` (paths) and ``server_hostname`` (the name in the server's certificate).
-        The rest are ``ZODB.DB``'s.
+        ``cache_size_bytes`` and ``cache_size``: how much memory, and how many objects, all connections of this process
+        together may keep (see ``cache``). The rest are ``ZODB.DB``'s.
         """
         unknown = options.keys() - OPTIONS
         if unknown:
