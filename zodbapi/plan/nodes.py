@@ -191,7 +191,7 @@ class Aggregate(Node):
     follow: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Passed(Node):
     """Emits the one row that the code around it is at. Made by the code generator only."""
 
