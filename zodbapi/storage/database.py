@@ -102,6 +102,9 @@ class Database:
         ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir``, and
         ``durable``: False leaves it to the operating system when a commit reaches the disk. ``server_sync`` for ZEO: False
         saves the round trip at the begin of a transaction, which then may see less than others were told is committed.
+        A ``zeo://`` URI also takes ``wait_timeout`` (seconds to wait for a server), ``client_cache`` (the path of a cache
+        that outlives the process, one for each process), ``client_cache_size`` (bytes, 20 MB unless told), and for TLS
+        ``authority``, ``certificate``, ``key`` (paths) and ``server_hostname`` (the name in the server's certificate).
         ``cache_size_bytes`` and ``cache_size``: how much memory, and how many objects, all connections of this process
         together may keep (see ``cache``). The rest are ``ZODB.DB``'s.
         """
