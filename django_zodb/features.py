@@ -48,7 +48,6 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     can_distinct_on_fields = True
     greatest_least_ignores_nulls = True
     order_by_nulls_first = True
-    supports_aggregate_distinct_multiple_argument = False
     supports_aggregate_filter_clause = True
     supports_aggregate_order_by_clause = True
     supports_any_value = True

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage_worker import create, insert, schema_of, until_done, update
+from tests.storage_worker import create, insert, problems, schema_of, until_done, update
 from zodbapi import errors
 from zodbapi.catalog import Table
-from zodbapi.storage.check import verify
 from zodbapi.storage.database import Database
 from zodbapi.storage.transaction import Transaction
 
@@ -89,7 +88,7 @@ def table(sessions: list[Transaction]) -> Table:
 
 def words(txn: Transaction, table: Table) -> list[str]:
     txn.begin()
-    assert verify(txn) == []
+    assert problems(txn) == []
     found = [row[1] for row in txn.rows(table.id).values()]
     txn.rollback()
     return found
@@ -154,6 +153,18 @@ def test_the_server_restarts(server: Server, sessions: list[Transaction], table:
     server.start()
     until_done(second, lambda t: insert(t, table, "b"))
     assert words(first, table) == ["a", "b"]
+
+
+def test_object_ids_after_a_restart(server: Server, databases: list[Database], sessions: list[Transaction]) -> None:
+    first, second = databases
+    first.storage.new_oid()  # and a hundred more that the server has given
+    server.kill()
+    server.start()
+    for session in sessions:
+        session.begin()
+        session.rollback()
+    found = [storage.new_oid() for storage in (second.storage, first.storage) for _ in range(200)]
+    assert len(set(found)) == len(found)
 
 
 def test_no_server(server: Server) -> None:

@@ -35,40 +35,43 @@ The life of an INSERT:
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
-from zodbapi.catalog import Schema
-from zodbapi.connection import Connection
-from zodbapi.cursor import Cursor
-from zodbapi.errors import (
-    ConflictError,
-    DatabaseError,
-    DataError,
-    Error,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    NotSupportedError,
-    OperationalError,
-    ProgrammingError,
-    Warning,
-)
-from zodbapi.row import Row
-from zodbapi.storage.database import Database
-from zodbapi.type_objects import (
-    BINARY,
-    DATETIME,
-    NUMBER,
-    ROWID,
-    STRING,
-    Binary,
-    Date,
-    DateFromTicks,
-    Time,
-    TimeFromTicks,
-    Timestamp,
-    TimestampFromTicks,
-)
+if TYPE_CHECKING:
+    from zodbapi.catalog import Schema
+    from zodbapi.connection import Connection
+    from zodbapi.cursor import Cursor
+    from zodbapi.errors import (
+        ConflictError,
+        DatabaseError,
+        DataError,
+        Error,
+        IntegrityError,
+        InterfaceError,
+        InternalError,
+        NotSupportedError,
+        OperationalError,
+        ProgrammingError,
+        Warning,
+    )
+    from zodbapi.row import Row
+    from zodbapi.type_objects import (
+        BINARY,
+        DATETIME,
+        NUMBER,
+        ROWID,
+        STRING,
+        Binary,
+        Date,
+        DateFromTicks,
+        Time,
+        TimeFromTicks,
+        Timestamp,
+        TimestampFromTicks,
+    )
 
 __version__ = "0.1.0"
 apilevel = "2.0"
@@ -79,12 +82,30 @@ __all__ = [
     "BINARY", "DATETIME", "NUMBER", "ROWID", "STRING", "Binary", "ConflictError", "Connection", "Cursor", "DataError",
     "DatabaseError", "Date", "DateFromTicks", "Error", "IntegrityError", "InterfaceError", "InternalError",
     "NotSupportedError", "OperationalError", "ProgrammingError", "Row", "Schema", "Time", "TimeFromTicks", "Timestamp",
-    "TimestampFromTicks", "Warning", "apilevel", "connect", "paramstyle", "remove_database",
-    "threadsafety",
+    "TimestampFromTicks", "Warning", "apilevel", "check", "connect", "paramstyle",
+    "remove_database", "threadsafety",
 ]  # fmt: skip
 
 
-def connect(dsn: str, **options: Any) -> Connection:
+# Where the names are that are loaded when they are first used: who only looks in, as pytest does for its fixtures, does not
+# wait for the engine.
+_HOMES = {"Connection": "connection", "Cursor": "cursor", "Row": "row", "Schema": "catalog"}
+_HOMES.update((name, "errors") for name in __all__ if name.endswith("Error") or name == "Warning")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"zodbapi.{_HOMES.get(name, 'type_objects')}")
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def connect(dsn: str | os.PathLike[str], **options: Any) -> Connection:
     """Opens a session with the database of a DSN: a path, ``:memory:``, ``memory://NAME`` or a zodburi URI.
 
     Options: ``autocommit`` or ``isolation_level``, ``paramstyle`` (auto reads ``?``, ``:name``, ``%s`` and ``%(name)s``; qmark,
@@ -92,9 +113,31 @@ def connect(dsn: str, **options: Any) -> Connection:
     (seconds to wait for the write lock), ``check_same_thread``, ``functions``, ``transaction_manager`` (the connection then
     commits with it); others go to ``ZODB.DB``.
     """
-    return Connection(dsn, **options)
+    from zodbapi.connection import Connection
+
+    return Connection(os.fspath(dsn), **options)
 
 
-def remove_database(path: str) -> None:
+def check(database: Connection | str | os.PathLike[str], *, rebuild: bool = False) -> list[str]:
+    """What is wrong with a database, a sentence each: trees, rows, constraints, indexes, foreign keys; [] if all is well.
+
+    Takes a connection (whose functions and collations the schema may need) or a DSN. ``rebuild`` first makes every index
+    again from the rows, which mends all that can be wrong with an index but two rows with the same key.
+    """
+    from zodbapi.connection import Connection
+    from zodbapi.errors import OperationalError
+
+    if isinstance(database, Connection):
+        return database.check(rebuild=rebuild)
+    dsn = os.fspath(database)
+    if "://" not in dsn and not os.path.exists(dsn):
+        raise OperationalError(f"unable to open database file: there is no {dsn}")
+    with closing(connect(dsn, autocommit=True)) as connection:
+        return connection.check(rebuild=rebuild)
+
+
+def remove_database(path: str | os.PathLike[str]) -> None:
     """Deletes a database file and what lies beside it; OperationalError while this process has it open."""
-    Database.remove(path)
+    from zodbapi.storage.database import Database
+
+    Database.remove(os.fspath(path))

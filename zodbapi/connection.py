@@ -16,7 +16,7 @@ raised. A statement that fails leaves nothing behind, whatever the transaction d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cmp_to_key
 from threading import get_ident
 from typing import Any, NamedTuple, Self
@@ -285,17 +285,39 @@ class Connection:
         if self._txn.active:
             self._txn.check_pending()
 
+    def check(self, *, rebuild: bool = False) -> list[str]:
+        """What is wrong with the database, a sentence each; ``zodbapi.check`` says more."""
+        if rebuild:
+            begun = not self.in_transaction
+            self.execute("REINDEX")
+            if begun:
+                self.commit()
+        with self._snapshot():
+            problems = [problem for (problem,) in self.execute("PRAGMA integrity_check") if problem != "ok"]
+            try:
+                for table, rowid, parent, _ in self.execute("PRAGMA foreign_key_check"):
+                    problems.append(f"table {table}: row {rowid} refers to a row of {parent} that is not there")
+            except errors.Error as error:
+                problems.append(f"foreign keys cannot be checked: {error}")
+        return problems
+
     @property
     def schema(self) -> Schema:
         """All tables and views, as the open transaction sees them, or as they were last committed."""
+        with self._snapshot() as txn:
+            schema: Schema = txn.schema
+            return schema
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Any]:
+        """The open transaction, or one for the length of a block."""
         self._check_usable()
         txn = self._txn
         begun = not txn.active
         if begun:
             txn.begin()
         try:
-            schema: Schema = txn.schema
-            return schema
+            yield txn
         finally:
             if begun:
                 txn.rollback()

@@ -27,8 +27,10 @@ from zodbapi.errors import (
     Warning,
 )
 from zodbapi.interrupt import GENERATED, progress
+from zodbapi.large import Oversize
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
+from zodbapi.storage import ddl
 from zodbapi.storage.stats import Stats
 
 if TYPE_CHECKING:
@@ -70,8 +72,8 @@ def run(
             return found
         if not begun:
             current = start_writing(connection, statement)
-            return current, run_whole(txn, current, params)
-        return run_begun(connection, statement, lambda current: run_whole(txn, current, params))
+            return current, run_whole(connection, current, params)
+        return run_begun(connection, statement, lambda current: run_whole(connection, current, params))
 
 
 def translate(error: BaseException) -> Error | None:
@@ -167,7 +169,7 @@ def run_for_update(
         if statement.lock == "skip locked":
             return statement, []  # the writer may have any row
         raise
-    rows = run_whole(txn, statement, params)
+    rows = run_whole(connection, statement, params)
     if not rows and not was_writing:
         txn.stop_writing()  # without rows nothing is locked, and nothing was seen that a newer snapshot could belie
         txn.has_read = had_read
@@ -179,13 +181,23 @@ def start_writing(connection: Connection, statement: Statement) -> Statement:
     txn = connection._txn
     if not txn.writing:
         txn.start_writing(wait=statement.lock in ("", "wait"))
+    return renewed(connection, statement)
+
+
+def renewed(connection: Connection, statement: Statement) -> Statement:
+    """The statement compiled for the schema that the transaction sees."""
+    txn = connection._txn
     if txn.schema.version != statement.schema_version:
         return prepare(statement.sql, txn.schema, connection._functions, Stats(txn), statement.style)
     return statement
 
 
-def run_whole(txn: Transaction, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
-    """Runs a writing statement inside the open transaction; if it fails, what it did is undone."""
+def run_whole(connection: Connection, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
+    """Runs a writing statement inside the open transaction; if it fails, what it did is undone.
+
+    A statement that meets the first large value of a column is compiled again for a schema that expects them.
+    """
+    txn = connection._txn
     mark, last_rowid = txn.mark(), txn.last_rowid
     try:
         rows = statement.run(txn, params)
@@ -200,7 +212,10 @@ def run_whole(txn: Transaction, statement: Statement, params: tuple[Any, ...]) -
             if resolution == "ABORT":
                 txn.undo_to(mark)
                 txn.last_rowid = last_rowid
-        raise
+        if not isinstance(error, Oversize):
+            raise
+        ddl.mark_large(txn, error.table_id, error.position)
+        return run_whole(connection, renewed(connection, statement), params)
     return rows
 
 
@@ -244,9 +259,12 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
     def run_each(current: Statement) -> None:
         nonlocal changes
         changes = 0
-        normalise = current.normalise
+        normalise, schema = current.normalise, txn.schema
         for parameters in parameter_rows:
-            rows = run_whole(txn, current, normalise(parameters))
+            if txn.schema is not schema:  # a large value has changed it
+                current, schema = renewed(connection, current), txn.schema
+                normalise = current.normalise
+            rows = run_whole(connection, current, normalise(parameters))
             changes += txn.changes if rows is None else len(rows)
 
     try:

@@ -351,9 +351,10 @@ class Steps:
         return code if is_cheap(code) else None
 
     def _argument(self, call: AggregateCall, then: Callable[[str], None]) -> None:
-        """Writes what happens with a value that is not NULL, and with DISTINCT was not seen before."""
+        """Writes what happens with a value that is not NULL, and with DISTINCT was not seen before with these arguments."""
         unit = self.unit
-        code = unit.expr.value(call.args[0])
+        counted = call.function.name == "count" and not call.distinct
+        code = unit.expr.stored(call.args[0]) if counted else unit.expr.value(call.args[0])
         if unit.expr.nullable(call.args[0]):
             first, code = unit.expr.hold(code)
             with unit.body.block(f"if {first} is not None"):
@@ -369,7 +370,10 @@ class Steps:
         seen = self._seen[id(call)]
         name = unit.fresh("t")
         unit.body.line(f"{name} = {code}")
-        key = unit.expr.folded(name, call.collation)
+        # Arguments that are the same for every row, as a separator mostly is, tell no rows apart.
+        rest = [unit.expr.value(arg) for arg in call.args[1:] if not unit.expr.independent(arg)]
+        first = unit.expr.folded(name, call.collation)
+        key = tuple_code([first, *rest]) if rest else first
         with unit.body.block(f"if {key} not in {seen}"):
             unit.body.line(f"{seen}.add({key})")
             then(name)

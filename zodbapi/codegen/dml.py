@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from zodbapi.codegen import access, runtime
 from zodbapi.codegen.table_writer import Touch, WriterProgram, convert_column
-from zodbapi.codegen.unit import StoredRow, tuple_code
+from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
 from zodbapi.plan.nodes import (
@@ -93,7 +93,7 @@ def _return_row(unit: Unit, node: Insert | Update | Delete, row: str, rowid: str
     unit.body.line("n += 1")
     if node.returning is None:
         return
-    unit.env[node.source] = StoredRow(row, rowid, node.table.rowid_column, len(node.table.columns))
+    unit.env[node.source] = unit.table_row(node.table, row, rowid)
     codes = [unit.expr.value(expr) for expr in node.returning]
     unit.body.line(f"out.append({tuple_code(codes) if codes else '()'})")
 
@@ -203,9 +203,8 @@ class _Insert:
         wanted = "None" if clause.indexes is None else unit.namespace.constant(frozenset(clause.indexes))
         body.line(f"other = {unit.call(runtime.conflicting_rowid)}(found, {wanted})")
         body.line(f"old = txn.rows({table.id})[other]")
-        width = len(table.columns)
-        unit.env[clause.existing] = StoredRow("old", "other", table.rowid_column, width)
-        unit.env[clause.excluded] = StoredRow("row", "rowid", table.rowid_column, width)
+        unit.env[clause.existing] = unit.table_row(table, "old", "other")
+        unit.env[clause.excluded] = unit.table_row(table, "row", "rowid")
 
         def change() -> None:
             call = _change_row(unit, table, self.writer, clause.assignments, old="old", old_rowid="other")
@@ -276,7 +275,7 @@ def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]]) 
 
     def keep() -> None:
         row = unit.env[node.source]
-        items = [row.row, *codes()]
+        items = [stored_row(row), *codes()]
         unit.body.line(f"found.setdefault({row.rowid}, {tuple_code(items)})")
 
     unit.query.produce(node.input, keep)
@@ -354,7 +353,7 @@ def _each_found(unit: Unit, node: Update | Delete, exprs: list[Expr]) -> str:
 
     def keep() -> None:
         row = unit.env[node.source]
-        items = [row.row, row.rowid][: len(names)] + [unit.expr.value(expr) for expr in exprs]
+        items = [stored_row(row), row.rowid][: len(names)] + [unit.expr.value(expr) for expr in exprs]
         unit.body.line(f"found.append({items[0] if len(items) == 1 else tuple_code(items)})")
 
     unit.query.produce(node.input, keep)
@@ -369,8 +368,8 @@ def _simple_delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
 
         def remove() -> None:
             row = unit.env[node.source]
-            unit.body.line(f"{delete}(txn, {row.rowid}, {row.row})")
-            _return_row(unit, node, row.row, row.rowid)
+            unit.body.line(f"{delete}(txn, {row.rowid}, {stored_row(row)})")
+            _return_row(unit, node, stored_row(row), row.rowid)
 
         unit.rowids_used.add(node.source)
         unit.query.produce(node.input, remove)
@@ -408,7 +407,7 @@ class _SimpleUpdate:
             for position, expr in fixed:
                 self._convert(position, unit.expr.value(expr))
             unit.body.line("undo = txn.undo")
-            if not varied and self.touch.run is None and self.writer.complete is None and node.returning is None:
+            if not (varied or self.touch.run or self.writer.complete or node.returning is not None or self._is_large()):
                 unit.body.line(f"undo.extend([({self.tree}, {rowid}, row) for {target} in found])")
                 unit.body.line(f"{self.tree}.update([({rowid}, {self._new_row('row')}) for {target} in found])")
                 unit.body.line("n = len(found)")
@@ -423,7 +422,13 @@ class _SimpleUpdate:
         for position, expr in self.node.assignments:
             self._convert(position, self.unit.expr.value(expr))
         self.unit.body.line("undo = txn.undo")
-        self._store(row.row, row.rowid)
+        self._store(stored_row(row), row.rowid)
+
+    def _is_large(self) -> bool:
+        """Whether a new value may be one that leaves its row."""
+        return any(position in self.node.table.large for position, _ in self.node.assignments) or (
+            self.writer.complete is not None and bool(self.node.table.large)
+        )
 
     def _convert(self, position: int, code: str) -> None:
         self.unit.body.line(f"new{position} = {code}")
@@ -444,6 +449,8 @@ class _SimpleUpdate:
             if self.writer.complete is None
             else f"new = {_function(unit, self.writer, 'complete')}({new})"
         )
+        if self._is_large():
+            body.line(f"new = txn.put_away(new, {self.node.table.large})")
         body.line(f"undo.append(({self.tree}, {rowid}, {row}))")
         body.line(f"{self.tree}[{rowid}] = new")
         if self.touch.run is not None:

@@ -19,7 +19,7 @@ from zodbapi import values
 from zodbapi.catalog import NUMBERS
 from zodbapi.codegen import arithmetic, compare, runtime
 from zodbapi.codegen.calls import call_true, call_value
-from zodbapi.codegen.unit import is_cheap, tuple_code
+from zodbapi.codegen.unit import StoredRow, is_cheap, tuple_code
 from zodbapi.plan.expr import (
     Affine,
     And,
@@ -99,7 +99,7 @@ class ExprWriter:
             case Compare():
                 return compare.as_value(self, expr)
             case IsNull(operand=operand):
-                return f"(1 if {self.value(operand)} is None else 0)"
+                return f"(1 if {self.stored(operand)} is None else 0)"
             case Binary():
                 return arithmetic.binary(self, expr)
             case Unary(op=op, operand=operand):
@@ -147,7 +147,7 @@ class ExprWriter:
             case Compare():
                 return compare.is_true(self, expr)
             case IsNull(operand=operand):
-                return f"{self.value(operand)} is None"
+                return f"{self.stored(operand)} is None"
             case Between():
                 return compare.between_true(self, expr)
             case InList():
@@ -184,7 +184,7 @@ class ExprWriter:
             case Compare():
                 return compare.is_false(self, expr)
             case IsNull(operand=operand):
-                return f"{self.value(operand)} is not None"
+                return f"{self.stored(operand)} is not None"
             case Between():
                 return compare.between_false(self, expr)
             case InList():
@@ -201,6 +201,15 @@ class ExprWriter:
                 return f"({first} is not None and not {self.truth(again, expr.type)})"
 
     # --- pieces that the other modules of codegen use ---------------------------------------------------------------
+
+    def stored(self, expr: Expr) -> str:
+        """Code that is None where the value is, and of a column what its row has: a large value is not read."""
+        match expr:
+            case Column(source=source, position=position):
+                row = self.unit.env[source]
+                return row.stored(position) if isinstance(row, StoredRow) else row.column(position)
+            case _:
+                return self.value(expr)
 
     def nullable(self, expr: Expr) -> bool:
         """Whether the value may be NULL."""

@@ -98,6 +98,8 @@ class QueryWriter:
         match node:
             case Project(input=Scan(table=table, source=source, descending=False), columns=columns):
                 positions = [c.position for c in columns if isinstance(c, Column) and c.source == source]
+                if table.large:
+                    return None
                 if positions == list(range(len(table.columns))) and len(positions) == len(columns):
                     return self.tree(table.id)
         return None
@@ -317,7 +319,7 @@ class QueryWriter:
             if not used and not whole:
                 codes.append(None)
                 continue
-            code = unit.expr.value(column)
+            code = unit.expr.stored(column) if unit.as_stored else unit.expr.value(column)
             if used and not is_cheap(code) and not isinstance(column, (Column, Const, Param)):
                 name = f"v{node.source}_{position}"
                 unit.body.line(f"{name} = {code}")

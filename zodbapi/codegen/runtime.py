@@ -16,6 +16,7 @@ from uuid import UUID
 
 from zodbapi import errors, values
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Kind
+from zodbapi.functions.text import length
 from zodbapi.values import NEVER
 from zodbapi.values.arithmetic import EXACT
 
@@ -28,6 +29,11 @@ _CLASSES: dict[Kind, frozenset[type]] = {
     Kind.INTERVAL: frozenset({timedelta}),
     Kind.UUID: frozenset({UUID}),
 }
+
+
+def length_of(stored: Any) -> Any:
+    """SQL's length() of what a row has in a column; a value that is not in the row is not read for it."""
+    return stored[0] if type(stored) is tuple else length(stored)
 
 
 class Ordered:

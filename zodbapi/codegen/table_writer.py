@@ -25,9 +25,10 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.expr import ExprWriter
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.query import QueryWriter
-from zodbapi.codegen.unit import StoredRow, Unit, tuple_code
+from zodbapi.codegen.unit import Unit, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.depth import roomy
+from zodbapi.large import LIMIT, Oversize, load_value
 from zodbapi.plan.expr import Column
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.plan.walk import descend
@@ -151,12 +152,18 @@ def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
     test = f"if {name} is not None"
     if exact is not None and column.type.kind not in _RECAST:
         test = f"if type({name}) is not {unit.call_value(exact, exact.__name__)} and {name} is not None"
+    if column.large:
+        test += f" and type({name}) is not tuple"
     with unit.body.block(test):
         store = unit.call(values.store(column.type))
         unit.body.line(f"{name} = {store}({name}, {unit.namespace.constant(label)})")
     if column.not_null and position != table.rowid_column:
         with unit.body.block(f"if {name} is None"):
             unit.body.line(f"raise {unit.call(not_null_failed)}({unit.namespace.constant(label)})")
+    if not column.large and not table.keeps_in_rows(position):
+        present = f"{name} is not None" if exact is not None else f"type({name}) in (str, bytes)"
+        with unit.body.block(f"if {present} and len({name}) > {LIMIT}"):
+            unit.body.line(f"raise {unit.call(Oversize)}({table.id}, {position})")
 
 
 class _TableWriter:
@@ -172,7 +179,7 @@ class _TableWriter:
         unit.expr = ExprWriter(unit)
         unit.query = QueryWriter(unit)
         # The outermost scope is the module: what does not depend on a row is computed when the writer is made.
-        unit.env[0] = StoredRow("row", "rowid", self.table.rowid_column, len(self.table.columns))
+        unit.env[0] = unit.table_row(self.table, "row", "rowid")
         unit.rowids_used.add(0)
         unit.call_value(resolve_writer, "writer_of")
         unit.call_value(NO_ENTRY, "NO_ENTRY")
@@ -392,6 +399,7 @@ class _TableWriter:
 
     def _insert(self) -> None:
         with self.unit.function("def insert(txn, rowid, row)"):
+            self._put_away("row")
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
             self._insert_new("rows", "rowid", "row", self._raise(unique_failed, self._primary_key_name()))
@@ -399,6 +407,10 @@ class _TableWriter:
                 self._entry(bound, self._add_entry)
             for number, foreign in enumerate(self.bound.parents):
                 self._require_parent(f"check{number}", foreign, "row")
+
+    def _put_away(self, row: str) -> None:
+        if self.table.large:
+            self.body.line(f"{row} = txn.put_away({row}, {self.table.large})")
 
     def _delete(self) -> None:
         with self.unit.function("def delete(txn, rowid, row)"):
@@ -415,6 +427,7 @@ class _TableWriter:
 
     def _update(self) -> None:
         with self.unit.function("def update(txn, rowid, row, new_rowid, new)"):
+            self._put_away("new")
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
             with self.body.block("if rowid == new_rowid"):
@@ -438,12 +451,12 @@ class _TableWriter:
         for bound in indexes:
             self._update_entry(bound, new_rowid)
         for check, foreign in parents:
-            with self.body.block(f"if {_changed(foreign.key.columns)}"):
+            with self.body.block(f"if {self._changed(foreign.key.columns)}"):
                 self._require_parent(check, foreign, "new")
         if children:
             with self.body.block("if txn.foreign_keys_enabled"):
                 for foreign in children:
-                    with self.body.block(f"if {_changed(foreign.parent_positions) or 'False'}"):
+                    with self.body.block(f"if {self._changed(foreign.parent_positions) or 'False'}"):
                         self._on_parent_gone(foreign, foreign.key.on_update, "update")
 
     def _update_entry(self, bound: BoundIndex, new_rowid: str) -> None:
@@ -477,9 +490,20 @@ class _TableWriter:
         """A child was written: its key must have a parent."""
         columns = foreign.key.columns
         present = " and ".join(f"{row}[{c}] is not None" for c in columns)
-        key = f"{row}[{columns[0]}]" if len(columns) == 1 else tuple_code([f"{row}[{c}]" for c in columns])
+        key = self._key(row, columns)
         with self.body.block(f"if {present}"):
             self.body.line(f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, {check}, {key})")
+
+    def _cell(self, row: str, position: int) -> str:
+        code = f"{row}[{position}]"
+        return f"{self.unit.call(load_value)}({code})" if position in self.table.large else code
+
+    def _key(self, row: str, positions: tuple[int, ...]) -> str:
+        codes = [self._cell(row, position) for position in positions]
+        return codes[0] if len(codes) == 1 else tuple_code(codes)
+
+    def _changed(self, columns: tuple[int, ...]) -> str:
+        return " or ".join(f"{self._cell('row', c)} != {self._cell('new', c)}" for c in columns)
 
     def _check_function(self, number: int, foreign: BoundForeignKey) -> None:
         """``checkN(txn, key)``: fails when a child has the key and no parent does."""
@@ -543,7 +567,7 @@ class _TableWriter:
     def _on_parent_gone(self, foreign: BoundForeignKey, action: str, event: str) -> None:
         """A parent's key has gone (deleted or changed): cascade, or have the key checked."""
         positions = foreign.parent_positions
-        key = f"row[{positions[0]}]" if len(positions) == 1 else tuple_code([f"row[{p}]" for p in positions])
+        key = self._key("row", positions)
         present = " and ".join(f"row[{p}] is not None" for p in positions)
         child = f"writer_of({foreign.child.id})"
         number = foreign.child.foreign_keys.index(foreign.key)
@@ -568,7 +592,9 @@ class _TableWriter:
         """ON UPDATE CASCADE, SET NULL and SET DEFAULT: the child's key columns get new values."""
         codes = []
         for column, position in zip(foreign.key.columns, foreign.parent_positions, strict=True):
-            value = {"CASCADE": f"new[{position}]", "SET NULL": "None"}.get(action, f"{child}.defaults()[{column}]")
+            value = {"CASCADE": self._cell("new", position), "SET NULL": "None"}.get(
+                action, f"{child}.defaults()[{column}]"
+            )
             codes.append(f"{column}: {value}")
         table = foreign.child
         rowid = "i" if table.rowid_column not in foreign.key.columns else f"after[{table.rowid_column}]"
@@ -584,10 +610,6 @@ def _inputs(bound: BoundIndex) -> list[int]:
     return sorted({part.position for expr in inputs for part in descend(expr) if isinstance(part, Column)})
 
 
-def _changed(columns: tuple[int, ...]) -> str:
-    return " or ".join(f"row[{c}] != new[{c}]" for c in columns)
-
-
 Found = list[tuple[int, tuple[Any, ...]]]
 
 
@@ -598,7 +620,8 @@ def scan_children(table_id: int, columns: tuple[int, ...]) -> Callable[[Any, Any
         wanted = key if len(columns) > 1 else (key,)
         found = []
         for rowid, row in txn.rows(table_id).items():
-            if all(row[c] is not None and values.eq(row[c], v) for c, v in zip(columns, wanted, strict=True)):
+            cells = [load_value(row[c]) for c in columns]
+            if all(cell is not None and values.eq(cell, v) for cell, v in zip(cells, wanted, strict=True)):
                 found.append((rowid, row))
                 if len(found) == limit:
                     return found

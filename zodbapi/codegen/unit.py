@@ -26,10 +26,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zodbapi.codegen.writer import Namespace, Writer
+from zodbapi.large import load_value
 from zodbapi.plan.expr import Column, Rowid
 from zodbapi.plan.walk import Part, descend
 
 if TYPE_CHECKING:
+    from zodbapi.catalog import Table
     from zodbapi.codegen.expr import ExprWriter
     from zodbapi.codegen.query import QueryWriter
 
@@ -57,10 +59,12 @@ class StoredRow:
     rowid_name: str = ""
     rowid_column: int | None = None
     width: int = -1  # number of columns, where the row is known to be what it seems
+    large: tuple[int, ...] = ()  # positions where a marker may stand for the value
+    load: str = ""  # the function that gives the value then
 
     @property
     def row(self) -> str:
-        return self.name
+        return tuple_code([self.column(i) for i in range(self.width)]) if self.large else self.name
 
     @property
     def rowid(self) -> str:
@@ -69,6 +73,11 @@ class StoredRow:
         return self.rowid_name
 
     def column(self, position: int) -> str:
+        code = self.stored(position)
+        return f"{self.load}({code})" if position in self.large else code
+
+    def stored(self, position: int) -> str:
+        """Code of what the row has in a column: the value, or its marker."""
         return f"{self.name}[{position}]"
 
 
@@ -116,6 +125,7 @@ class Unit:
         self.env: dict[int, RowAccess] = {}
         self.uses: Counter[tuple[int, int]] = Counter()
         self.rowids_used: set[int] = set()
+        self.as_stored = False
         self.scopes: list[FunctionScope] = [FunctionScope()]
         self._hoisted: dict[str, str] = {}
         self._serials: Counter[str] = Counter()
@@ -127,6 +137,11 @@ class Unit:
                 self.uses[item.source, item.position] += 1
             elif isinstance(item, Rowid):
                 self.rowids_used.add(item.source)
+
+    def table_row(self, table: Table, row: str, rowid: str) -> StoredRow:
+        """Access to a row of a table that is in a variable."""
+        load = self.call(load_value) if table.large else ""
+        return StoredRow(row, rowid, table.rowid_column, len(table.columns), table.large, load)
 
     def uses_source(self, source: int) -> bool:
         """Whether any column or the rowid of the source is read anywhere."""
@@ -260,6 +275,11 @@ class Unit:
                 self.env[source] = access
 
 
+def stored_row(access: RowAccess) -> str:
+    """Code of a row as it is stored: large values stay where they are."""
+    return access.name if isinstance(access, StoredRow) else access.row
+
+
 _ASSIGNMENT = re.compile(r"(\w+) = (.+)")
 
 
@@ -278,6 +298,12 @@ def _clauses(lines: list[tuple[int, str]]) -> tuple[list[str], int]:
         elif assignment is not None:
             found.append(f"for {assignment[1]} in [{assignment[2]}]")  # CPython makes an assignment of it
     return found if found and found[0].startswith("for ") else [], depth
+
+
+def denied(test: str) -> str:
+    """The opposite of a test for NULL; what is tested may have tests of its own."""
+    assert test.endswith(" is None")
+    return f"{test.removesuffix(' is None')} is not None"
 
 
 def tuple_code(items: list[str]) -> str:

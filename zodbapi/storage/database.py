@@ -101,7 +101,8 @@ class Database:
         ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir``, and
         ``durable``: False leaves it to the operating system when a commit reaches the disk. ``server_sync`` for ZEO: False
         saves the round trip at the begin of a transaction, which then may see less than others were told is committed.
-        The rest are ``ZODB.DB``'s.
+        ``cache_size_bytes`` and ``cache_size``: how much memory, and how many objects, all connections of this process
+        together may keep (see ``cache``). The rest are ``ZODB.DB``'s.
         """
         unknown = options.keys() - OPTIONS
         if unknown:

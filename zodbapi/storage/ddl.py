@@ -198,6 +198,14 @@ def _set_trees(txn: Transaction, old: dict[str, Table], new: dict[str, Table]) -
             txn.put(indexes, index_id, OOBTree() if unique else OOTreeSet())
 
 
+def mark_large(txn: Transaction, table_id: int, position: int) -> None:
+    """Let rows have markers in the place of the values of a column."""
+    table = txn.schema.table_by_id(table_id)
+    column = replace(table.columns[position], large=True)
+    columns = (*table.columns[:position], column, *table.columns[position + 1 :])
+    set_schema(txn, txn.schema.with_table(replace(table, columns=columns)))
+
+
 def restart_sequence(txn: Transaction, table: Table) -> None:
     """Forget the rowids that were ever used."""
     sequences = txn.entry["sequences"]

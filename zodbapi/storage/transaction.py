@@ -33,6 +33,7 @@ from zodbapi.catalog import Schema
 from zodbapi.storage import ddl
 from zodbapi.storage.failures import translated
 from zodbapi.storage.leaves import find_leaf, loaded_nodes
+from zodbapi.storage.overflow import put_away
 from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
@@ -414,6 +415,10 @@ class Transaction:
         sequences = self.entry["sequences"]
         if rowid > sequences.get(table_id, 0):
             self.put(sequences, table_id, rowid)
+
+    def put_away(self, row: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
+        """The row as it is stored, without the large values at those positions."""
+        return put_away(row, positions)
 
     def count_changes(self, rows: int) -> None:
         """Note how many rows a statement inserted, updated or deleted."""
