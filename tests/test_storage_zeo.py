@@ -155,6 +155,18 @@ def test_the_server_restarts(server: Server, sessions: list[Transaction], table:
     assert words(first, table) == ["a", "b"]
 
 
+def test_object_ids_after_a_restart(server: Server, databases: list[Database], sessions: list[Transaction]) -> None:
+    first, second = databases
+    first.storage.new_oid()  # and a hundred more that the server has given
+    server.kill()
+    server.start()
+    for session in sessions:
+        session.begin()
+        session.rollback()
+    found = [storage.new_oid() for storage in (second.storage, first.storage) for _ in range(200)]
+    assert len(set(found)) == len(found)
+
+
 def test_no_server(server: Server) -> None:
     with pytest.raises(errors.OperationalError, match="server"):
         Database.open("zeo://127.0.0.1:1?wait_timeout=1")

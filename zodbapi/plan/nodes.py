@@ -174,13 +174,28 @@ class HashJoin(Node):
 
 @record(frozen=True, slots=True)
 class Aggregate(Node):
-    """Emits one row a group: the ``keys``, then the results of ``calls``. Buffers the groups. Without keys, one row always."""
+    """Emits one row a group: the ``keys``, then the results of ``calls``. Buffers the groups. Without keys, one row always.
+
+    ``each``, set by the optimizer: a group is what comes of one row of that source, the outermost loop of the input, and
+    nothing is buffered; with ``empty`` there is a group for it even if nothing comes. ``follow``: the positions of keys that
+    are the same wherever the others are.
+    """
 
     source: int
     input: Node
     keys: tuple[Expr, ...]
     calls: tuple[AggregateCall, ...]
     collations: tuple[str, ...] = ()  # one a key
+    each: int | None = None
+    empty: bool = False
+    follow: tuple[int, ...] = ()
+
+
+@record(frozen=True, slots=True)
+class Passed(Node):
+    """Emits the one row that the code around it is at. Made by the code generator only."""
+
+    row_of: int
 
 
 @record(frozen=True, slots=True)
@@ -582,6 +597,8 @@ def output_source(node: Node) -> int:
             return node.source
         case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | TableFunctionScan():
             return node.source
+        case Passed():
+            return node.row_of
         case _:
             raise AssertionError(f"{type(node).__name__} has no single source")
 

@@ -32,7 +32,20 @@ def open_uri(uri: str, *, server_sync: bool) -> tuple[Any, dict[str, Any]]:
         if settings.get(name) == default:
             del settings[name]
     storage = factory()
-    if isinstance(storage, ClientStorage) and server_sync:
-        # Without a round trip at the begin, a transaction may miss what another process was told is committed.
-        storage.server_sync, storage.sync = True, storage.ping
+    if isinstance(storage, ClientStorage):
+        _forget_oids_when_disconnected(storage)
+        if server_sync:
+            # Without a round trip at the begin, a transaction may miss what another process was told is committed.
+            storage.server_sync, storage.sync = True, storage.ping
     return storage, settings
+
+
+def _forget_oids_when_disconnected(storage: ClientStorage) -> None:
+    """Never use object ids of before a restart: a server that was killed forgets them, and gives them to others again."""
+    notify = storage.notify_disconnected
+
+    def forget() -> None:
+        storage._oids = []
+        notify()
+
+    storage.notify_disconnected = forget
