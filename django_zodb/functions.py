@@ -20,7 +20,11 @@ from django.db.backends.utils import split_tzname_delta
 
 from zodbapi.catalog import ANY, INTEGER, REAL, TIMESTAMPTZ, Type
 from zodbapi.functions import BUILTIN
+from zodbapi.functions.json import reading, sql_value
+from zodbapi.functions.json_documents import parse
+from zodbapi.functions.json_path import MISSING, find, parse_path
 from zodbapi.functions.registry import Function
+from zodbapi.values import to_text
 
 UTC = datetime.UTC
 
@@ -124,16 +128,18 @@ def _trunc(unit: str) -> Callable[[Any], Any]:
 
 
 _now = BUILTIN.scalar("now", 0)
-_json_type = BUILTIN.scalar("json_type", 2)
-_json_extract = BUILTIN.scalar("json_extract", 2)
-_WORDS = frozenset({"true", "false", "null"})
+_WORDS = {True: "true", False: "false", None: "null"}
+
+
+def _key_value(found: Any) -> Any:
+    """A part of a JSON document; ``true``, ``false`` and ``null`` as these words, which tells them from 1, 0 and nothing."""
+    return _WORDS[found] if found is None or type(found) is bool else sql_value(found)
 
 
 def json_key(document: str, path: str) -> Any:
-    """The value at a path of a JSON document; ``true``, ``false`` and ``null`` as these words."""
-    assert _json_type is not None and _json_extract is not None
-    kind = _json_type.call(document, path)
-    return kind if kind in _WORDS else _json_extract.call(document, path)
+    """The value at a path of a JSON document."""
+    found = find(parse(document), parse_path(to_text(path)))
+    return None if found is MISSING else _key_value(found)
 
 
 def _same(args: Any) -> Type:
@@ -148,7 +154,7 @@ FUNCTIONS = BUILTIN.extended(
     Function("django_at_time_zone", at_time_zone, 2, 2, result=TIMESTAMPTZ),
     *(Function(f"django_extract_{part}", _extract(part), 1, 1, result=INTEGER) for part in PARTS),
     *(Function(f"django_trunc_{unit}", _trunc(unit), 1, 1, result=_same) for unit in UNITS),
-    Function("django_json_key", json_key, 2, 2),
+    Function("django_json_key", json_key, 2, 2, prepare=reading(json_key, _key_value)),
     # Django's Random() on SQLite: RANDOM() is an integer there.
     Function("rand", random.random, 0, 0, nullable=False, deterministic=False, safe=True, result=REAL),
 )

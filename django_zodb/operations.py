@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import django
 from django.conf import settings
 from django.db import DataError
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -38,8 +37,6 @@ class DatabaseOperations(BaseDatabaseOperations):
     # A sequence belongs to a table, a value has none.
     cast_data_types = {"AutoField": "integer", "BigAutoField": "bigint", "SmallAutoField": "smallint"}  # noqa: RUF012
     explain_prefix = "EXPLAIN"
-    # SQLite's form of JSON lookups asks for it.
-    jsonfield_datatype_values = frozenset(["null", "false", "true"])
 
     # --- dates and times: native values, moved to a time zone and then taken apart -----------------------------------
 
@@ -123,18 +120,13 @@ class DatabaseOperations(BaseDatabaseOperations):
         return super().combine_expression(connector, sub_expressions)
 
     def compile_json_path(self, key_transforms: Sequence[str], include_root: bool = True) -> str:
-        """A JSON path; Django 6.0 asks the backend for it, before there was a function."""
-        if django.VERSION >= (6, 0):
-            path: str = super().compile_json_path(key_transforms, include_root)
-            return path
-        return str(fields.json.compile_json_path(key_transforms, include_root))  # type: ignore[attr-defined]
+        """A JSON path. Django 6.0 has this method, where 5.2 has a function."""
+        compile_path = getattr(super(), "compile_json_path", None) or fields.json.compile_json_path  # type: ignore[attr-defined]
+        return str(compile_path(key_transforms, include_root))
 
     def format_json_path_numeric_index(self, num: int) -> str:
         # SQLite's paths count from the end with a mark.
         return f"[#{num}]" if num < 0 else f"[{num}]"
-
-    def format_for_duration_arithmetic(self, sql: str) -> str:
-        return sql
 
     def distinct_sql(self, fields: Sequence[str], params: Any) -> tuple[list[str], list[Any]]:
         if fields:
@@ -160,6 +152,8 @@ class DatabaseOperations(BaseDatabaseOperations):
         low = 0 if internal_type.startswith("Positive") else -0x8000000000000000
         return low, 0x7FFFFFFFFFFFFFFF
 
+    # Django 6.0 has the next two itself, under other names.
+
     def fetch_returned_insert_rows(self, cursor: Any) -> Any:
         return cursor.fetchall()
 
@@ -169,18 +163,18 @@ class DatabaseOperations(BaseDatabaseOperations):
         qn = self.quote_name
         return "RETURNING " + ", ".join(f"{qn(f.model._meta.db_table)}.{qn(f.column)}" for f in fields), ()
 
-    def insert_statement(self, on_conflict: OnConflict | None = None) -> str:
-        return "INSERT OR IGNORE INTO" if on_conflict == OnConflict.IGNORE else "INSERT INTO"
-
     def on_conflict_suffix_sql(
         self, fields: Any, on_conflict: Any, update_fields: Iterable[str], unique_fields: Iterable[str]
     ) -> str:
-        if on_conflict != OnConflict.UPDATE:
-            return super().on_conflict_suffix_sql(fields, on_conflict, update_fields, unique_fields)
-        qn = self.quote_name
-        targets = ", ".join(map(qn, unique_fields))
-        changes = ", ".join(f"{qn(field)} = EXCLUDED.{qn(field)}" for field in update_fields)
-        return f"ON CONFLICT({targets}) DO UPDATE SET {changes}"
+        match on_conflict:
+            case OnConflict.IGNORE:
+                # Not SQLite's INSERT OR IGNORE, which drops rows that fail a NOT NULL or a CHECK too.
+                return "ON CONFLICT DO NOTHING"
+            case OnConflict.UPDATE:
+                targets = ", ".join(map(self.quote_name, unique_fields))
+                changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in map(self.quote_name, update_fields))
+                return f"ON CONFLICT({targets}) DO UPDATE SET {changes}"
+        return super().on_conflict_suffix_sql(fields, on_conflict, update_fields, unique_fields)
 
     # --- names, literals, whole tables --------------------------------------------------------------------------------
 

@@ -12,8 +12,12 @@ from typing import Any
 
 from zodbapi import errors
 from zodbapi.catalog import INTEGER, TEXT, Column, Index, IndexColumn, Table
+from zodbapi.functions import BUILTIN
+from zodbapi.integrity import find_orphans, find_problems
+from zodbapi.statement import Compiler, complete
 from zodbapi.storage import ddl
 from zodbapi.storage.database import Database
+from zodbapi.storage.stats import Stats
 from zodbapi.storage.transaction import MISSING, PRESENT, Transaction
 
 ACCOUNTS = 20
@@ -102,6 +106,12 @@ def main(path: str, number: int, task: str, seconds: float) -> None:
         tries = until_done(txn, lambda t, step=done: TASKS[task](t, table, number, step))
         done += 1
         os.write(1, f"{number} {done} {tries}\n".encode())
+
+
+def problems(txn: Transaction) -> list[str]:
+    """What is wrong with the database, as the open transaction sees it."""
+    compiler = Compiler(complete(BUILTIN), Stats(txn))
+    return [*find_problems(txn, compiler), *map(str, find_orphans(txn, compiler))]
 
 
 def schema_of(txn: Transaction) -> Any:

@@ -227,7 +227,7 @@ class TestCheckzodb:
         database.close()
         done = project.run("checkzodb")
         assert done.returncode == 1 and "has no entry" in done.stderr and "1 problem found" in done.stderr
-        assert project.output("checkzodb", "--reindex") == "ok\n"
+        assert project.output("checkzodb", "--rebuild") == "ok\n"
         assert project.output("checkzodb") == "ok\n"
 
 

@@ -100,6 +100,15 @@ def test_a_commit_checks_foreign_keys() -> None:
     assert not Permission.objects.filter(codename="c").exists()
 
 
+@pytest.mark.django_db
+def test_ignoring_conflicts_ignores_nothing_else() -> None:
+    Group.objects.create(name="a")
+    Group.objects.bulk_create([Group(name="a"), Group(name="b")], ignore_conflicts=True)
+    with pytest.raises(IntegrityError, match="NOT NULL"), transaction.atomic():
+        Group.objects.bulk_create([Group(name=None)], ignore_conflicts=True)
+    assert names(connection) == ["a", "b"]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_flush_restarts_ids() -> None:
     user = User.objects.create(username="a")
@@ -191,3 +200,13 @@ def test_a_database_in_memory_outlives_its_connections() -> None:
     assert wrapper.introspection.table_names() == []
     wrapper.close()
     wrapper.creation.drop("memory://outlives")
+
+
+@pytest.mark.django_db
+def test_options_of_the_object_cache(tmp_path: Path) -> None:
+    wrapper = on_file(tmp_path / "cached.fs")
+    wrapper.settings_dict["OPTIONS"] = {"cache_size": 10, "cache_size_bytes": 60 << 20}
+    wrapper.ensure_connection()
+    kept = wrapper.connection._txn._connection._cache
+    assert (kept.cache_size, kept.cache_size_bytes) == (10, 10 << 20)
+    wrapper.close()

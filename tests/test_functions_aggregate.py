@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import zodbapi
 from tests.sqlite_oracle import ask, fill, rows, same
 from zodbapi.catalog import DECIMAL, INTEGER, INTERVAL, REAL, Kind, Type
 from zodbapi.errors import DataError, Error
@@ -233,3 +234,23 @@ def test_classes_of_create_aggregate_and_create_window_function() -> None:
 def test_bad_arguments(name: str, args: Row, frame: Any, message: str) -> None:
     with pytest.raises(Error, match=message):
         partition(aggregate(name, len(args)), frame, False, [args], [(1,)])
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("string_agg(DISTINCT a, '-')", "x-y"),
+        ("string_agg(DISTINCT a, ? ORDER BY a DESC)", "y-x"),
+        ("group_concat(DISTINCT a, d)", "x+y-x"),
+        ("string_agg(DISTINCT a COLLATE NOCASE, '-')", "x-y"),
+        ("group_concat(DISTINCT lower(a), '-') FILTER (WHERE d = '-')", "x"),
+    ],
+)
+def test_distinct_takes_all_arguments_together(call: str, expected: str) -> None:
+    """As in PostgreSQL; SQLite allows one argument."""
+    with zodbapi.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE t (a TEXT, d TEXT)")
+        values = [("x", "+"), ("y", "+"), ("x", "-"), ("x", "+"), (None, "/"), ("x", "-")]
+        connection.executemany("INSERT INTO t VALUES (?, ?)", values)
+        found = connection.execute(f"SELECT {call} FROM t", ["-"] if "?" in call else []).fetchone()
+    assert found == (expected,)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+import zodbapi
 from tests.sqlite_oracle import ask, rows, same
 from tests.test_functions_text import call
 from zodbapi.errors import Error, OperationalError
 from zodbapi.functions import BUILTIN
 from zodbapi.functions.json import NESTING, Json, mark
+from zodbapi.functions.json_documents import Documents
 
 DOCUMENTS = [
     '{"a":1,"b":[1,2,{"c":null}],"d e":"x","t":true,"f":false,"n":null,"r":1.5,"o":{"x":{"y":[]}}}', "[1,2,3]", "[]", "{}", "5",
@@ -137,3 +140,50 @@ def test_generate_series() -> None:
 
 def test_deep_nesting_is_an_error_and_no_crash() -> None:
     assert call("json_valid", "[" * 100_000) == 0
+
+
+@pytest.mark.parametrize("name", ["json_extract", "json_type", "->", "->>"])
+def test_a_path_that_is_known_before_gives_the_same(name: str) -> None:
+    function = BUILTIN.scalar(name, 2)
+    assert function is not None and function.prepare is not None
+    for document, path in itertools.product([*DOCUMENTS, 5, 1.5, True, b"[]"], [*PATHS, 0, 2, -1, "d e"]):
+        assert outcome(function.prepare(path), document) == outcome(function.call, document, path), (document, path)
+
+
+def outcome(function: Any, *args: Any) -> Any:
+    try:
+        return repr(function(*args))
+    except Error as error:
+        return type(error), str(error)
+
+
+def test_documents_are_remembered_within_bounds() -> None:
+    documents = Documents(room=40_000)
+    texts = [f'{{"a": {i}}}' for i in range(500)]
+    for text in [*texts, *texts[::-1], '{"a": "' + "x" * 10_000 + '"}']:
+        assert documents.young.get(text, None) in (None, json.loads(text))
+        assert documents.read(text) == json.loads(text)
+        assert len(documents.young) < 150
+
+
+def test_a_constant_that_cannot_be_computed_fails_when_a_row_is_compared_with_it() -> None:
+    connection = zodbapi.connect(":memory:")
+    connection.execute("CREATE TABLE t (x TEXT)")
+    for test in ("x = json_extract(?, '$')", "x IN (json_extract(?, '$'), 'b')", "x NOT IN (json_extract(?, '$'))"):
+        query = f"SELECT count(*) FROM t WHERE {test}"
+        connection.execute("DELETE FROM t")
+        assert connection.execute(query, ["{bad"]).fetchall() == [(0,)]
+        connection.execute("INSERT INTO t VALUES ('a')")
+        assert connection.execute(query, ['"a"']).fetchall() == [(0 if "NOT" in test else 1,)]
+        with pytest.raises(OperationalError, match="malformed JSON"):
+            connection.execute(query, ["{bad"])
+
+
+def test_path_that_may_be_null_is_the_same_for_all_rows() -> None:
+    connection = zodbapi.connect(":memory:", autocommit=True)
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, j TEXT)")
+    connection.execute("""INSERT INTO t VALUES (1, '{"a": 1}'), (2, NULL)""")
+    found = connection.execute(
+        "SELECT json_extract(j, nullif('$.a', ?)), json_extract(j, nullif('$.a', '$.a')) FROM t", ("",)
+    )
+    assert found.fetchall() == [(1, None), (None, None)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from typing import Any
 
 import pytest
 
 import zodbapi
-from zodbapi.statement import STATEMENTS, GenerationCache
+from zodbapi.statement import _UNCOLLECTED, STATEMENTS, GenerationCache
 
 
 def test_generations_forget_what_is_not_asked_for() -> None:
@@ -45,6 +46,31 @@ def test_connections_with_equal_schemas_share_statements() -> None:
     assert len(STATEMENTS.young) == size
     for connection in connections:
         connection.close()
+
+
+def test_compiling_leaves_the_garbage_collector_as_it_was() -> None:
+    with zodbapi.connect(":memory:") as connection:
+        for text in ("SELECT 41", "SELECT nothing"):
+            for before in (True, False):
+                (gc.enable if before else gc.disable)()
+                try:
+                    connection.execute(text)
+                except zodbapi.OperationalError:
+                    pass
+                finally:
+                    after = gc.isenabled()
+                    gc.enable()
+                assert after is before
+                STATEMENTS.clear()
+
+
+def test_garbage_collector_rests_until_the_last_statement_is_compiled() -> None:
+    with _UNCOLLECTED:
+        assert not gc.isenabled()
+        with _UNCOLLECTED:
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
 
 
 def test_commands_do_not_crowd_the_cache() -> None:
@@ -153,3 +179,5 @@ def test_lists_of_all_lengths_share_a_program(sql: str) -> None:
     assert len(programs) == 1
     with pytest.raises(zodbapi.ProgrammingError):
         ours.execute(text, params[1:])
+    ours.close()
+    theirs.close()

@@ -13,11 +13,10 @@ import ZODB
 from persistent.mapping import PersistentMapping
 from ZODB.FileStorage import FileStorage
 
-from tests.storage_worker import create, insert, schema_of, until_done, update
+from tests.storage_worker import create, insert, problems, schema_of, until_done, update
 from zodbapi import errors
 from zodbapi.catalog import Schema
 from zodbapi.storage import ddl
-from zodbapi.storage.check import verify
 from zodbapi.storage.database import Database
 
 
@@ -26,7 +25,7 @@ def rows_of(dsn: str, **options: Any) -> list[Any]:
     database = Database.open(dsn, **options)
     txn = database.begin_session()
     txn.begin()
-    assert verify(txn) == []
+    assert problems(txn) == []
     table = txn.schema.table("t")
     found = [] if table is None else list(txn.rows(table.id).values())
     txn.close()

@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ __all__ = [
     "BINARY", "DATETIME", "NUMBER", "ROWID", "STRING", "Binary", "ConflictError", "Connection", "Cursor", "DataError",
     "DatabaseError", "Date", "DateFromTicks", "Error", "IntegrityError", "InterfaceError", "InternalError",
     "NotSupportedError", "OperationalError", "ProgrammingError", "Row", "Schema", "Time", "TimeFromTicks", "Timestamp",
-    "TimestampFromTicks", "Warning", "apilevel", "connect", "paramstyle", "remove_database",
-    "threadsafety",
+    "TimestampFromTicks", "Warning", "apilevel", "check", "connect", "paramstyle",
+    "remove_database", "threadsafety",
 ]  # fmt: skip
 
 
@@ -115,6 +116,24 @@ def connect(dsn: str | os.PathLike[str], **options: Any) -> Connection:
     from zodbapi.connection import Connection
 
     return Connection(os.fspath(dsn), **options)
+
+
+def check(database: Connection | str | os.PathLike[str], *, rebuild: bool = False) -> list[str]:
+    """What is wrong with a database, a sentence each: trees, rows, constraints, indexes, foreign keys; [] if all is well.
+
+    Takes a connection (whose functions and collations the schema may need) or a DSN. ``rebuild`` first makes every index
+    again from the rows, which mends all that can be wrong with an index but two rows with the same key.
+    """
+    from zodbapi.connection import Connection
+    from zodbapi.errors import OperationalError
+
+    if isinstance(database, Connection):
+        return database.check(rebuild=rebuild)
+    dsn = os.fspath(database)
+    if "://" not in dsn and not os.path.exists(dsn):
+        raise OperationalError(f"unable to open database file: there is no {dsn}")
+    with closing(connect(dsn, autocommit=True)) as connection:
+        return connection.check(rebuild=rebuild)
 
 
 def remove_database(path: str | os.PathLike[str]) -> None:

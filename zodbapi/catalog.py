@@ -14,6 +14,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from zodbapi.large import LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,6 +44,7 @@ class Kind(Enum):
 
 NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC, Kind.DECIMAL, Kind.BOOLEAN})
 TEXTS = frozenset({Kind.TEXT, Kind.JSON})
+_SIZED = frozenset({Kind.TEXT, Kind.JSON, Kind.BLOB, Kind.ANY})  # kinds of values that can be large
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Column:
     generated: str | None = None  # SQL text; the value is kept in the row either way
     stored: bool = False  # GENERATED ... STORED, as against VIRTUAL: for introspection
     comment: str = ""
+    large: bool = False  # some rows have a marker in the place of the value: see ``zodbapi.large``
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,24 @@ class Table:
     def temporary(self) -> bool:
         """Whether it belongs to one connection."""
         return self.id >= FIRST_TEMPORARY_ID
+
+    @cached_property
+    def computes_keys(self) -> bool:
+        """Whether an index has an expression for a key part."""
+        return any(column.position is None for index in self.indexes for column in index.columns)
+
+    @cached_property
+    def large(self) -> tuple[int, ...]:
+        """Positions of the columns some of whose values are not in the rows."""
+        return tuple(i for i, column in enumerate(self.columns) if column.large)
+
+    def keeps_in_rows(self, position: int) -> bool:
+        """Whether all values of a column stay in the rows: they are small, or keys, which are looked at all the time."""
+        type_ = self.columns[position].type
+        if type_.kind not in _SIZED or (type_.precision is not None and type_.precision <= LIMIT):
+            return True
+        keys = [part.position for index in self.indexes for part in index.columns]
+        return position in keys or any(position in key.columns for key in self.foreign_keys)
 
     def name_of(self, constraint: ForeignKey | Check) -> str:
         """The constraint's name; for one without, what PostgreSQL would call it."""

@@ -16,7 +16,7 @@ raised. A statement that fails leaves nothing behind, whatever the transaction d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cmp_to_key
 from threading import get_ident
 from typing import Any, NamedTuple, Self
@@ -28,12 +28,21 @@ from zodbapi.cursor import Cursor
 from zodbapi.functions import BUILTIN, user
 from zodbapi.functions.registry import Functions
 from zodbapi.interrupt import interrupt_thread
+from zodbapi.isolation import LEVELS, Isolation
 from zodbapi.statement import Parameters, Statement, complete, prepare
 from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
 
-ISOLATION_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE", "READ COMMITTED", "SNAPSHOT", "SERIALIZABLE"})
+_SQLITE_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"})  # of the sqlite3 module: snapshots, all of them
+
+
+def isolation_named(name: str) -> Isolation:
+    """The level of that name; ProgrammingError if there is none."""
+    level = LEVELS.get(name.upper())
+    if level is None:
+        raise errors.ProgrammingError(f"unknown isolation level: {name}")
+    return level
 
 
 class Xid(NamedTuple):
@@ -168,28 +177,27 @@ class Connection:
 
     @property
     def isolation_level(self) -> str | None:
-        """None for autocommit, SERIALIZABLE, or one of sqlite3's, which all are snapshots here.
+        """READ COMMITTED, SNAPSHOT or SERIALIZABLE; one of sqlite3's, which are snapshots; None for autocommit.
 
-        Under SERIALIZABLE a commit fails with ConflictError when what the transaction read has changed.
+        It is the level of the transactions to come; ``begin`` and SET TRANSACTION ask for another once.
         """
         return self._isolation_level
 
     @isolation_level.setter
     def isolation_level(self, level: str | None) -> None:
-        if level is not None and level.upper() not in ISOLATION_LEVELS:
-            raise errors.ProgrammingError(f"unknown isolation level: {level}")
+        meant = Isolation.SNAPSHOT if level is None or level.upper() in _SQLITE_LEVELS else isolation_named(level)
         self._isolation_level = level
-        self._txn.serializable = level is not None and level.upper() == "SERIALIZABLE"
-        self._txn.read_committed = level is not None and level.upper() == "READ COMMITTED"
+        self._txn.set_session_isolation(meant)
         if level is None:
             self.autocommit = True
 
-    def begin(self, mode: str = "deferred") -> None:
-        """Opens a transaction; ``immediate`` makes it a writing one at once."""
+    def begin(self, mode: str = "deferred", *, isolation: str | None = None) -> None:
+        """Opens a transaction; ``immediate`` makes it a writing one at once, ``isolation`` is a level for it alone."""
         self._check_usable()
         if self._txn.active:
             raise errors.OperationalError("cannot start a transaction within a transaction")
-        self._txn.begin(write=mode.lower() != "deferred")
+        level = None if isolation is None else isolation_named(isolation)
+        self._txn.begin(write=mode.lower() != "deferred", isolation=level)
 
     def commit(self) -> None:
         """Makes the open transaction permanent; without one, does nothing."""
@@ -285,17 +293,39 @@ class Connection:
         if self._txn.active:
             self._txn.check_pending()
 
+    def check(self, *, rebuild: bool = False) -> list[str]:
+        """What is wrong with the database, a sentence each; ``zodbapi.check`` says more."""
+        if rebuild:
+            begun = not self.in_transaction
+            self.execute("REINDEX")
+            if begun:
+                self.commit()
+        with self._snapshot():
+            problems = [problem for (problem,) in self.execute("PRAGMA integrity_check") if problem != "ok"]
+            try:
+                for table, rowid, parent, _ in self.execute("PRAGMA foreign_key_check"):
+                    problems.append(f"table {table}: row {rowid} refers to a row of {parent} that is not there")
+            except errors.Error as error:
+                problems.append(f"foreign keys cannot be checked: {error}")
+        return problems
+
     @property
     def schema(self) -> Schema:
         """All tables and views, as the open transaction sees them, or as they were last committed."""
+        with self._snapshot() as txn:
+            schema: Schema = txn.schema
+            return schema
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Any]:
+        """The open transaction, or one for the length of a block."""
         self._check_usable()
         txn = self._txn
         begun = not txn.active
         if begun:
             txn.begin()
         try:
-            schema: Schema = txn.schema
-            return schema
+            yield txn
         finally:
             if begun:
                 txn.rollback()

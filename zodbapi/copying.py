@@ -14,9 +14,11 @@ from uuid import UUID
 
 from zodbapi.binder.rename import quote
 from zodbapi.binder.schema_sql import comment_statements, index_sql, procedure_sql, table_sql, trigger_sql, view_sql
+from zodbapi.large import load_row, load_value
 from zodbapi.storage import ddl
 
 if TYPE_CHECKING:
+    from zodbapi.catalog import Table
     from zodbapi.connection import Connection
     from zodbapi.storage.transaction import Transaction
 
@@ -46,7 +48,7 @@ def dump(connection: Connection) -> Iterator[str]:
             names = ", ".join(quote(table.columns[i].name) for i in written)
             start = f"INSERT INTO {quote(table.name)} ({names}) VALUES ("
             for row in txn.rows(table.id).values():
-                yield f"{start}{', '.join(literal(row[i]) for i in written)});"
+                yield f"{start}{', '.join(literal(load_value(row[i])) for i in written)});"
         for table in tables:
             for index in table.indexes:
                 if index.origin == "c":
@@ -98,6 +100,14 @@ def _interval(value: datetime.timedelta) -> str:
     return f"{sign}{value.days} {hours:02}:{minutes:02}:{seconds:02}.{value.microseconds:06}"
 
 
+def _rows(giver: Transaction, receiver: Transaction, table: Table) -> Any:
+    """The rows of a table, as the receiver stores them."""
+    rows = giver.rows(table.id)
+    if not table.large:
+        return rows
+    return {rowid: receiver.put_away(load_row(row, table.large), table.large) for rowid, row in rows.items()}
+
+
 def copy_database(source: Connection, target: Connection) -> None:
     """Replaces everything in the target by the source's tables, rows, indexes and views, in one transaction."""
     receiver = target._txn
@@ -111,7 +121,7 @@ def copy_database(source: Connection, target: Connection) -> None:
             while ddl.allot(receiver, 1)[0] < top:
                 pass  # ids are never used again, here as in the source
             for table in giver.stored.tables.values():
-                receiver.rows(table.id).update(giver.rows(table.id))
+                receiver.rows(table.id).update(_rows(giver, receiver, table))
                 for index in table.indexes:
                     receiver.index(index.id).update(giver.index(index.id))
                 if giver.entry is not None and table.id in giver.entry["sequences"]:

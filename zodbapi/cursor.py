@@ -87,7 +87,7 @@ class Cursor:
                 return self._finish(*run(connection, statement, params, begun))
             connection._running = ident
             if statement.is_dml:
-                rows: Any = run_whole(txn, statement, params)
+                rows: Any = run_whole(connection, statement, params)
             elif statement.scanned is None:
                 rows = statement.run(txn, params)
             else:

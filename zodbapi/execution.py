@@ -27,8 +27,10 @@ from zodbapi.errors import (
     Warning,
 )
 from zodbapi.interrupt import GENERATED, progress
+from zodbapi.large import Oversize
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
+from zodbapi.storage import ddl
 from zodbapi.storage.stats import Stats
 
 if TYPE_CHECKING:
@@ -68,10 +70,11 @@ def run(
             if begun and connection.autocommit:
                 txn.rollback()  # it was a transaction of its own, which only had to wait for its turn
             return found
+        work = run_whole if statement.is_dml else run_watched
         if not begun:
             current = start_writing(connection, statement)
-            return current, run_whole(txn, current, params)
-        return run_begun(connection, statement, lambda current: run_whole(txn, current, params))
+            return current, work(connection, current, params)
+        return run_begun(connection, statement, lambda current: work(connection, current, params))
 
 
 def translate(error: BaseException) -> Error | None:
@@ -149,10 +152,7 @@ def read(connection: Connection, statement: Statement, params: tuple[Any, ...]) 
 
 
 def _is_large(txn: Transaction, table_id: int) -> bool:
-    rows = txn.rows(table_id)
-    if not rows or rows.maxKey() - rows.minKey() < LARGE:  # rowids without gaps are the rule, and this costs little
-        return False
-    return Stats(txn).row_count(table_id) >= LARGE
+    return Stats(txn).row_count(table_id, LARGE) >= LARGE
 
 
 def run_for_update(
@@ -160,17 +160,18 @@ def run_for_update(
 ) -> tuple[Statement, Rows | None]:
     """Runs a SELECT ... FOR UPDATE: who finds rows is the writer until the end of the transaction."""
     txn = connection._txn
-    was_writing, had_read = txn.writing, txn.has_read
+    was_writing, had_read, had_noted = txn.writing, txn.has_read, txn.read_set.copy()
     try:
         statement = start_writing(connection, statement)
     except LockError:
         if statement.lock == "skip locked":
             return statement, []  # the writer may have any row
         raise
-    rows = run_whole(txn, statement, params)
+    rows = run_watched(connection, statement, params)
     if not rows and not was_writing:
-        txn.stop_writing()  # without rows nothing is locked, and nothing was seen that a newer snapshot could belie
-        txn.has_read = had_read
+        txn.stop_writing()  # without rows nothing is locked
+        if not txn.serializable:  # and nothing was seen that a newer snapshot could belie
+            txn.has_read, txn.read_set = had_read, had_noted
     return statement, rows
 
 
@@ -179,13 +180,23 @@ def start_writing(connection: Connection, statement: Statement) -> Statement:
     txn = connection._txn
     if not txn.writing:
         txn.start_writing(wait=statement.lock in ("", "wait"))
+    return renewed(connection, statement)
+
+
+def renewed(connection: Connection, statement: Statement) -> Statement:
+    """The statement compiled for the schema that the transaction sees."""
+    txn = connection._txn
     if txn.schema.version != statement.schema_version:
         return prepare(statement.sql, txn.schema, connection._functions, Stats(txn), statement.style)
     return statement
 
 
-def run_whole(txn: Transaction, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
-    """Runs a writing statement inside the open transaction; if it fails, what it did is undone."""
+def run_whole(connection: Connection, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
+    """Runs a writing statement inside the open transaction; if it fails, what it did is undone.
+
+    A statement that meets the first large value of a column is compiled again for a schema that expects them.
+    """
+    txn = connection._txn
     mark, last_rowid = txn.mark(), txn.last_rowid
     try:
         rows = statement.run(txn, params)
@@ -200,8 +211,17 @@ def run_whole(txn: Transaction, statement: Statement, params: tuple[Any, ...]) -
             if resolution == "ABORT":
                 txn.undo_to(mark)
                 txn.last_rowid = last_rowid
-        raise
+        if not isinstance(error, Oversize):
+            raise
+        ddl.mark_large(txn, error.table_id, error.position)
+        return run_whole(connection, renewed(connection, statement), params)
     return rows
+
+
+def run_watched(connection: Connection, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
+    """The same, where others must not change before the commit what it reads: DDL, which builds on rows, and FOR UPDATE."""
+    with connection._txn.watched():
+        return run_whole(connection, statement, params)
 
 
 def run_begun(
@@ -244,9 +264,12 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
     def run_each(current: Statement) -> None:
         nonlocal changes
         changes = 0
-        normalise = current.normalise
+        normalise, schema = current.normalise, txn.schema
         for parameters in parameter_rows:
-            rows = run_whole(txn, current, normalise(parameters))
+            if txn.schema is not schema:  # a large value has changed it
+                current, schema = renewed(connection, current), txn.schema
+                normalise = current.normalise
+            rows = run_whole(connection, current, normalise(parameters))
             changes += txn.changes if rows is None else len(rows)
 
     try:

@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zodbapi.binder.rename import quote
 from zodbapi.binder.schema_sql import index_sql, table_sql, trigger_sql, view_sql
-from zodbapi.catalog import INTEGER, TEXT, Column, ForeignKey, Index, Schema, Table, Type, View
-from zodbapi.codegen import NO_ENTRY
+from zodbapi.catalog import INTEGER, TEXT, Column, Schema, Table, Type, View
 from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
+from zodbapi.integrity import find_orphans, find_problems, numbered_keys
 from zodbapi.plan.nodes import Pragma
-from zodbapi.storage.check import verify
-from zodbapi.undo import MISSING
+from zodbapi.storage.rowids import highest_rowid
 
 if TYPE_CHECKING:
     from zodbapi.commands import Columns, Stages
@@ -116,10 +114,9 @@ def _master(schema: Schema) -> Answer:
 
 def sqlite_sequence(txn: Transaction) -> Answer:
     """The highest rowid that each AUTOINCREMENT table ever had."""
-    sequences: Any = txn.entry["sequences"] if txn.entry is not None else {}
     for table in txn.stored.tables.values():
-        if table.autoincrement and table.id in sequences:
-            yield table.name, sequences[table.id]
+        if table.autoincrement and (highest := highest_rowid(txn.entry, table.id)):
+            yield table.name, highest
 
 
 # --- indexes ------------------------------------------------------------------------------------------------------
@@ -151,70 +148,25 @@ def _index_info(txn: Transaction, stages: Stages, name: Any) -> Answer:
 # --- foreign keys -------------------------------------------------------------------------------------------------
 
 
-def _numbered_keys(table: Table) -> list[tuple[int, ForeignKey]]:
-    """The foreign keys with SQLite's ids: the last one declared is 0."""
-    return list(enumerate(reversed(table.foreign_keys)))
-
-
 def _foreign_key_list(txn: Transaction, stages: Stages, name: Any) -> Answer:
     table = txn.schema.table(str(name))
-    for number, key in _numbered_keys(table) if table else ():
+    for number, key in numbered_keys(table) if table else ():
         for place, position in enumerate(key.columns):
             to = key.parent_columns[place] if key.parent_columns else None
             child = table.columns[position].name if table else ""
             yield number, place, key.parent, child, to, key.on_update, key.on_delete, "NONE"
 
 
-def _foreign_key_check(txn: Transaction, stages: Stages, name: Any) -> Answer:
-    if name is not None and txn.schema.table(str(name)) is None:
-        raise OperationalError(f"no such table: {name}")
-    for table in list(txn.schema.tables.values()):
-        if name is None or table.name.lower() == str(name).lower():
-            for number, key in _numbered_keys(table):
-                for (rowid,) in stages.query(orphans(txn, table, key), txn.schema).run(txn, ()) or ():
-                    yield table.name, rowid, key.parent, number
-
-
-def orphans(txn: Transaction, table: Table, key: ForeignKey) -> str:
-    """A query for the rowids of the rows whose parent is missing."""
-    names = [quote(table.columns[position].name) for position in key.columns]
-    conditions = [f"c.{name} IS NOT NULL" for name in names]
-    parent = txn.schema.table(key.parent)
-    if parent is not None:
-        targets = key.parent_columns or tuple(parent.columns[i].name for i in parent.primary_key)
-        if len(targets) != len(names):
-            raise OperationalError(f'foreign key mismatch - "{table.name}" referencing "{key.parent}"')
-        pairs = " AND ".join(f"p.{quote(to)} = c.{name}" for to, name in zip(targets, names, strict=True))
-        conditions.append(f"NOT EXISTS (SELECT 1 FROM {quote(parent.name)} AS p WHERE {pairs})")
-    return f"SELECT c.rowid FROM {quote(table.name)} AS c WHERE {' AND '.join(conditions)}"
-
-
 # --- checks -------------------------------------------------------------------------------------------------------
 
 
+def _foreign_key_check(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    return find_orphans(txn, stages, None if name is None else str(name))
+
+
 def _integrity_check(txn: Transaction, stages: Stages, name: Any) -> Answer:
-    found = [(problem,) for problem in find_problems(txn, stages)]
-    return found or [("ok",)]
-
-
-def find_problems(txn: Transaction, stages: Stages) -> Iterator[str]:
-    """Sentences about damaged trees, rows that break a constraint, and indexes that disagree with their rows."""
-    yield from verify(txn, {i.id: _key_of(stages, txn, table, i) for table, i in txn.schema.indexes.values()})
-    for table in txn.schema.tables.values():
-        for check in table.checks:
-            query = f"SELECT 1 FROM {quote(table.name)} WHERE NOT ({check.expression}) LIMIT 1"
-            if stages.query(query, txn.schema).run(txn, ()):
-                yield f"CHECK constraint failed in {table.name}"
-
-
-def _key_of(stages: Stages, txn: Transaction, table: Table, index: Index) -> Callable[[int, tuple[Any, ...]], Any]:
-    entry = stages.writer(txn.schema, table.id).entries[index.id]
-
-    def key_of(rowid: int, row: tuple[Any, ...]) -> Any:
-        key = entry(rowid, row)
-        return MISSING if key is NO_ENTRY else key
-
-    return key_of
+    table = None if name is None else txn.schema.table(str(name))  # SQLite takes a limit in its place, too
+    return [(problem,) for problem in find_problems(txn, stages, table)] or [("ok",)]
 
 
 # --- the tables of this module --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ transaction's undo log, so that DDL is undone with its statement, its savepoint 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from zodbapi.binder.alter import Alteration, apply_alter, apply_comment
 from zodbapi.catalog import Index, Schema, Table
 from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import IntegrityError, OperationalError
+from zodbapi.large import Oversize
 from zodbapi.plan.nodes import (
     AlterTable,
     Comment,
@@ -29,6 +30,7 @@ from zodbapi.plan.nodes import (
 from zodbapi.storage import ddl
 
 if TYPE_CHECKING:
+    from zodbapi.codegen import WriterProgram
     from zodbapi.commands import Stages
     from zodbapi.storage.transaction import Transaction
 
@@ -92,9 +94,7 @@ def create_table(command: CreateTable, stages: Stages, txn: Transaction, params:
     table = ddl.number(txn, command.table, temporary=command.temporary)
     _set_part(txn, part.with_table(table), command.temporary)
     if command.query is not None:
-        writer = stages.writer(_part(txn, command.temporary), table.id)
-        for row in rows:
-            writer.insert(txn, txn.next_rowid(table.id, False), writer.make_row(*row))
+        _fill(table, [(None, *row) for row in rows], stages, txn)
 
 
 def create_index(command: CreateIndex, stages: Stages, txn: Transaction) -> None:
@@ -291,12 +291,14 @@ def _apply(alteration: Alteration, stages: Stages, txn: Transaction) -> None:
     for query, message in alteration.violations:
         if stages.query(query, old).run(txn, ()):
             raise IntegrityError(message)
-    rows = stages.query(alteration.rows, old).run(txn, ()) if alteration.rows is not None else None
+    rows = stages.query(alteration.rows, old, as_stored=True).run(txn, ()) if alteration.rows is not None else None
     ddl.set_schema(txn, _numbered(txn, alteration))
     if alteration.restart:
         ddl.restart_sequence(txn, _find_table(txn.schema, alteration.table))
     if rows is not None:
-        _rewrite(_find_table(txn.schema, alteration.table), rows, stages, txn)
+        table = _find_table(txn.schema, alteration.table)
+        ddl.clear_rows(txn, table)
+        _fill(table, rows, stages, txn)
         return
     for name in alteration.build:
         table, index = txn.schema.indexes[name.lower()]
@@ -311,23 +313,29 @@ def _numbered(txn: Transaction, alteration: Alteration) -> Schema:
     return schema.with_table(ddl.number(txn, table)) if table is not None else schema
 
 
-def _rewrite(table: Table, rows: Iterable[tuple[Any, ...]], stages: Stages, txn: Transaction) -> None:
-    """Stores every row anew in its new shape. Foreign keys are not looked at: no key changes."""
-    ddl.clear_rows(txn, table)
-    writer = stages.writer(txn.schema, table.id).without_triggers
+def _fill(table: Table, rows: Sequence[tuple[Any, ...]], stages: Stages, txn: Transaction) -> None:
+    """Stores rows in an empty table: each a rowid, or None, and its values. Foreign keys are not looked at: no key changes."""
     enabled, txn.foreign_keys_enabled = txn.foreign_keys_enabled, False
     try:
-        for rowid, *values in rows:
-            row = writer.make_row(*values)
-            if rowid is None:
-                rowid = row[table.rowid_column] if table.rowid_column is not None else None
-            if rowid is None:
-                rowid = txn.next_rowid(table.id, table.autoincrement)
-            if table.rowid_column is not None and row[table.rowid_column] is None:
-                row = (*row[: table.rowid_column], rowid, *row[table.rowid_column + 1 :])
-            writer.insert(txn, rowid, row)
+        _store_rows(table, rows, stages.writer(txn.schema, table.id).without_triggers, txn)
+    except Oversize as found:
+        ddl.mark_large(txn, table.id, found.position)
+        ddl.clear_rows(txn, table)
+        _fill(table, rows, stages, txn)
     finally:
         txn.foreign_keys_enabled = enabled
+
+
+def _store_rows(table: Table, rows: Sequence[tuple[Any, ...]], writer: WriterProgram, txn: Transaction) -> None:
+    for rowid, *values in rows:
+        row = writer.make_row(*values)
+        if rowid is None:
+            rowid = row[table.rowid_column] if table.rowid_column is not None else None
+        if rowid is None:
+            rowid = txn.next_rowid(table.id, table.autoincrement)
+        if table.rowid_column is not None and row[table.rowid_column] is None:
+            row = (*row[: table.rowid_column], rowid, *row[table.rowid_column + 1 :])
+        writer.insert(txn, rowid, row)
 
 
 def comment(command: Comment, txn: Transaction) -> None:

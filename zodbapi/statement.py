@@ -15,6 +15,7 @@ the old one, whose statements move back when they are asked for again; what nobo
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -187,6 +188,7 @@ def _adapt(number: int, value: Any) -> Any:
 
 STATEMENTS: GenerationCache[Statement] = GenerationCache(1000)
 _WRITERS: GenerationCache[WriterProgram] = GenerationCache(500)
+_INDEXES: GenerationCache[BoundIndex] = GenerationCache(500)  # those that are partial or of expressions
 
 
 def _parse_either(sql: str) -> list[Parsed]:
@@ -206,8 +208,43 @@ def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, params
     """The compiled form of the only statement of a text, from the cache if it was compiled for an equal schema."""
     key = (sql, schema.version, functions.version, paramstyle)
     found = STATEMENTS.recall(key)
-    if found is not None:
-        return found
+    if found is None:
+        with _UNCOLLECTED:
+            found = _prepare(sql, schema, functions, stats, paramstyle)
+    return found
+
+
+class _Uncollected:
+    """A ``with`` in which the garbage collector rests: compiling makes many objects and hardly any garbage.
+
+    Several threads may be inside. The last one to leave starts the collector again, if the first one found it running.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._stopped = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside and gc.isenabled():
+                gc.disable()
+                self._stopped = True
+            self._inside += 1
+
+    def __exit__(self, *failure: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._stopped:
+                self._stopped = False
+                gc.enable()
+
+
+_UNCOLLECTED = _Uncollected()
+
+
+def _prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
+    key = (sql, schema.version, functions.version, paramstyle)
     repeated = _REPEATED.fullmatch(sql)
     if repeated is not None:
         return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
@@ -361,7 +398,12 @@ class Compiler:
         """The plan after all rules."""
 
         def bind(table: Table, index: Index) -> BoundIndex:
-            return bind_index(table, index, row_scope(schema, table, self.functions))
+            key = (schema.version, self.functions.version, index.id)
+            found = _INDEXES.recall(key)
+            if found is None:
+                found = bind_index(table, index, row_scope(schema, table, self.functions))
+                _INDEXES.add(key, found)
+            return found
 
         return optimize(node, self.stats, bind_index=bind, schema=schema)
 
@@ -390,9 +432,11 @@ class Compiler:
             if may_fire(trigger, plan):
                 bind_trigger(trigger, schema if trigger.temporary else schema.stored, self.functions)
 
-    def query(self, sql: str, schema: Schema) -> Program:
-        """The program of a query without parameters, given as text."""
-        return self.generate(self.optimize(self._bind(sql, schema), schema), schema)
+    def query(self, sql: str, schema: Schema, *, as_stored: bool = False) -> Program:
+        """The program of a query without parameters, given as text; ``as_stored``: large values stay where they are."""
+        plan = self.optimize(self._bind(sql, schema), schema)
+        resolve = partial(writer, schema, self.functions)
+        return codegen.generate(plan, resolve, self.functions.collations, as_stored=as_stored)
 
     def describe(self, sql: str, schema: Schema) -> tuple[tuple[str, ...], tuple[Type, ...]]:
         """The names and types of the columns of a query, given as text."""

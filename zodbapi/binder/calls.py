@@ -152,7 +152,8 @@ def _bind_args(parts: CallParts, scope: Scope) -> tuple[Expr, ...]:
 
 
 def _bind_aggregate(function: AggregateFunction, parts: CallParts, scope: Scope) -> Expr:
-    if parts.distinct and len(parts.args) != 1:
+    if parts.distinct and not parts.args:
+        # SQLite's words; unlike SQLite we take more than one, as PostgreSQL does.
         raise OperationalError("DISTINCT aggregates must have exactly one argument")
     call = _bind_inputs(function, parts, scope)
     owner = _owner(call, scope)

@@ -41,6 +41,7 @@ def generate(
     *,
     in_trigger: bool = False,
     instead: Callable[..., None] | None = None,
+    as_stored: bool = False,
 ) -> Program:
     """Compiles a query or a statement that writes.
 
@@ -50,8 +51,10 @@ def generate(
         collations: the sort keys of the collations, by upper-case name.
         in_trigger: the statement is a trigger's, and its parameters are the rows.
         instead: fires the triggers of the view that the statement writes.
+        as_stored: a query gives columns as rows have them, with markers in the places of large values.
     """
     unit = _start_unit(node, collations)
+    unit.as_stored = as_stored
     if in_trigger:
         unit.prologue.line("old_rowid, old, new_rowid, new = p")
         unit.env[OLD_ROW] = StoredRow("old", "old_rowid")

@@ -21,7 +21,7 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class, items_code
 from zodbapi.codegen.descending import items_descending, keys_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
-from zodbapi.codegen.unit import StoredRow, tuple_code
+from zodbapi.codegen.unit import tuple_code
 from zodbapi.plan.expr import Affine, Const, Expr
 from zodbapi.plan.lists import param_list, seeks_once
 from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
@@ -52,7 +52,7 @@ def produce(unit: Unit, node: Node, consume: Consume) -> None:
 def bind_row(unit: Unit, source: int, table: Table) -> tuple[str, str]:
     """Names the variables of a table source's row and rowid."""
     row, rowid = f"r{source}", f"i{source}"
-    unit.env[source] = StoredRow(row, rowid, table.rowid_column, len(table.columns))
+    unit.env[source] = unit.table_row(table, row, rowid)
     return row, rowid
 
 

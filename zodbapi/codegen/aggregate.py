@@ -7,16 +7,19 @@ and those over values whose class is unknown, step an accumulator object of ``fu
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
 from zodbapi.catalog import NUMBERS, Kind
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
-from zodbapi.codegen.unit import ComputedRow, tuple_code
-from zodbapi.plan.nodes import Scan
+from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
+from zodbapi.plan.nodes import Filter, IndexRange, Join, Node, Project, RowidRange, Scan
+from zodbapi.plan.walk import descend, sources_used
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -33,11 +36,13 @@ class Slots:
     group: str  # "" for local variables
     prefix: str
     initial: list[str] = field(default_factory=list)
+    first: list[str | None] = field(default_factory=list)  # what they hold after the first row, where that is plain
 
-    def add(self, initial: str) -> str:
-        """Code of a new slot."""
+    def add(self, initial: str, first: str | None = None) -> str:
+        """Code of a new slot; ``first`` is code of what it holds after the group's first row."""
         number = len(self.initial)
         self.initial.append(initial)
+        self.first.append(first)
         return f"{self.group}[{number}]" if self.group else f"{self.prefix}{number}"
 
 
@@ -54,9 +59,12 @@ def produce(unit: Unit, node: Aggregate, consume: Consume) -> None:
     if not node.keys:
         _whole(unit, node, consume)
         return
+    if _counts_only(node):
+        _count_keys(unit, node, consume)
+        return
     groups, group = unit.fresh("groups"), unit.fresh("g")
     slots = Slots(group, "")
-    steps = _Steps(unit, node, slots)
+    steps = Steps(unit, node, slots)
     unit.body.line(f"{groups} = {{}}")
     kept: list[str] = []
 
@@ -65,23 +73,69 @@ def produce(unit: Unit, node: Aggregate, consume: Consume) -> None:
         plain = [unit.expr.value(key) for key in node.keys]
         collations = node.collations or ("BINARY",) * len(plain)
         codes = [unit.expr.folded(code, c) for code, c in zip(plain, collations, strict=True)]
-        folded = codes != plain
-        key = codes[0] if len(codes) == 1 else tuple_code(codes)
+        folded = codes != plain or bool(node.follow)
+        hashed = [code for i, code in enumerate(codes) if i not in node.follow]
+        key = hashed[0] if len(hashed) == 1 else tuple_code(hashed)
         name = unit.fresh("k")
         body.line(f"{name} = {key}")
         body.line(f"{group} = {groups}.get({name})")
         write_steps = steps.prepare()
         if folded:
-            kept.extend(slots.add(code) for code in plain)
+            kept.extend(slots.add(code, code) for code in plain)
+        first = [code for code in slots.first if code is not None]
         with body.block(f"if {group} is None"):
-            body.line(f"{groups}[{name}] = {group} = [{', '.join(slots.initial)}]")
-        write_steps()
+            plainly = len(first) == len(slots.initial)
+            body.line(
+                f"{groups}[{name}] = {'' if plainly else f'{group} = '}[{', '.join(first if plainly else slots.initial)}]"
+            )
+        if plainly:
+            with body.block("else"):
+                write_steps()
+        else:
+            write_steps()
 
     unit.query.produce(node.input, add)
     key = unit.fresh("k")
     with unit.body.block(f"for {key}, {group} in {groups}.items()"):
         names = kept or ([key] if len(node.keys) == 1 else [f"{key}[{i}]" for i in range(len(node.keys))])
-        _emit(unit, node, names, steps, consume)
+        emit(unit, node, names, steps, consume)
+
+
+def _counts_only(node: Aggregate) -> bool:
+    """Whether the groups are only counted, by keys that are their own hash keys."""
+    binary = all(collation.upper() == "BINARY" for collation in node.collations)
+    return binary and bool(node.calls) and all(map(_is_count_all, node.calls))
+
+
+def _count_keys(unit: Unit, node: Aggregate, consume: Consume) -> None:
+    """Counts how often each key occurs."""
+    groups, key, count = unit.fresh("groups"), unit.fresh("k"), unit.fresh("n")
+
+    def key_code() -> str:
+        codes = [unit.expr.value(expr) for expr in node.keys]
+        return codes[0] if len(codes) == 1 else tuple_code(codes)
+
+    keys = _listed(unit, node.input, key_code)
+    unit.body.line(f"{groups} = {unit.call(Counter)}({keys})")
+    with unit.body.block(f"for {key}, {count} in {groups}.items()"):
+        names = [key] if len(node.keys) == 1 else [f"{key}[{i}]" for i in range(len(node.keys))]
+        unit.env[node.source] = ComputedRow([*names, *[count] * len(node.calls)])
+        consume()
+
+
+def _listed(unit: Unit, node: Node, code: Callable[[], str], test: Callable[[], str] = str) -> str:
+    """Writes the list of what ``code`` makes of each row that passes the test; its name."""
+    name = unit.fresh("list")
+    start = len(unit.body.lines)
+    unit.body.line(f"{name} = []")
+
+    def append() -> None:
+        with unit.body.test(test()):
+            unit.body.line(f"{name}.append({code()})")
+
+    unit.query.produce(node, append)
+    unit.comprehend(start, name)
+    return name
 
 
 def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
@@ -92,22 +146,110 @@ def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
         unit.env[node.source] = ComputedRow([name])
         consume()
         return
+    entries = isinstance(node.input, IndexRange) and _is_count_all(node.calls[0])
+    if len(node.calls) == 1 and not entries and _is_of_list(node.calls[0]) and _is_flat(node.input):
+        _whole_of_list(unit, node, node.calls[0], consume)
+        return
     slots = Slots("", unit.fresh("a") + "_")
-    steps = _Steps(unit, node, slots)
+    steps = Steps(unit, node, slots)
     body = unit.body
     place = len(body.lines)
     at = body.depth
     unit.query.produce(node.input, lambda: steps.prepare()())
+    count_entries(body.lines)
     for number, initial in enumerate(slots.initial):
         body.lines.insert(place + number, (at, f"{slots.prefix}{number} = {initial}"))
-    _emit(unit, node, [], steps, consume)
+    emit(unit, node, [], steps, consume)
+
+
+_ENTRIES = re.compile(r"for .+ in (x\d+\.(?:keys|values)\(.*\)):")
+_COUNTED = re.compile(r"(\w+) \+= 1")
+
+
+def count_entries(lines: list[tuple[int, str]]) -> None:
+    """Makes a length of the loop that the lines end with, if it does nothing but count the entries of an index."""
+    counted: list[str] = []
+    while lines and (match := _COUNTED.fullmatch(lines[-1 - len(counted)][1])) is not None:
+        counted.append(match[1])
+    at, header = lines[-1 - len(counted)]
+    if counted and (entries := _ENTRIES.fullmatch(header)) is not None and at + 1 == lines[-1][0]:
+        lines[-1 - len(counted) :] = [(at, f"{name} += len({entries[1]})") for name in reversed(counted)]
+
+
+def _is_flat(node: Node) -> bool:
+    """Whether the node's rows come from plain loops and tests, which a list comprehension can have."""
+    match node:
+        case Filter(input=child, predicate=predicate):
+            return _is_flat(child) and not any(isinstance(part, Node) for part in descend(predicate))
+        case Project(input=child):
+            return _is_flat(child)
+        case Join(kind="inner" | "cross", left=left, right=right):
+            return _is_flat(left) and _is_flat(right)
+        case Scan() | RowidRange() | IndexRange():
+            return True
+        case _:
+            return False
+
+
+def _is_of_list(call: AggregateCall) -> bool:
+    """Whether Python's own functions make the result of a list of all values."""
+    if call.distinct or call.order or not call.function.inline or len(call.args) > 1:
+        return False
+    name = call.function.name.lower()
+    if not call.args:
+        return name == "count" and call.filter is None
+    type_ = call.args[0].type
+    if name in ("min", "max"):
+        return comparison_class(type_) is not None and call.collation.upper() == "BINARY"
+    return name == "count" or (name in ("sum", "avg") and (type_.kind in NUMBERS or type_.kind is Kind.INTERVAL))
+
+
+def _whole_of_list(unit: Unit, node: Aggregate, call: AggregateCall, consume: Consume) -> None:
+    """One aggregate over all rows: the values as a list, and what a function in C makes of them."""
+    nullable = bool(call.args) and unit.expr.nullable(call.args[0])
+    held: list[str] = []
+
+    def test() -> str:
+        tests = [] if call.filter is None else [unit.expr.is_true(call.filter)]
+        if call.args:
+            first, again = unit.expr.hold(unit.expr.value(call.args[0]))
+            held[:] = [again if nullable else unit.expr.value(call.args[0])]
+            tests += [f"{first} is not None"] if nullable else []
+        return " and ".join(tests)
+
+    name = _listed(unit, node.input, lambda: held[0] if held else "None", test)
+    kind = call.args[0].type.kind if call.args else Kind.ANY
+    match call.function.name.lower():
+        case "count":
+            code = f"len({name})"
+        case "min" | "max" as function:
+            code = f"{function}({name}, default=None)"
+        case function:
+            add = unit.call(_ADDITIONS.get(kind, runtime.total))
+            code = f"{add}({name})"
+            code = f"{unit.call(runtime.sum_result)}({code})" if function == "sum" else (
+                f"{unit.call(runtime.average)}({code}, len({name}))"
+            )  # fmt: skip
+    result = unit.fresh("a")
+    unit.body.line(f"{result} = {code}")
+    unit.env[node.source] = ComputedRow([result])
+    consume()
+
+
+_ADDITIONS: dict[Kind, Callable[[list[Any]], Any]] = {
+    Kind.INTEGER: runtime.total_integer,
+    Kind.BOOLEAN: runtime.total_integer,
+    Kind.DECIMAL: runtime.total_decimal,
+    Kind.NUMERIC: runtime.total_mixed,
+}
 
 
 def _is_count_all(call: AggregateCall) -> bool:
     return call.function.name == "count" and not call.args and call.filter is None
 
 
-def _emit(unit: Unit, node: Aggregate, keys: list[str], steps: _Steps, consume: Consume) -> None:
+def emit(unit: Unit, node: Aggregate, keys: list[str], steps: Steps, consume: Consume) -> None:
+    """Makes the row of a finished group known to ``consume``."""
     columns: list[str | None] = list(keys)
     for position, step in enumerate(steps.steps):
         code = step.result
@@ -120,7 +262,7 @@ def _emit(unit: Unit, node: Aggregate, keys: list[str], steps: _Steps, consume: 
     consume()
 
 
-class _Steps:
+class Steps:
     """Writes the calls of one node. Slots are allotted when the first row's code is written."""
 
     def __init__(self, unit: Unit, node: Aggregate, slots: Slots) -> None:
@@ -134,10 +276,10 @@ class _Steps:
     def prepare(self) -> Callable[[], None]:
         """Allots the slots; returns what writes the steps of a row."""
         for number, call in enumerate(self.node.calls):
-            if call.function.name == "bare":
+            if call.function.name == "bare" and not self._is_of_row(call):
                 code = self.unit.expr.value(call.args[0])
                 # In a group the first row is at hand when the slots are made; without groups any row may give it.
-                slot = self.slots.add(code if self.slots.group else "None")
+                slot = self.slots.add(code if self.slots.group else "None", code)
                 self._bare.setdefault(call.of, []).append((number, slot))
         self.steps = [self._step(number, call) for number, call in enumerate(self.node.calls)]
 
@@ -155,12 +297,18 @@ class _Steps:
 
         return write
 
+    def _is_of_row(self, call: AggregateCall) -> bool:
+        """Whether the value is the same in all rows of a group, which is the row of one source: it needs no slot."""
+        return self.node.each is not None and sources_used(call.args[0]) <= {self.node.each} and call.of is None
+
     def _keep_bare(self, of: int | None) -> None:
         for number, slot in self._bare.get(of, ()):
             self.unit.body.line(f"{slot} = {self.unit.expr.value(self.node.calls[number].args[0])}")
 
     def _step(self, number: int, call: AggregateCall) -> Step:
         if call.function.name == "bare":
+            if self._is_of_row(call):
+                return Step(lambda: None, self.unit.expr.value(call.args[0]))
             slot = next(slot for n, slot in self._bare[call.of] if n == number)
             return Step(lambda: None, slot)
         inner = self._function(number, call)
@@ -192,13 +340,21 @@ class _Steps:
         return self._object(call)
 
     def _count_rows(self, call: AggregateCall) -> Step:
-        slot = self.slots.add("0")
+        slot = self.slots.add("0", "1" if call.filter is None else None)
         return Step(lambda: self.unit.body.line(f"{slot} += 1"), slot)
 
+    def _first(self, call: AggregateCall) -> str | None:
+        """Code of the argument, if each row counts; it goes into a slot when a group starts."""
+        if call.filter is not None or call.distinct or self.unit.expr.nullable(call.args[0]):
+            return None
+        code = self.unit.expr.value(call.args[0])
+        return code if is_cheap(code) else None
+
     def _argument(self, call: AggregateCall, then: Callable[[str], None]) -> None:
-        """Writes what happens with a value that is not NULL, and with DISTINCT was not seen before."""
+        """Writes what happens with a value that is not NULL, and with DISTINCT was not seen before with these arguments."""
         unit = self.unit
-        code = unit.expr.value(call.args[0])
+        counted = call.function.name == "count" and not call.distinct
+        code = unit.expr.stored(call.args[0]) if counted else unit.expr.value(call.args[0])
         if unit.expr.nullable(call.args[0]):
             first, code = unit.expr.hold(code)
             with unit.body.block(f"if {first} is not None"):
@@ -214,7 +370,10 @@ class _Steps:
         seen = self._seen[id(call)]
         name = unit.fresh("t")
         unit.body.line(f"{name} = {code}")
-        key = unit.expr.folded(name, call.collation)
+        # Arguments that are the same for every row, as a separator mostly is, tell no rows apart.
+        rest = [unit.expr.value(arg) for arg in call.args[1:] if not unit.expr.independent(arg)]
+        first = unit.expr.folded(name, call.collation)
+        key = tuple_code([first, *rest]) if rest else first
         with unit.body.block(f"if {key} not in {seen}"):
             unit.body.line(f"{seen}.add({key})")
             then(name)
@@ -224,7 +383,7 @@ class _Steps:
             self._seen[id(call)] = self.slots.add("set()")
 
     def _count(self, call: AggregateCall) -> Step:
-        slot = self.slots.add("0")
+        slot = self.slots.add("0", self._first(call) and "1")
         return Step(lambda: self._argument(call, lambda _: self.unit.body.line(f"{slot} += 1")), slot)
 
     def _count_distinct(self, call: AggregateCall) -> Step:
@@ -233,33 +392,45 @@ class _Steps:
 
     def _sum(self, call: AggregateCall) -> Step:
         self._slot_for_distinct(call)
-        slot = self.slots.add("None")
         plus = "+" if call.args[0].type.kind is Kind.BOOLEAN else ""
+        first = self._first(call)
+        slot = self.slots.add("None", first and plus + first)
 
         def add(code: str) -> None:
-            self.unit.body.line(f"{slot} = {plus}{code} if {slot} is None else {self._sum_code(call, slot, code)}")
+            self.unit.body.line(self._addition(call, slot, code, plus))
 
         return Step(lambda: self._argument(call, add), f"{self.unit.call(runtime.sum_result)}({slot})")
 
-    def _sum_code(self, call: AggregateCall, total: str, code: str) -> str:
-        """Python's own addition, but for decimals: theirs rounds to the digits of a context, which ``values.add`` does not."""
-        if call.args[0].type.kind in (Kind.DECIMAL, Kind.NUMERIC):
-            return f"{self.unit.call(values.add)}({total}, {code})"
-        return f"{total} + {code}"
+    def _addition(self, call: AggregateCall, total: str, code: str, plus: str = "") -> str:
+        """The line that adds a value to a slot, which holds None before the first one.
+
+        It is Python's own addition, but for decimals: theirs rounds to the digits of a context.
+        """
+        match call.args[0].type.kind:
+            case Kind.DECIMAL:
+                sum_ = f"{self.unit.call_value(runtime.exact_add, 'exact_add')}({total}, {code})"
+            case Kind.NUMERIC:
+                sum_ = f"{self.unit.call(values.add)}({total}, {code})"
+            case _:
+                sum_ = f"{total} + {code}"
+        if self.slots.group and all(first is not None for first in self.slots.first):
+            return f"{total} = {sum_}"
+        return f"{total} = {plus}{code} if {total} is None else {sum_}"
 
     def _average(self, call: AggregateCall) -> Step:
         self._slot_for_distinct(call)
-        total, count = self.slots.add("None"), self.slots.add("0")
+        first = self._first(call)
+        total, count = self.slots.add("None", first), self.slots.add("0", first and "1")
 
         def add(code: str) -> None:
-            self.unit.body.line(f"{total} = {code} if {total} is None else {self._sum_code(call, total, code)}")
+            self.unit.body.line(self._addition(call, total, code))
             self.unit.body.line(f"{count} += 1")
 
         return Step(lambda: self._argument(call, add), f"{self.unit.call(runtime.average)}({total}, {count})")
 
     def _extreme(self, number: int, call: AggregateCall) -> Step:
         unit = self.unit
-        slot = self.slots.add("None")
+        slot = self.slots.add("None", self._first(call))
         less = call.function.name.lower() == "min"
         typed = comparison_class(call.args[0].type) is not None
 
@@ -269,7 +440,8 @@ class _Steps:
                 test = f"{new} {'<' if less else '>'} {old}"
             else:
                 test = f"{unit.call(values.lt if less else values.gt)}({new}, {old})"
-            with unit.body.block(f"if {slot} is None or {test}"):
+            started = self.slots.group and all(first is not None for first in self.slots.first)
+            with unit.body.block(f"if {test}" if started else f"if {slot} is None or {test}"):
                 unit.body.line(f"{slot} = {code}")
                 self._keep_bare(number)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zodbapi.catalog import NUMBERS, TEXTS
-from zodbapi.functions.text import MATCHERS
-from zodbapi.plan.expr import Compare
+from zodbapi.codegen import runtime
+from zodbapi.functions.text import MATCHERS, length
+from zodbapi.plan.expr import Column, Compare
 from zodbapi.values import to_text
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ def call_value(writer: ExprWriter, expr: Call) -> str:
     """Code of the function's value."""
     if expr.function.lazy:
         return _LAZY[expr.function.name.lower()](writer, list(expr.args))
+    if expr.function.call is length and isinstance(expr.args[0], Column):
+        stored = writer.stored(expr.args[0])
+        if stored != writer.value(expr.args[0]):
+            return f"(None if {stored} is None else {writer.unit.call(runtime.length_of)}({stored}))"
     matched = _matcher(writer, expr)
     if matched is not None:
         text, test = matched
@@ -44,12 +49,31 @@ def call_true(writer: ExprWriter, expr: Call) -> str:
 def _call(writer: ExprWriter, expr: Call) -> tuple[list[str], str]:
     """The tests for NULL arguments that come first, and the call itself."""
     codes = [writer.value(arg) for arg in expr.args]
+    prepared = _prepared(writer, expr, codes)
     tests: list[str] = []
     if expr.function.strict:
         tests, codes = writer.not_null(list(zip(expr.args, codes, strict=True)))
+    if prepared:
+        return tests, f"{prepared}({codes[0]})"
     if expr.function.with_txn:
         codes.insert(0, "txn")
     return tests, f"{writer.unit.call(expr.function.call)}({', '.join(codes)})"
+
+
+def _prepared(writer: ExprWriter, expr: Call, codes: list[str]) -> str:
+    """The function of the first argument that a call is when the others are the same for all rows; "" if they are not.
+
+    Those that may be NULL become names in ``codes``: their tests are made for each row.
+    """
+    if expr.function.prepare is None or len(codes) < 2 or not all(map(writer.independent, expr.args[1:])):
+        return ""
+    missing = []
+    for i, arg in enumerate(expr.args[1:], 1):
+        if writer.nullable(arg):
+            codes[i] = writer.unit.hoist(codes[i])
+            missing.append(f"{codes[i]} is None")
+    call = f"{writer.unit.call(expr.function.prepare)}({', '.join(codes[1:])})"
+    return writer.unit.hoist(f"(None if {' or '.join(missing)} else {call})" if missing else call, "read")
 
 
 def _unknown(writer: ExprWriter, expr: Call) -> str:

@@ -10,12 +10,13 @@ only known at run time are compared by ``values.lt`` and its siblings, which kno
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
 from zodbapi.catalog import ANY, NUMBERS, TEXTS, Kind, Type
 from zodbapi.codegen import runtime
-from zodbapi.codegen.unit import is_cheap, tuple_code
+from zodbapi.codegen.unit import denied, is_cheap, tuple_code
 from zodbapi.plan.expr import Affine, Between, Collate, Compare, Const, Expr, InList, RowValue
 from zodbapi.plan.lists import param_list
 
@@ -28,6 +29,9 @@ _FUNCTIONS = {"<": values.lt, "<=": values.le, ">": values.gt, ">=": values.ge}
 _PYTHON = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 _MOMENTS = {Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ}  # one class, whose members Python refuses to compare
+
+_PLAIN_NUMBERS = NUMBERS - {Kind.BOOLEAN}
+_NUMBER_CLASSES = frozenset({int, float, Decimal})
 
 
 def comparison_class(type_: Type) -> object:
@@ -71,6 +75,8 @@ def _test(writer: ExprWriter, op: str, expr: Compare) -> str:
     if isinstance(expr.left, RowValue):
         rows = f"{writer.value(expr.left)}, {writer.value(expr.right)}"
         return f"{writer.unit.call(runtime.compare_rows)}({op!r}, {rows})"
+    if (code := _number_test(writer, op, expr)) is not None:
+        return code
     left, right = _sides(writer, expr, hoist=True)
     hoisted = [_is_hoisted(writer, side) for side in (expr.left, expr.right)]
     tests: list[str] = []
@@ -85,6 +91,36 @@ def _test(writer: ExprWriter, op: str, expr: Compare) -> str:
         codes.append(code)
     tests.append(_operator(writer, op, expr, codes[0], codes[1], sentinels=any(hoisted)))
     return f"({' and '.join(tests)})" if len(tests) > 1 else tests[0]
+
+
+def _number_test(writer: ExprWriter, op: str, expr: Compare) -> str | None:
+    """The comparison of a number with a value of any class, which mostly is a number too: then Python's operator does."""
+    for typed, loose, flipped in ((expr.left, expr.right, False), (expr.right, expr.left, True)):
+        raw = loose.operand if isinstance(loose, Affine) else loose
+        if typed.type.kind not in _PLAIN_NUMBERS or isinstance(typed, Affine) or raw.type.kind is not Kind.ANY:
+            continue
+        if raw is not loose and loose.type.kind not in _PLAIN_NUMBERS:
+            continue
+        if writer.independent(typed) or writer.independent(raw) or writer.fallible(raw):
+            continue
+        tests, (number, value) = writer.not_null([(typed, writer.value(typed)), (raw, writer.value(raw))])
+        if not value.isidentifier():
+            return None
+        exact = value
+        if isinstance(loose, Affine):
+            exact = f"{writer.unit.call(values.affine(loose.type.kind))}({value})"
+        fast = [number, value]
+        slow = [number, exact]
+        if flipped:
+            fast.reverse()
+            slow.reverse()
+        numbers = writer.unit.call_value(_NUMBER_CLASSES, "numbers")
+        general = f"{slow[0]} {_PYTHON[op]} {slow[1]}"
+        if op in _FUNCTIONS:
+            general = f"{writer.unit.call(_FUNCTIONS[op])}({slow[0]}, {slow[1]})"
+        code = f"({fast[0]} {_PYTHON[op]} {fast[1]} if type({value}) in {numbers} else {general})"
+        return f"({' and '.join([*map(denied, tests), code])})"
+    return None
 
 
 def _operator(writer: ExprWriter, op: str, expr: Compare, left: str, right: str, *, sentinels: bool) -> str:
@@ -105,6 +141,8 @@ def _same_class(expr: Compare) -> bool:
 
 
 def _is_hoisted(writer: ExprWriter, expr: Expr) -> bool:
+    if writer.fallible(expr):
+        return True
     return writer.independent(expr) and (writer.nullable(expr) or not isinstance(expr, Const))
 
 
@@ -146,7 +184,8 @@ def comparable(writer: ExprWriter, side: Expr, other: Type, op: str) -> str:
         operand = side
     if isinstance(operand, Const):
         return unit.namespace.constant(function(operand.value))
-    return unit.hoist(f"{unit.call(function)}({writer.value(operand)})")
+    code = f"{unit.call(function)}({writer.value(operand)})"
+    return unit.hoist(f"{unit.call(runtime.attempt)}(lambda: {code})" if writer.fallible(side) else code)
 
 
 def _is(writer: ExprWriter, expr: Compare, *, negated: bool) -> str:
@@ -202,7 +241,7 @@ def in_list(writer: ExprWriter, expr: InList, *, negated: bool) -> str:
     if isinstance(expr.operand, RowValue):
         items = ", ".join(writer.value(item) for item in expr.items)
         return f"{writer.unit.call(runtime.row_in)}({writer.value(expr.operand)}, [{items}]) is {not negated}"
-    if all(writer.independent(item) for item in expr.items):
+    if all(writer.independent(item) or writer.fallible(item) for item in expr.items):
         return _in_set(writer, expr, negated=negated)
     first, held = writer.hold(writer.value(expr.operand))
     op = "!=" if negated else "="
@@ -219,7 +258,10 @@ def items_code(unit: Unit, item: Expr, render: Callable[[Expr], str]) -> str:
 def _in_set(writer: ExprWriter, expr: InList, *, negated: bool) -> str:
     unit = writer.unit
     codes = [items_code(unit, item, lambda e: writer.folded(writer.value(e), expr.collation)) for item in expr.items]
-    members = unit.hoist(f"{unit.call(runtime.members)}({tuple_code(codes)})")
+    code = f"{unit.call(runtime.members)}({tuple_code(codes)})"
+    if any(map(writer.fallible, expr.items)):
+        code = f"{unit.call(runtime.attempt)}(lambda: {code})"
+    members = unit.hoist(code)
     operand = writer.value(expr.operand)
     if not negated:
         return f"{writer.folded(operand, expr.collation)} in {members}"  # NULL is never a member

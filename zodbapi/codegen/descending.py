@@ -1,8 +1,9 @@
 """Reading a BTree backwards.
 
 BTrees link their buckets forwards only, so a reverse iteration of ``keys()`` searches each previous bucket from the first
-one. ``maxKey(limit)`` finds the next smaller key in logarithmic time, which is right for the first few (a page of the newest
-rows). A reader that goes on gets the rest of the range at once, reversed.
+one. Here the tree is walked from its root instead: the children of a node are visited last to first, and each leaf gives
+what it has of the range at once, reversed. So a page of the newest rows reads a leaf or two, and the whole tree costs
+little more than forwards. The very first key comes from ``maxKey``, which is all that a LIMIT 1 asks for.
 """
 
 from __future__ import annotations
@@ -10,43 +11,65 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-_STEPS = 100
-
 
 def keys_descending(
     tree: Any, low: Any = None, high: Any = None, exclude_low: bool = False, exclude_high: bool = False
 ) -> Iterator[Any]:
     """The keys from ``high`` down to ``low`` (None: no bound)."""
-    for _ in range(_STEPS):
-        try:
-            key = tree.maxKey() if high is None else tree.maxKey(high)
-        except ValueError:  # no key, or none that small
+    try:
+        first = tree.maxKey() if high is None else tree.maxKey(high)
+    except ValueError:  # no key, or none that small
+        return
+    if low is not None and (first < low or (exclude_low and not low < first)):
+        return
+    if not (exclude_high and high is not None and first == high):
+        yield first
+    for leaf in _leaves(tree, first):
+        yield from reversed(leaf.keys(low, first, exclude_low, True))
+        if low is not None and leaf and not low < leaf.minKey():
             return
-        if exclude_high and high is not None and key == high:
-            # maxKey has no strict form: the keys below are what the remaining range holds.
-            break
-        if low is not None and (key < low or (exclude_low and not low < key)):
-            return
-        yield key
-        high, exclude_high = key, True
-        if (smaller := _below(key)) is not None:
-            high, exclude_high = smaller, False
-    rest = list(tree.keys(low, high, exclude_low, exclude_high))
-    yield from reversed(rest)
-
-
-def _below(key: Any) -> Any:
-    """A bound that admits every smaller key but not this one, or None when there is no such value."""
-    if type(key) is int:
-        return key - 1 if key > -0x8000000000000000 else None
-    if type(key) is tuple and key and type(key[-1]) is int:  # (parts..., rowid)
-        return (*key[:-1], key[-1] - 1)
-    return None
 
 
 def items_descending(
     tree: Any, low: Any = None, high: Any = None, exclude_low: bool = False, exclude_high: bool = False
 ) -> Iterator[tuple[Any, Any]]:
     """The (key, value) pairs from ``high`` down to ``low``."""
-    for key in keys_descending(tree, low, high, exclude_low, exclude_high):
-        yield key, tree[key]
+    try:
+        first = tree.maxKey() if high is None else tree.maxKey(high)
+    except ValueError:
+        return
+    if low is not None and (first < low or (exclude_low and not low < first)):
+        return
+    if not (exclude_high and high is not None and first == high):
+        yield first, tree[first]
+    for leaf in _leaves(tree, first):
+        yield from reversed(leaf.items(low, first, exclude_low, True))
+        if low is not None and leaf and not low < leaf.minKey():
+            return
+
+
+def _leaves(tree: Any, high: Any) -> Iterator[Any]:
+    """The leaves from the one where ``high`` belongs to the first; a tree that is watched (``storage.leaves``) notes each."""
+    noted = getattr(tree, "noted", None)
+    return _leaves_descending(tree, high) if noted is None else map(noted, _leaves_descending(tree.tree, high))
+
+
+def _leaves_descending(node: Any, high: Any) -> Iterator[Any]:
+    """The leaves below a node, last to first, from the one where ``high`` belongs; None: from the last."""
+    state = node.__getstate__() if hasattr(node, "_firstbucket") else None
+    if state is None or len(state) == 1:  # a bucket, or a tree so small that it holds its keys itself
+        yield node
+        return
+    children = state[0]  # child0, key1, child1, key2, ...
+    place = len(children) // 2
+    if high is not None:
+        below, above = 0, place
+        while below < above:
+            middle = (below + above + 1) // 2
+            if children[2 * middle - 1] <= high:
+                below = middle
+            else:
+                above = middle - 1
+        place = below
+    for child in range(place, -1, -1):
+        yield from _leaves_descending(children[2 * child], high if child == place else None)

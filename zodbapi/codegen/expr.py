@@ -16,10 +16,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from zodbapi import values
-from zodbapi.catalog import NUMBERS, TEXTS, Kind
-from zodbapi.codegen import compare, runtime
+from zodbapi.catalog import NUMBERS
+from zodbapi.codegen import arithmetic, compare, runtime
 from zodbapi.codegen.calls import call_true, call_value
-from zodbapi.codegen.unit import is_cheap, tuple_code
+from zodbapi.codegen.unit import StoredRow, is_cheap, tuple_code
 from zodbapi.plan.expr import (
     Affine,
     And,
@@ -53,20 +53,7 @@ if TYPE_CHECKING:
     from zodbapi.catalog import Type
     from zodbapi.codegen.unit import Unit
 
-_ARITHMETIC = {
-    "+": values.add,
-    "-": values.sub,
-    "*": values.mul,
-    "/": values.div,
-    "%": values.mod,
-    "||": values.concat,
-    "&": values.bit_and,
-    "|": values.bit_or,
-    "<<": values.shift_left,
-    ">>": values.shift_right,
-}
 _UNARY = {"-": values.negate, "+": values.plus, "~": values.bit_not}
-_MIN, _MAX = -0x8000000000000000, 0x7FFFFFFFFFFFFFFF
 _MAX_DEPTH = 24  # expressions nested deeper continue in a function of their own: CPython's parser has limits
 
 
@@ -112,9 +99,9 @@ class ExprWriter:
             case Compare():
                 return compare.as_value(self, expr)
             case IsNull(operand=operand):
-                return f"(1 if {self.value(operand)} is None else 0)"
+                return f"(1 if {self.stored(operand)} is None else 0)"
             case Binary():
-                return self._binary(expr)
+                return arithmetic.binary(self, expr)
             case Unary(op=op, operand=operand):
                 return self._hoisted_if_independent(expr, f"{unit.call(_UNARY[op])}({self.value(operand)})")
             case Affine(operand=operand, type=type_):
@@ -160,7 +147,7 @@ class ExprWriter:
             case Compare():
                 return compare.is_true(self, expr)
             case IsNull(operand=operand):
-                return f"{self.value(operand)} is None"
+                return f"{self.stored(operand)} is None"
             case Between():
                 return compare.between_true(self, expr)
             case InList():
@@ -197,7 +184,7 @@ class ExprWriter:
             case Compare():
                 return compare.is_false(self, expr)
             case IsNull(operand=operand):
-                return f"{self.value(operand)} is not None"
+                return f"{self.stored(operand)} is not None"
             case Between():
                 return compare.between_false(self, expr)
             case InList():
@@ -214,6 +201,15 @@ class ExprWriter:
                 return f"({first} is not None and not {self.truth(again, expr.type)})"
 
     # --- pieces that the other modules of codegen use ---------------------------------------------------------------
+
+    def stored(self, expr: Expr) -> str:
+        """Code that is None where the value is, and of a column what its row has: a large value is not read."""
+        match expr:
+            case Column(source=source, position=position):
+                row = self.unit.env[source]
+                return row.stored(position) if isinstance(row, StoredRow) else row.column(position)
+            case _:
+                return self.value(expr)
 
     def nullable(self, expr: Expr) -> bool:
         """Whether the value may be NULL."""
@@ -251,6 +247,17 @@ class ExprWriter:
             self._independent[id(expr)] = known
         return known[1]
 
+    def fallible(self, expr: Expr) -> bool:
+        """Whether the value is the same for the whole statement, but computing it may fail: not before it is needed."""
+        match expr:
+            case Affine(operand=operand) | Collate(operand=operand):
+                return self.fallible(operand)
+            case Call(function=function, args=args):
+                steady = (function.deterministic or function.stable) and not function.with_txn
+                return steady and not function.safe and not function.lazy and all(map(self.independent, args))
+            case _:
+                return False
+
     def folded(self, code: str, collation: str) -> str:
         """Code of the text as its collation compares it."""
         if collation.upper() == "BINARY":
@@ -273,22 +280,6 @@ class ExprWriter:
             return self.unit.constant(values.affine(type_.kind)(operand.value))
         code = f"{self.unit.call(values.affine(type_.kind))}({self.value(operand)})"
         return self._hoisted_if_independent(operand, code)
-
-    def _binary(self, expr: Binary) -> str:
-        """Arithmetic. On two integers it is Python's operator with SQLite's overflow to a float."""
-        left, right = self.value(expr.left), self.value(expr.right)
-        kinds = {expr.left.type.kind, expr.right.type.kind}
-        if expr.op in "+-*" and kinds == {Kind.INTEGER} and not self.independent(expr):
-            tests, (left, right) = self.not_null([(expr.left, left), (expr.right, right)])
-            name = self.unit.fresh("t")
-            fits = f"{_MIN} <= ({name} := {left} {expr.op} {right}) <= {_MAX}"
-            code = f"{name} if {fits} else float({name})"
-            return f"(None if {' or '.join(tests)} else {code})" if tests else f"({code})"
-        if expr.op == "||" and kinds <= TEXTS and not self.independent(expr):
-            tests, (left, right) = self.not_null([(expr.left, left), (expr.right, right)])
-            return f"(None if {' or '.join(tests)} else {left} + {right})" if tests else f"({left} + {right})"
-        code = f"{self.unit.call(_ARITHMETIC[expr.op])}({left}, {right})"
-        return self._hoisted_if_independent(expr, code)
 
     def not_null(self, operands: list[tuple[Expr, str]]) -> tuple[list[str], list[str]]:
         """Tests for NULL, and the code of the operands after all tests.

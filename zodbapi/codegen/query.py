@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from zodbapi.codegen import access, aggregate, join, runtime, sort, window
+from zodbapi.codegen import access, aggregate, join, row_groups, runtime, sort, window
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
 from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param
 from zodbapi.plan.nodes import (
@@ -29,6 +29,7 @@ from zodbapi.plan.nodes import (
     Limit,
     Materialize,
     Node,
+    Passed,
     Project,
     Recursive,
     RowidRange,
@@ -42,9 +43,6 @@ from zodbapi.plan.nodes import (
     output_source,
 )
 from zodbapi.plan.walk import free_sources, working_source
-
-if TYPE_CHECKING:
-    from zodbapi.codegen.writer import Writer
 
 Consume = Callable[[], None]
 
@@ -72,9 +70,11 @@ class QueryWriter:
         start = len(body.lines)
         body.line("out = []")
         self._append_rows(node)
-        body.line("return out")
-        if not any(line.startswith("def ") for _, line in self.unit.prologue.lines):
-            _as_comprehension(body, start)
+        if self.unit.comprehend(start, "out"):
+            at, line = body.lines.pop()
+            body.lines.append((at, f"return {line.removeprefix('out = ')}"))
+        else:
+            body.line("return out")
 
     def stream(self, node: Node) -> None:
         """Writes the body of a function that gives the query's rows one after the other."""
@@ -98,6 +98,8 @@ class QueryWriter:
         match node:
             case Project(input=Scan(table=table, source=source, descending=False), columns=columns):
                 positions = [c.position for c in columns if isinstance(c, Column) and c.source == source]
+                if table.large:
+                    return None
                 if positions == list(range(len(table.columns))) and len(positions) == len(columns):
                     return self.tree(table.id)
         return None
@@ -262,6 +264,10 @@ class QueryWriter:
                 join.produce(self.unit, node, consume)
             case HashJoin():
                 join.produce_hash(self.unit, node, consume)
+            case Aggregate() if node.each is not None:
+                row_groups.produce(self.unit, node, consume)
+            case Passed():
+                consume()
             case Aggregate():
                 aggregate.produce(self.unit, node, consume)
             case Window():
@@ -271,7 +277,13 @@ class QueryWriter:
             case Distinct():
                 seen = self.unit.fresh("seen")
                 self.unit.body.line(f"{seen} = set()")
-                self.produce(node.input, lambda: self._distinct(node, seen, consume), whole=True)
+                match node.input:
+                    case Project(input=Join(kind="semi" | "anti") | HashJoin(kind="semi" | "anti") as join_) if (
+                        not node.on and len(node.input.columns) == node.columns and _is_binary(node.collations)
+                    ):
+                        self.produce(join_.left, lambda: self._distinct_semi(node.input, join_, seen, consume))
+                    case _:
+                        self.produce(node.input, lambda: self._distinct(node, seen, consume), whole=True)
             case Limit() | Compound():
                 self._loop(output_source(node), f"{self.rows_function(node)}()", consume)
             case Materialize():
@@ -307,7 +319,7 @@ class QueryWriter:
             if not used and not whole:
                 codes.append(None)
                 continue
-            code = unit.expr.value(column)
+            code = unit.expr.stored(column) if unit.as_stored else unit.expr.value(column)
             if used and not is_cheap(code) and not isinstance(column, (Column, Const, Param)):
                 name = f"v{node.source}_{position}"
                 unit.body.line(f"{name} = {code}")
@@ -345,7 +357,7 @@ class QueryWriter:
             key = tuple_code(
                 [unit.expr.folded(unit.expr.value(e), c) for e, c in zip(node.on, collations, strict=True)]
             )
-        elif any(c.upper() != "BINARY" for c in node.collations):
+        elif not _is_binary(node.collations):
             codes = [unit.expr.folded(f"{name}[{i}]", c) for i, c in enumerate(node.collations[: node.columns])]
             key = tuple_code(codes)
         elif self._width(node.input) not in (-1, node.columns):
@@ -354,6 +366,24 @@ class QueryWriter:
         with unit.body.block(f"if {first} not in {seen}"):
             unit.body.line(f"{seen}.add({again})")
             consume()
+
+    def _distinct_semi(self, project: Node, join_: Join | HashJoin, seen: str, consume: Consume) -> None:
+        """DISTINCT over a semi join: whether a left row has a match is only asked for a row not seen yet."""
+        assert isinstance(project, Project)
+        unit = self.unit
+        codes = [unit.expr.value(column) for column in project.columns]
+        row = codes[0] if len(codes) == 1 else tuple_code(codes)
+        name = row if is_cheap(row) else f"r{project.source}"
+        if name != row:
+            unit.body.line(f"{name} = {row}")
+
+        def keep() -> None:
+            unit.body.line(f"{seen}.add({name})")
+            unit.env[project.source] = ComputedRow([name]) if len(codes) == 1 else StoredRow(name)
+            consume()
+
+        with unit.body.block(f"if {name} not in {seen}"):
+            self.produce(replace(join_, left=Passed(-1)), keep)
 
     def _distinct_values(self, node: Distinct, row: ComputedRow, seen: str, consume: Consume) -> None:
         """DISTINCT over one column: the value is the key, and only new ones become rows."""
@@ -458,6 +488,10 @@ class QueryWriter:
         unit.body.line(f"{queue}.put({name}, {keys})")
 
 
+def _is_binary(collations: tuple[str, ...]) -> bool:
+    return all(collation.upper() == "BINARY" for collation in collations)
+
+
 def _without_projection(node: Node) -> Node:
     """The part of a query that decides whether it has rows: what it selects does not matter."""
     match node:
@@ -465,19 +499,3 @@ def _without_projection(node: Node) -> Node:
             return _without_projection(child)
         case _:
             return node
-
-
-def _as_comprehension(body: Writer, start: int) -> None:
-    """Turns a nest of for and if around one append into a list comprehension, which CPython runs faster."""
-    lines = body.lines[start:]
-    clauses: list[str] = []
-    for depth, (at, line) in enumerate(lines[1:-2]):
-        if at != lines[0][0] + depth or not line.endswith(":"):
-            return
-        if not line.startswith(("for ", "if ")) or (line.startswith("for ") and ":=" in line):
-            return
-        clauses.append(line[:-1])
-    if not clauses or not clauses[0].startswith("for ") or not lines[-2][1].startswith("out.append("):
-        return
-    item = lines[-2][1].removeprefix("out.append(")[:-1]
-    body.lines[start:] = [(lines[0][0], f"return [{item} {' '.join(clauses)}]")]

@@ -6,9 +6,10 @@ tuple and unpacked into variables of the same names on the other side.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zodbapi.codegen.unit import StoredRow, tuple_code
+from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.plan import nodes
 from zodbapi.plan.nodes import Distinct, Filter, HashJoin, Join, Limit, Node, Sort, Window, output_source
 from zodbapi.plan.walk import descend
@@ -47,14 +48,14 @@ class RowBuffer:
         self._rowids = []
         for source in self.sources:
             access = self.unit.env[source]
-            codes.append(access.row)
-            column = width = None
-            if isinstance(access, StoredRow):
-                column, width = access.rowid_column, access.width
-            if column is None and source in self.unit.rowids_used and isinstance(access, StoredRow):
+            codes.append(stored_row(access))
+            if not isinstance(access, StoredRow):
+                self._bound[source] = StoredRow(f"r{source}", f"i{source}")
+                continue
+            if access.rowid_column is None and source in self.unit.rowids_used:
                 codes.append(access.rowid)
                 self._rowids.append(source)
-            self._bound[source] = StoredRow(f"r{source}", f"i{source}", column, -1 if width is None else width)
+            self._bound[source] = replace(access, name=f"r{source}", rowid_name=f"i{source}")
         return tuple_code(codes) if codes else "()"
 
     def unpack(self, skipped: int = 0) -> str:

@@ -7,15 +7,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, reduce
 from itertools import count
 from math import isinf
+from operator import add
 from typing import Any, NoReturn
 from uuid import UUID
 
 from zodbapi import errors, values
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Kind
+from zodbapi.functions.text import length
 from zodbapi.values import NEVER
+from zodbapi.values.arithmetic import EXACT
 
 _CLASSES: dict[Kind, frozenset[type]] = {
     **dict.fromkeys(NUMBERS, frozenset({int, float, bool, Decimal})),
@@ -26,6 +29,11 @@ _CLASSES: dict[Kind, frozenset[type]] = {
     Kind.INTERVAL: frozenset({timedelta}),
     Kind.UUID: frozenset({UUID}),
 }
+
+
+def length_of(stored: Any) -> Any:
+    """SQL's length() of what a row has in a column; a value that is not in the row is not read for it."""
+    return stored[0] if type(stored) is tuple else length(stored)
 
 
 class Ordered:
@@ -84,6 +92,30 @@ def guard(kind: Kind) -> Callable[[Any], Any]:
         return value if type(value) in classes else ordered(value)
 
     return guarded
+
+
+class Failed:
+    """Stands for a value that could not be computed: who compares with it gets the error."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def _fail(self, *_: object) -> NoReturn:
+        raise self._error
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _fail
+    __hash__ = None  # type: ignore[assignment]
+    has_null = property(_fail)
+
+
+def attempt(compute: Callable[[], Any]) -> Any:
+    """What a function without arguments gives; if it fails, an object that raises its error when it is compared."""
+    try:
+        return compute()
+    except Exception as error:
+        return Failed(error)
 
 
 class Members(frozenset[Any]):
@@ -370,6 +402,29 @@ def required_rowid(value: Any, name: str) -> int:
 def conflicting_rowid(found: list[tuple[int, int]], indexes: frozenset[int] | None) -> int:
     """The row in the way that DO UPDATE is about."""
     return next(rowid for index, rowid in found if indexes is None or index in indexes)
+
+
+exact_add = EXACT.add  # of decimals, without rounding
+
+
+def total(values_: list[Any]) -> Any:
+    """The sum, added up from the first value to the last; None of no values."""
+    return reduce(add, values_) if values_ else None
+
+
+def total_integer(values_: list[Any]) -> Any:
+    """The sum of integers or booleans; None of no values."""
+    return sum(values_) if values_ else None
+
+
+def total_decimal(values_: list[Any]) -> Any:
+    """The exact sum of decimals; None of no values."""
+    return reduce(exact_add, values_) if values_ else None
+
+
+def total_mixed(values_: list[Any]) -> Any:
+    """The sum of numbers of several classes; None of no values."""
+    return reduce(values.add, values_) if values_ else None
 
 
 def sum_result(total: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
 from zodbapi.functions.trigger import RowIgnored
+from zodbapi.large import load_row
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table, Trigger
@@ -46,6 +47,7 @@ class Triggers:
     def __init__(
         self, table: Table, triggers: Sequence[Trigger], compile_: Callable[[Trigger, Any], TriggerProgram]
     ) -> None:
+        self._table = table
         self._triggers = triggers
         self._compile = compile_
         self._programs: dict[str, TriggerProgram] = {}
@@ -64,6 +66,8 @@ class Triggers:
         program = self._programs.get(trigger.name)
         if program is None:
             program = self._programs[trigger.name] = self._compile(trigger, txn)
+        if self._table.large:
+            rows = tuple([load_row(item, self._table.large) if type(item) is tuple else item for item in rows])
         last_rowid = txn.last_rowid
         txn.firing.add(trigger.name)
         try:

@@ -18,6 +18,7 @@ prologue (what is computed once a call: trees, parameters, constants, subquery f
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,10 +26,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zodbapi.codegen.writer import Namespace, Writer
+from zodbapi.large import load_value
 from zodbapi.plan.expr import Column, Rowid
 from zodbapi.plan.walk import Part, descend
 
 if TYPE_CHECKING:
+    from zodbapi.catalog import Table
     from zodbapi.codegen.expr import ExprWriter
     from zodbapi.codegen.query import QueryWriter
 
@@ -56,10 +59,12 @@ class StoredRow:
     rowid_name: str = ""
     rowid_column: int | None = None
     width: int = -1  # number of columns, where the row is known to be what it seems
+    large: tuple[int, ...] = ()  # positions where a marker may stand for the value
+    load: str = ""  # the function that gives the value then
 
     @property
     def row(self) -> str:
-        return self.name
+        return tuple_code([self.column(i) for i in range(self.width)]) if self.large else self.name
 
     @property
     def rowid(self) -> str:
@@ -68,6 +73,11 @@ class StoredRow:
         return self.rowid_name
 
     def column(self, position: int) -> str:
+        code = self.stored(position)
+        return f"{self.load}({code})" if position in self.large else code
+
+    def stored(self, position: int) -> str:
+        """Code of what the row has in a column: the value, or its marker."""
         return f"{self.name}[{position}]"
 
 
@@ -115,6 +125,7 @@ class Unit:
         self.env: dict[int, RowAccess] = {}
         self.uses: Counter[tuple[int, int]] = Counter()
         self.rowids_used: set[int] = set()
+        self.as_stored = False
         self.scopes: list[FunctionScope] = [FunctionScope()]
         self._hoisted: dict[str, str] = {}
         self._serials: Counter[str] = Counter()
@@ -126,6 +137,11 @@ class Unit:
                 self.uses[item.source, item.position] += 1
             elif isinstance(item, Rowid):
                 self.rowids_used.add(item.source)
+
+    def table_row(self, table: Table, row: str, rowid: str) -> StoredRow:
+        """Access to a row of a table that is in a variable."""
+        load = self.call(load_value) if table.large else ""
+        return StoredRow(row, rowid, table.rowid_column, len(table.columns), table.large, load)
 
     def uses_source(self, source: int) -> bool:
         """Whether any column or the rowid of the source is read anywhere."""
@@ -197,6 +213,27 @@ class Unit:
         """Code of a function to call."""
         return self.namespace.callable(function)
 
+    def comprehend(self, start: int, name: str) -> bool:
+        """Turns the loop that the body ends with into a list comprehension, if it can be one, which CPython runs faster.
+
+        The line at ``start`` is ``name = []``, and the loop a nest of for, if and assignments around one append to it. A
+        function that is written inside would not see its variables.
+        """
+        lines = self.body.lines[start:]
+        base = lines[0][0]
+        begin = next((i for i in range(len(lines) - 1, 0, -1) if lines[i][0] == base), 0)
+        if not begin or any(line.startswith("def ") for _, line in self.prologue.lines):
+            return False
+        if any(re.search(rf"\b{name}\b", line) for _, line in lines[1:begin]):
+            return False
+        clauses, depth = _clauses(lines[begin:-1])
+        append = f"{name}.append("
+        if not clauses or lines[-1][0] != depth or not lines[-1][1].startswith(append):
+            return False
+        item = lines[-1][1].removeprefix(append)[:-1]
+        self.body.lines[start:] = [*lines[1:begin], (base, f"{name} = [{item} {' '.join(clauses)}]")]
+        return True
+
     @contextmanager
     def function(self, header: str) -> Iterator[FunctionScope]:
         """Writes a function inside the present one, into its prologue, when the ``with`` ends."""
@@ -236,6 +273,37 @@ class Unit:
                 del self.env[source]
             else:
                 self.env[source] = access
+
+
+def stored_row(access: RowAccess) -> str:
+    """Code of a row as it is stored: large values stay where they are."""
+    return access.name if isinstance(access, StoredRow) else access.row
+
+
+_ASSIGNMENT = re.compile(r"(\w+) = (.+)")
+
+
+def _clauses(lines: list[tuple[int, str]]) -> tuple[list[str], int]:
+    """The clauses of a comprehension for a nest of lines, [] if there are none, and the indentation inside the nest."""
+    found: list[str] = []
+    depth = lines[0][0] if lines else 0
+    for at, line in lines:
+        opens = line.startswith(("for ", "if ")) and line.endswith(":")
+        assignment = _ASSIGNMENT.fullmatch(line)
+        if at != depth or not (opens or (assignment and found)) or (":=" in line and not line.startswith("if ")):
+            return [], depth
+        if opens:
+            found.append(line[:-1])
+            depth += 1
+        elif assignment is not None:
+            found.append(f"for {assignment[1]} in [{assignment[2]}]")  # CPython makes an assignment of it
+    return found if found and found[0].startswith("for ") else [], depth
+
+
+def denied(test: str) -> str:
+    """The opposite of a test for NULL; what is tested may have tests of its own."""
+    assert test.endswith(" is None")
+    return f"{test.removesuffix(' is None')} is not None"
 
 
 def tuple_code(items: list[str]) -> str:

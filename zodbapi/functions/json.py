@@ -17,12 +17,12 @@ import math
 from collections.abc import Callable
 from copy import deepcopy
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from zodbapi.catalog import ANY, INTEGER, JSON, TEXT
 from zodbapi.errors import OperationalError
 from zodbapi.functions.aggregate import Collected
+from zodbapi.functions.json_documents import parse, reader
 from zodbapi.functions.json_path import (
     MISSING,
     FromEnd,
@@ -53,33 +53,8 @@ MARK = Function("json argument", mark, 1, 1, nullable=False, safe=True, result=J
 # --- reading and writing --------------------------------------------------------------------------------------------
 
 
-def _refuse(name: str) -> Any:
-    raise ValueError(name)
-
-
-_decode = json.JSONDecoder(parse_constant=_refuse).decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _encode_text = json.JSONEncoder(ensure_ascii=False).encode
-
-
-@lru_cache(maxsize=64)
-def _parsed(text: str) -> Any:
-    return _decode(text)
-
-
-def parse(value: Any) -> Any:
-    """The document of a JSON text. It is shared: copy it before changing it."""
-    text = value if type(value) is str else str(value) if isinstance(value, str) else _json_operand(value)
-    try:
-        return _parsed(text)
-    except (ValueError, RecursionError) as error:
-        raise OperationalError("malformed JSON") from error
-
-
-def _json_operand(value: Any) -> str:
-    if type(value) is bytes:
-        raise OperationalError("JSON cannot hold BLOB values")
-    return ("true" if value else "false") if type(value) is bool else to_text(value)
 
 
 def render(document: Any) -> str:
@@ -137,6 +112,27 @@ _NAMES: dict[type, str] = {
 def type_name(document: Any) -> str:
     """SQLite's name of a JSON type."""
     return ("true" if document else "false") if type(document) is bool else _NAMES[type(document)]
+
+
+# --- with a path that is known before the rows -----------------------------------------------------------------------
+
+
+def reading(
+    function: Callable[..., Any], result: Callable[[Any], Any], path_of: Callable[[str], Path] = parse_path
+) -> Callable[..., Callable[[Any], Any]]:
+    """What makes, of a path, the function of the document alone: ``result`` of what stands there.
+
+    An argument that is no path fails when the function is called, as ``function`` does.
+    """
+
+    def prepare(path: Any) -> Callable[[Any], Any]:
+        try:
+            steps = path_of(path) if type(path) is str else None
+        except OperationalError:
+            steps = None
+        return (lambda value: function(value, path)) if steps is None else reader(steps, result)
+
+    return prepare
 
 
 # --- scalar functions -----------------------------------------------------------------------------------------------
@@ -415,11 +411,11 @@ FUNCTIONS: tuple[Function | AggregateFunction, ...] = (
     Function("json_quote", json_quote, 1, 1, strict=False, nullable=False, json_args=True, result=JSON),
     Function("json_array", json_array, 0, -1, strict=False, nullable=False, json_args=True, result=JSON),
     Function("json_object", json_object, 0, -1, strict=False, nullable=False, json_args=True, result=JSON),
-    Function("json_extract", json_extract, 1, 2, result=ANY),
+    Function("json_extract", json_extract, 1, 2, result=ANY, prepare=reading(json_extract, sql_value)),
     Function("json_extract", json_extract, 3, -1, result=JSON),
-    Function("->", arrow_json, 2, 2, result=JSON),
-    Function("->>", arrow_sql, 2, 2, result=ANY),
-    Function("json_type", json_type, 1, 2, result=TEXT),
+    Function("->", arrow_json, 2, 2, result=JSON, prepare=reading(arrow_json, render, arrow_path)),
+    Function("->>", arrow_sql, 2, 2, result=ANY, prepare=reading(arrow_sql, sql_value, arrow_path)),
+    Function("json_type", json_type, 1, 2, result=TEXT, prepare=reading(json_type, type_name)),
     Function("json_array_length", json_array_length, 1, 2, result=INTEGER),
     Function("json_set", _SET, 1, -1, strict=False, json_args=True, result=JSON),
     Function("json_insert", _INSERT, 1, -1, strict=False, json_args=True, result=JSON),

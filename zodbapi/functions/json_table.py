@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from zodbapi.catalog import ANY, INTEGER, TEXT
-from zodbapi.functions.json import parse, sql_value, type_name
+from zodbapi.functions.json import sql_value, type_name
+from zodbapi.functions.json_documents import parse
 from zodbapi.functions.json_path import FromEnd, extended, parse_path, position
 from zodbapi.functions.registry import TableFunction
 from zodbapi.values import to_text

@@ -29,6 +29,8 @@ class Function:
     ``stable``: what it gives for equal arguments is the same throughout a statement, but maybe not later (``date('now')``):
     it may be moved out of loops, and must not be evaluated before the statement runs.
     ``json_args``: arguments of static type JSON are passed as ``functions.json.Json``, so that they nest.
+    ``prepare``: takes all arguments but the first, when they are the same for all rows, and gives a function of the first one.
+    It never raises: what is wrong with its arguments shows when that function is called. Only for strict functions.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Function:
     result: ResultType = ANY
     stable: bool = False
     json_args: bool = False
+    prepare: Callable[..., Callable[[Any], Any]] | None = None
 
     def result_type(self, args: Sequence[Type]) -> Type:
         """The static type of a call with arguments of these types."""

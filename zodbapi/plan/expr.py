@@ -9,17 +9,17 @@ Truth values are SQL's three. A comparison used as a value is 1, 0 or None, as i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.catalog import ANY, INTEGER, Type
+from zodbapi.plan.record import record
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import AggregateFunction, Function
     from zodbapi.plan.nodes import Node
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Expr:
     """Root of all expressions. Each has a static type, and says whether it can be NULL."""
 
@@ -32,7 +32,7 @@ class Expr:
         def nullable(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Const(Expr):
     """A literal. Never part of the generated source: it becomes an entry of the constants tuple."""
 
@@ -44,7 +44,7 @@ class Const(Expr):
         return self.value is None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Param(Expr):
     """The parameter at ``index`` of the normalised parameter tuple ``p``."""
 
@@ -53,7 +53,7 @@ class Param(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParamList(Expr):
     """All items of an IN list: the tuple of values at ``index`` of ``p``, of which there are about ``size``.
 
@@ -66,7 +66,7 @@ class ParamList(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Column(Expr):
     """Column ``position`` of the current row of ``source``. A source of an enclosing query makes it correlated."""
 
@@ -78,7 +78,7 @@ class Column(Expr):
     name: str = ""  # for EXPLAIN only
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rowid(Expr):
     """The rowid of the current row of a table source."""
 
@@ -87,7 +87,7 @@ class Rowid(Expr):
     nullable: bool = False  # True on the null-extended side of an outer join
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unary(Expr):
     """``op`` is ``-``, ``+`` or ``~`` with SQLite's conversions."""
 
@@ -97,7 +97,7 @@ class Unary(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Binary(Expr):
     """``op`` is one of ``+ - * / % || & | << >>``; values.py defines each over all native types."""
 
@@ -108,7 +108,7 @@ class Binary(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Compare(Expr):
     """``op`` is one of ``= != < <= > >=``, or ``is`` / ``is not`` (null-safe).
 
@@ -123,7 +123,7 @@ class Compare(Expr):
     type: Type = INTEGER
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Affine(Expr):
     """``operand`` after the conversion that comparing it with a ``type`` column applies.
 
@@ -135,7 +135,7 @@ class Affine(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class And(Expr):
     """Conjunction of two or more terms; flat."""
 
@@ -144,7 +144,7 @@ class And(Expr):
     type: Type = INTEGER
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Or(Expr):
     """Disjunction of two or more terms; flat."""
 
@@ -153,7 +153,7 @@ class Or(Expr):
     type: Type = INTEGER
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Not(Expr):
     """Negation; NULL stays NULL."""
 
@@ -162,7 +162,7 @@ class Not(Expr):
     type: Type = INTEGER
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IsNull(Expr):
     """``operand IS NULL``. NOT NULL is ``Not(IsNull(...))``."""
 
@@ -171,7 +171,7 @@ class IsNull(Expr):
     type: Type = INTEGER
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Between(Expr):
     """``low <= operand <= high`` with operand evaluated once. NOT BETWEEN is ``Not(Between(...))``."""
 
@@ -183,7 +183,7 @@ class Between(Expr):
     type: Type = INTEGER
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class InList(Expr):
     """``operand IN (items)``. Items carry their ``Affine`` already. NOT IN is ``Not(InList(...))``."""
 
@@ -194,7 +194,7 @@ class InList(Expr):
     type: Type = INTEGER
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Case(Expr):
     """Searched CASE: (condition, result) pairs; ``CASE x WHEN`` is bound to comparisons."""
 
@@ -204,7 +204,7 @@ class Case(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cast(Expr):
     """``CAST(operand AS type)``."""
 
@@ -213,7 +213,7 @@ class Cast(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Call(Expr):
     """A scalar function. LIKE, GLOB and REGEXP are calls too. ``collation`` is what COLLATE gave, if any."""
 
@@ -223,7 +223,7 @@ class Call(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Collate(Expr):
     """``operand COLLATE name``; only the binder, ORDER BY, GROUP BY and comparisons look at it."""
 
@@ -233,7 +233,7 @@ class Collate(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RowValue(Expr):
     """``(a, b, ...)`` as an operand: only inside comparisons the binder could not split."""
 
@@ -242,7 +242,7 @@ class RowValue(Expr):
     type: Type = ANY
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Exists(Expr):
     """``EXISTS (query)``."""
 
@@ -251,7 +251,7 @@ class Exists(Expr):
     type: Type = INTEGER
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ScalarQuery(Expr):
     """First column of the first row of ``query``, or NULL."""
 
@@ -260,7 +260,7 @@ class ScalarQuery(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class InQuery(Expr):
     """``(operands) IN (query)``; as many operands as the query has columns. Operands carry their ``Affine``.
 
@@ -275,7 +275,7 @@ class InQuery(Expr):
     type: Type = INTEGER
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Raise(Expr):
     """``RAISE(ABORT, message)`` in a trigger, and errors found while binding that must only happen if evaluated."""
 
@@ -285,7 +285,7 @@ class Raise(Expr):
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SortKey:
     """One term of an ORDER BY."""
 
@@ -295,7 +295,7 @@ class SortKey:
     collation: str = "BINARY"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AggregateCall:
     """One aggregate of an ``Aggregate`` node.
 
@@ -314,7 +314,7 @@ class AggregateCall:
     nullable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FrameBound:
     """``kind`` is unbounded preceding, preceding, current row, following or unbounded following."""
 
@@ -322,7 +322,7 @@ class FrameBound:
     offset: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Frame:
     """A window frame; ``unit`` is rows, range or groups; ``exclude`` no others, current row, group or ties."""
 
@@ -332,7 +332,7 @@ class Frame:
     exclude: str = "no others"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WindowCall:
     """One window function call of a ``Window`` node. ``frame`` is None for SQLite's default frame."""
 

@@ -11,17 +11,18 @@ A table source's row is the stored row tuple, and ``Rowid(source)`` is its key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
+from zodbapi.isolation import Isolation
+from zodbapi.plan.record import record
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction
     from zodbapi.plan.expr import AggregateCall, Expr, SortKey, WindowCall
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Node:
     """Root of all relational nodes."""
 
@@ -29,7 +30,7 @@ class Node:
 # --- access to tables ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Scan(Node):
     """Emits every row of a table, in rowid order (``descending`` reverses it)."""
 
@@ -38,7 +39,7 @@ class Scan(Node):
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RowidSeek(Node):
     """Emits the rows whose rowid is the value of one of ``rowids``: at most one a value, none for NULL or a non-integer.
 
@@ -51,7 +52,7 @@ class RowidSeek(Node):
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bound:
     """One end of a range: ``value`` belongs to it when ``inclusive``. A NULL value makes the range empty."""
 
@@ -59,7 +60,7 @@ class Bound:
     inclusive: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RowidRange(Node):
     """Emits the rows between two rowids, in rowid order."""
 
@@ -70,7 +71,7 @@ class RowidRange(Node):
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IndexSeek(Node):
     """Emits the rows whose full unique key, or whole key prefix, equals ``keys``: one expression a leading index column.
 
@@ -86,7 +87,7 @@ class IndexSeek(Node):
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IndexRange(Node):
     """Emits rows in index order: those with ``prefix`` equal and the next column between the bounds.
 
@@ -103,7 +104,7 @@ class IndexRange(Node):
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Values(Node):
     """Emits each row of expressions. ``rows=((),)`` is the one empty row of a SELECT without FROM."""
 
@@ -111,7 +112,7 @@ class Values(Node):
     rows: tuple[tuple[Expr, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TableFunctionScan(Node):
     """Emits the rows of a table-valued function (json_each, generate_series, pragma_table_info, sqlite_master)."""
 
@@ -123,7 +124,7 @@ class TableFunctionScan(Node):
 # --- pipelines ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Filter(Node):
     """Passes the rows for which ``predicate`` is true."""
 
@@ -131,7 +132,7 @@ class Filter(Node):
     predicate: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Project(Node):
     """Emits one row of ``columns`` for each input row."""
 
@@ -141,7 +142,7 @@ class Project(Node):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Join(Node):
     """Nested loop: for each row of left, the rows of right for which ``on`` is true. Buffers nothing.
 
@@ -155,7 +156,7 @@ class Join(Node):
     on: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HashJoin(Node):
     """Buffers right in a hash table by ``right_keys``, probes it with ``left_keys``; ``on`` is what remains to test.
 
@@ -172,18 +173,33 @@ class HashJoin(Node):
     null_aware: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Aggregate(Node):
-    """Emits one row a group: the ``keys``, then the results of ``calls``. Buffers the groups. Without keys, one row always."""
+    """Emits one row a group: the ``keys``, then the results of ``calls``. Buffers the groups. Without keys, one row always.
+
+    ``each``, set by the optimizer: a group is what comes of one row of that source, the outermost loop of the input, and
+    nothing is buffered; with ``empty`` there is a group for it even if nothing comes. ``follow``: the positions of keys that
+    are the same wherever the others are.
+    """
 
     source: int
     input: Node
     keys: tuple[Expr, ...]
     calls: tuple[AggregateCall, ...]
     collations: tuple[str, ...] = ()  # one a key
+    each: int | None = None
+    empty: bool = False
+    follow: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
+class Passed(Node):
+    """Emits the one row that the code around it is at. Made by the code generator only."""
+
+    row_of: int
+
+
+@record(frozen=True, slots=True)
 class Window(Node):
     """Adds one row of results of ``calls`` (under ``source``) to each input row; input sources pass through. Buffers all."""
 
@@ -192,7 +208,7 @@ class Window(Node):
     calls: tuple[WindowCall, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Distinct(Node):
     """Passes the first of the rows that are equal in the first ``columns`` columns of its input, which is a single-source node.
 
@@ -205,7 +221,7 @@ class Distinct(Node):
     collations: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sort(Node):
     """Passes its input in the order of ``keys``; stable. Buffers all. With ``limit`` (an upper bound) it is a top-N."""
 
@@ -215,7 +231,7 @@ class Sort(Node):
     presorted: int = 0  # so many leading keys the input comes in the order of: with a limit, not all of it need be read
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limit(Node):
     """Skips ``offset`` rows and passes ``limit`` rows; negative limit: all, NULL or a non-integer: an error."""
 
@@ -224,7 +240,7 @@ class Limit(Node):
     offset: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Compound(Node):
     """UNION, INTERSECT, EXCEPT (``op``); ``all`` keeps duplicates (UNION ALL). Both inputs are single-source nodes."""
 
@@ -236,7 +252,7 @@ class Compound(Node):
     collations: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Materialize(Node):
     """Emits the rows of ``input`` under ``source``. Occurrences with the same ``cte`` number are computed once a statement."""
 
@@ -245,7 +261,7 @@ class Materialize(Node):
     input: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Recursive(Node):
     """WITH RECURSIVE: emits ``initial``, then ``step`` once for each row taken from the queue, until it is empty.
 
@@ -263,7 +279,7 @@ class Recursive(Node):
     offset: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WorkingRow(Node):
     """Emits the one row that ``Recursive`` of the same ``cte`` is working on."""
 
@@ -274,7 +290,7 @@ class WorkingRow(Node):
 # --- statements that write ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConflictClause:
     """ON CONFLICT: what to do when a unique key exists.
 
@@ -293,7 +309,7 @@ class ConflictClause:
     any_constraint: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Insert(Node):
     """Inserts a row a row of ``input``. ``values`` gives every column of the table (defaults filled in; None for a generated
     column), ``rowid`` the rowid if the user gave one for a table without INTEGER PRIMARY KEY.
@@ -311,7 +327,7 @@ class Insert(Node):
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Update(Node):
     """Updates the rows of ``source`` that ``input`` emits (collected before the first write, once each).
 
@@ -328,7 +344,7 @@ class Update(Node):
     rowid: Expr | None = None  # UPDATE t SET rowid = ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Delete(Node):
     """Deletes the rows of ``source`` that ``input`` emits (collected before the first write). ``returning`` sees the old row."""
 
@@ -339,7 +355,7 @@ class Delete(Node):
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Instead(Node):
     """Writes to a view: hands each row of ``input`` to the view's INSTEAD OF triggers, as it was and as it would be.
 
@@ -357,7 +373,7 @@ class Instead(Node):
 OLD_ROW, NEW_ROW = 1_000_000, 1_000_001  # the sources of the rows around the statements of a trigger
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BoundTrigger:
     """A trigger's WHEN, as a query of one value, and its statements, bound over OLD_ROW and NEW_ROW."""
 
@@ -368,7 +384,7 @@ class BoundTrigger:
 # --- what compiling a table's writer needs ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BoundIndex:
     """An index with its key parts and predicate bound over source 0, the row."""
 
@@ -377,7 +393,7 @@ class BoundIndex:
     where: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BoundForeignKey:
     """A foreign key resolved: parent table, and the unique index (None: its rowid) that the key refers to.
 
@@ -394,7 +410,7 @@ class BoundForeignKey:
     mismatch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TableWriter:
     """Everything that writing one row of ``table`` evaluates, bound over source 0, the row being written."""
 
@@ -410,12 +426,12 @@ class TableWriter:
 # --- statements about the schema, transactions and the connection; run by commands.py -------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Command:
     """Root of the statements that are not queries: commands.py runs them, nothing is generated."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateTable(Command):
     """``table.id`` and index ids are 0 here: commands.py allots them. ``query`` is CREATE TABLE AS SELECT's."""
 
@@ -425,20 +441,20 @@ class CreateTable(Command):
     temporary: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateIndex(Command):
     table: str
     index: Index
     if_not_exists: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateView(Command):
     view: View
     if_not_exists: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateTrigger(Command):
     """``trigger.number`` is 0 here: commands.py allots it."""
 
@@ -446,13 +462,13 @@ class CreateTrigger(Command):
     if_not_exists: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateProcedure(Command):
     procedure: Procedure
     or_replace: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CallProcedure(Command):
     """CALL: ``arguments`` emits one row, the values of the parameters; None without any."""
 
@@ -460,7 +476,7 @@ class CallProcedure(Command):
     arguments: Node | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Drop(Command):
     """``what`` is table, index, view, trigger or procedure. ``cascade`` drops the foreign keys that refer to a table too."""
 
@@ -470,7 +486,7 @@ class Drop(Command):
     cascade: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Truncate(Command):
     """TRUNCATE: empties tables; ``cascade`` those that refer to them too, ``restart`` AUTOINCREMENT begins anew."""
 
@@ -479,7 +495,7 @@ class Truncate(Command):
     cascade: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AlterTable(Command):
     """``steps`` are applied in order, all or none; comma-separated actions of one ALTER TABLE."""
 
@@ -487,7 +503,7 @@ class AlterTable(Command):
     steps: tuple[AlterStep, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AlterStep:
     """One action. Which fields matter is said by ``action``:
 
@@ -510,7 +526,7 @@ class AlterStep:
     cascade: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Comment(Command):
     """COMMENT ON TABLE / COLUMN / INDEX ... IS text."""
 
@@ -520,18 +536,19 @@ class Comment(Command):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TransactionControl(Command):
     """``action`` is begin (``mode`` deferred, immediate or exclusive), commit, rollback, savepoint, release, rollback_to,
-    and for SET CONSTRAINTS check_constraints or defer_constraints.
+    for SET CONSTRAINTS check_constraints or defer_constraints, and set_isolation for SET TRANSACTION.
     """
 
     action: str
     name: str = ""
     mode: str = ""
+    isolation: Isolation | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pragma(Command):
     """``PRAGMA name``, ``PRAGMA name = value`` or ``PRAGMA name(value)``."""
 
@@ -539,7 +556,7 @@ class Pragma(Command):
     value: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Explain(Command):
     """``EXPLAIN`` (the generated Python) or ``EXPLAIN QUERY PLAN`` (the plan) of a statement."""
 
@@ -547,7 +564,7 @@ class Explain(Command):
     query_plan: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Maintenance(Command):
     """VACUUM (pack), ANALYZE, REINDEX."""
 
@@ -583,6 +600,8 @@ def output_source(node: Node) -> int:
             return node.source
         case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | TableFunctionScan():
             return node.source
+        case Passed():
+            return node.row_of
         case _:
             raise AssertionError(f"{type(node).__name__} has no single source")
 

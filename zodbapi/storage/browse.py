@@ -21,6 +21,7 @@ from typing import Any
 from ZODB.utils import z64
 
 from zodbapi.catalog import Index, Table
+from zodbapi.large import load_row
 from zodbapi.storage.ddl import ENTRY
 from zodbapi.storage.failures import translated
 from zodbapi.storage.transaction import Transaction
@@ -57,8 +58,7 @@ class Rows(Mapping[int, Row]):
 
     def __getitem__(self, rowid: int) -> Row:
         with reading(self._txn):
-            row: Row = self._txn.rows(self._table.id)[rowid]
-            return row
+            return load_row(self._txn.rows(self._table.id)[rowid], self._table.large)
 
     def __iter__(self) -> Iterator[int]:
         # In pieces, with no transaction open in between: the loop's body may run SQL.
@@ -109,7 +109,7 @@ class Root(Mapping[str, Rows]):
                 path = (ENTRY, "tables", table.name)
                 yield path, tuple(column.name for column in table.columns)
                 for rowid, row in _thrifty(txn, islice(txn.rows(table.id).items(), limit)):
-                    yield (*path, str(rowid)), row
+                    yield (*path, str(rowid)), load_row(row, table.large)
             yield from _walk_indexes(txn, chosen, limit, entries)
             if tables is None:
                 yield from _walk_rest(txn)

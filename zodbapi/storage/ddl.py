@@ -7,14 +7,16 @@ Everything of ours hangs below one entry of the root, and is made of stock BTree
     root["zodbapi"]  OOBTree
         "format"     1
         "schema"     OOBTree  "cookie" -> Schema.version         a schema is read again when this changes
+                              "cookie of trees" -> int           trees are looked up again when this changes
                               "next id" -> int                   ids of dropped tables and indexes never come back
                               "table 7" -> {"name": ..., ...}    fields that have their default are left out
                               "view totals" -> {...}, "trigger log" -> {...}, "procedure close_month" -> {...}
         "rows"       LOBTree  table id -> LOBTree  rowid -> tuple
         "indexes"    LOBTree  index id -> OOBTree  key -> rowid, or OOTreeSet of (key, rowid)
-        "sequences"  LOBTree  table id -> the highest rowid ever used (AUTOINCREMENT)
+        "sequences"  LOBTree  table id -> the highest rowid ever used, where that may not be in the rows any more
 
-Two transactions that change the schema both write the cookie, so the second one gets a conflict: DDL is serial.
+Two transactions that change the schema both write a cookie, so the second one gets a conflict: DDL is serial. Every other
+transaction that writes relies on both cookies, so none writes rows for another schema or into a tree that was replaced.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from zodbapi.catalog import (
     Type,
     View,
 )
+from zodbapi.storage.rowids import highest_rowid
 from zodbapi.storage.temporary import divided
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENTRY = "zodbapi"
 FORMAT = 1
+TREES_COOKIE = "cookie of trees"
 
 _NESTED: dict[tuple[type, str], type] = {
     (Table, "columns"): Column,
@@ -215,6 +219,18 @@ def _set_trees(txn: Transaction, entry: Any, old: dict[str, Table], new: dict[st
             txn.put(indexes, index_id, OOBTree() if unique else OOTreeSet())
 
 
+def mark_large(txn: Transaction, table_id: int, position: int) -> None:
+    """Let rows have markers in the place of the values of a column."""
+    table = txn.schema.table_by_id(table_id)
+    column = replace(table.columns[position], large=True)
+    columns = (*table.columns[:position], column, *table.columns[position + 1 :])
+    changed = replace(table, columns=columns)
+    if table.temporary:
+        set_parts(txn, txn.stored, txn.temporary.schema.with_table(changed))
+    else:
+        set_parts(txn, txn.stored.with_table(changed), txn.temporary.schema)
+
+
 def restart_sequence(txn: Transaction, table: Table) -> None:
     """Forget the rowids that were ever used."""
     sequences = txn.home(table.id)["sequences"]
@@ -224,13 +240,24 @@ def restart_sequence(txn: Transaction, table: Table) -> None:
 
 def clear_index(txn: Transaction, index: Index) -> None:
     """Put an empty tree in the place of the index's, for REINDEX."""
-    txn.put(txn.home(index.id)["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
-    txn.trees_changed()
+    home = txn.home(index.id)
+    txn.put(home["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
+    _trees_replaced(txn, home)
 
 
 def clear_rows(txn: Transaction, table: Table) -> None:
     """Empty a table and its indexes in constant time."""
-    txn.put(txn.home(table.id)["rows"], table.id, LOBTree())
+    home = txn.home(table.id)
+    if table.autoincrement:
+        txn.put(home["sequences"], table.id, highest_rowid(home, table.id))
+    txn.put(home["rows"], table.id, LOBTree())
     for index in table.indexes:
-        txn.put(txn.home(index.id)["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
-    txn.trees_changed()
+        txn.put(home["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
+    _trees_replaced(txn, home)
+
+
+def _trees_replaced(txn: Transaction, home: Any) -> None:
+    if home is txn.entry:
+        records = txn.entry["schema"]
+        txn.put(records, TREES_COOKIE, records.get(TREES_COOKIE, 0) + 1)
+    txn.schema_changed(txn.stored, txn.temporary.schema)

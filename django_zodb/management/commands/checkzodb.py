@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -18,17 +17,18 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="which of DATABASES"
         )
-        parser.add_argument("--reindex", action="store_true", help="first make every index again from the rows")
+        parser.add_argument(
+            "--rebuild", "--reindex", action="store_true", help="first make every index again from the rows"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         connection = connections[options["database"]]
         if connection.vendor != "zodb":
             raise CommandError(f"The database {options['database']!r} is not one of django_zodb.")
         try:
-            with connection.cursor() as cursor:
-                if options["reindex"]:
-                    cursor.execute("REINDEX")
-                problems = list(find_problems(cursor))
+            connection.ensure_connection()
+            with connection.wrap_database_errors:
+                problems = connection.connection.check(rebuild=options["rebuild"])
         except Error as exc:
             raise CommandError(str(exc)) from exc
         for problem in problems:
@@ -36,14 +36,3 @@ class Command(BaseCommand):
         if problems:
             raise CommandError(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found")
         self.stdout.write("ok")
-
-
-def find_problems(cursor: Any) -> Iterator[str]:
-    """A sentence for each problem."""
-    cursor.execute("PRAGMA integrity_check")
-    for (problem,) in cursor.fetchall():
-        if problem != "ok":
-            yield problem
-    cursor.execute("PRAGMA foreign_key_check")
-    for table, rowid, parent, *_ in cursor.fetchall():
-        yield f"table {table}: row {rowid} refers to a row of {parent} that is not there"
