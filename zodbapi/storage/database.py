@@ -24,6 +24,7 @@ import random
 import threading
 import time
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import transaction
@@ -135,7 +136,7 @@ class Database:
                 del _open[key]
                 found._stop()
         with translated():
-            for suffix in ("", ".index", ".lock", ".tmp", ".old"):
+            for suffix in ("", ".index", ".lock", ".tmp", ".old", ".pack"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(key + suffix)
 
@@ -206,6 +207,8 @@ class Database:
             self.storage = storage
             if isinstance(storage, MemoryStorage):
                 storage.oldest_snapshot = self._oldest_snapshot
+            elif isinstance(storage, SharedFileStorage):
+                storage.oldest_snapshot = partial(self._oldest_snapshot, with_writer=True)
             self.local = is_local(storage)
             self._write_lock = threading.Lock() if self.local else None
             self._writer = None
@@ -273,12 +276,14 @@ class Database:
             self._sessions[:] = [session for session in self._sessions if session() is not txn]
         connection.close()
 
-    def _oldest_snapshot(self) -> bytes | None:
-        """Where the oldest active transaction reads, but for the one that writes: its snapshot ends with its commit."""
+    def _oldest_snapshot(self, with_writer: bool = False) -> bytes | None:
+        """Where the oldest active transaction reads, in memory but for the writer: its snapshot ends with its commit."""
         active = [
             txn for session in tuple(self._sessions) if (txn := session()) is not None and (txn.active or txn.streams)
         ]
-        return min((txn.snapshot for txn in active if txn is not self._writer and txn.snapshot), default=None)
+        return min(
+            (txn.snapshot for txn in active if (with_writer or txn is not self._writer) and txn.snapshot), default=None
+        )
 
     def _outside_test(self) -> Callable[[], bool] | None:
         if isinstance(self.storage, MemoryStorage):

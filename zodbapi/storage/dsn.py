@@ -49,6 +49,8 @@ def _open_file(path: str, options: dict[str, Any]) -> SharedFileStorage:
     directory = os.path.dirname(path)
     if os.path.isdir(path):
         raise errors.OperationalError(f"unable to open database file: {path} is a directory")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise errors.OperationalError(f"unable to open database file: {path} is not a file")
     if not os.path.isdir(directory):
         raise errors.OperationalError(f"unable to open database file: there is no directory {directory}")
     try:

@@ -21,11 +21,10 @@ from typing import Any, NoReturn
 
 from zc.lockfile import LockError
 from ZEO.runzeo import ZEOOptions, ZEOServer
-from ZODB.FileStorage import FileStorage
 
 from zodbapi import errors
-from zodbapi.storage.classes import GuardedResolution
 from zodbapi.storage.failures import translated
+from zodbapi.storage.untrusted_file import UntrustedFile
 
 Address = tuple[str, int] | str  # (host, port), or the path of a Unix socket
 
@@ -146,7 +145,7 @@ class _Options(ZEOOptions):  # type: ignore[misc]
         raise errors.OperationalError(str(message).strip())
 
 
-class _ServedFile(GuardedResolution, FileStorage):  # type: ignore[misc]
+class _ServedFile(UntrustedFile):
     """ZODB's own FileStorage, which keeps other processes out: the server alone knows what its clients have cached."""
 
 
