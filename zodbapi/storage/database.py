@@ -5,8 +5,8 @@ In: a DSN. Out: ``Transaction`` objects, one a driver connection.
 ========================================  ==========================================================================
 ``:memory:``                              private to whoever opened it
 ``memory://NAME``                         shared in the process, gone when the last one closes it
-a path                                    a FileStorage file that any number of processes open
-``file:// zeo:// zconfig:// demo: neo:``  what zodburi makes of it
+a path, ``file://PATH``                   a FileStorage file that any number of processes open
+``file://PATH?... zeo: demo: neo:`` ...   what zodburi makes of it
 ========================================  ==========================================================================
 
 Opening a file reads its index and fills caches, so a few databases that nobody uses any more stay open for the next one
@@ -361,7 +361,12 @@ class Database:
         if found is None:
             if len(self._schemas) >= KEPT_SCHEMAS:
                 self._schemas.clear()
-            found = self._schemas[cookie] = ddl.load_schema(records)
+            try:
+                found = self._schemas[cookie] = ddl.load_schema(records)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                raise errors.OperationalError(
+                    f"database disk image is malformed: no schema is in it: {error}"
+                ) from error
         return found
 
 

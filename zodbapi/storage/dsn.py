@@ -29,6 +29,8 @@ DB_DEFAULTS = {"cache_size": 50_000, "cache_size_bytes": 32 << 20, "pool_size": 
 
 def canonical(dsn: str) -> str:
     """One spelling for all the names of a file."""
+    if dsn.startswith("file://") and "?" not in dsn:
+        dsn = dsn.removeprefix("file://")
     if dsn.startswith((":memory:", "memory://", *SCHEMES)):
         return dsn
     return os.path.realpath(dsn)

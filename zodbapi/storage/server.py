@@ -47,12 +47,13 @@ def serve(
     running: Callable[[str], None] = lambda shown: None,
 ) -> NoReturn:
     """Serves the file until SIGINT or SIGTERM; calls ``starting`` and ``running`` with the address as shown to people."""
-    place = free_port(parse_address(address))
+    place = parse_address(address)
     if certificates is None and is_public(place):
         raise errors.ProgrammingError(
             f"{show_address(place)} can be reached from other machines: a public address needs a certificate and a "
             "certificate authority for TLS, for everyone who reaches a ZEO server may read and write the database"
         )
+    place = free_port(place)
     if not Path(path).absolute().parent.is_dir():
         raise errors.OperationalError(
             f"unable to open database file: there is no directory {Path(path).absolute().parent}"
