@@ -172,6 +172,11 @@ class Table:
         return MappingProxyType({column.name.lower(): i for i, column in enumerate(self.columns)})
 
     @cached_property
+    def computes_keys(self) -> bool:
+        """Whether an index has an expression for a key part."""
+        return any(column.position is None for index in self.indexes for column in index.columns)
+
+    @cached_property
     def large(self) -> tuple[int, ...]:
         """Positions of the columns some of whose values are not in the rows."""
         return tuple(i for i, column in enumerate(self.columns) if column.large)

@@ -223,13 +223,17 @@ def paths_to(source: int, table: Table, terms: list[Expr], context: Context, *, 
     paths = [Path(source, table, None, (), None, None, rows, max(rows, LIKELY_ROWS) * SCAN_ROW, False, order)]
     if not terms and not whole:
         return paths
-    expressions = any(column.position is None for index in table.indexes for column in index.columns)
     sargs: dict[Target, list[Sarg]] = {}
-    for sarg in sargs_of(source, table, terms, expressions):
+    for sarg in sargs_of(source, table, terms, table.computes_keys):
         sargs.setdefault(sarg.target, []).append(sarg)
+    if not sargs and not whole:
+        return paths
     if ROWID in sargs:
         paths.append(_rowid_path(source, table, sargs[ROWID], rows))
     for index in table.indexes:
+        first = index.columns[0].position
+        if not whole and first is not None and (ROWID if first == table.rowid_column else first) not in sargs:
+            continue
         path = _index_path(source, table, index, sargs, terms, rows, context)
         if path is not None and (whole or path.equal or path.lower or path.upper):
             paths.append(path)
@@ -257,7 +261,20 @@ def _bounds(sargs: list[Sarg]) -> tuple[Sarg | None, Sarg | None]:
 
 
 def index_order(table: Table, index: Index, context: Context) -> tuple[KeyPart, ...] | None:
-    """The key parts of an index, then the rowid unless the key is unique without it; None if nobody can bind it."""
+    """The key parts of an index, then the rowid unless the key is unique without it; None if nobody can bind it.
+
+    Unless it takes binding they are kept with the table, because every statement asks.
+    """
+    known: dict[int, tuple[KeyPart, ...]] = table.__dict__.setdefault("optimizer_orders", {})
+    order = known.get(index.id)
+    if order is None:
+        order = _key_parts(table, index, context)
+        if order is not None and not table.computes_keys:
+            known[index.id] = order
+    return order
+
+
+def _key_parts(table: Table, index: Index, context: Context) -> tuple[KeyPart, ...] | None:
     found = []
     for i, column in enumerate(index.columns):
         if column.position is not None:
