@@ -47,6 +47,7 @@ from zodbapi.undo import MISSING, PRESENT, Mark
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from zodbapi.storage.cache import Passing
     from zodbapi.storage.database import Database
 
 _SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the others are cookie and schemas to go back to
@@ -573,6 +574,15 @@ class Transaction:
             stream = reference()
             if stream is not None:
                 stream.read_rest()
+
+    @contextmanager
+    def passing(self, objects: Passing) -> Iterator[None]:
+        """Count what is loaded in this block as what a long result passes by."""
+        self._connection.passing = objects
+        try:
+            yield
+        finally:
+            self._connection.passing = None
 
     def shrink_cache(self) -> None:
         """Forget objects that were not used lately, if there are more than the cache should hold."""
