@@ -45,8 +45,10 @@ from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FilePool, RedundantPackWarning, TempFormatter
 from ZODB.FileStorage.format import DATA_HDR_LEN, CorruptedDataError
 from ZODB.fsIndex import fsIndex
+from ZODB.interfaces import IBlobStorageRestoreable
 from ZODB.POSException import POSKeyError, StorageTransactionError
 from ZODB.utils import p64, u64, z64
+from zope.interface import alsoProvides
 
 from zodbapi import errors
 from zodbapi.storage.classes import GuardedResolution
@@ -64,6 +66,7 @@ from zodbapi.storage.file_log import (
     remove,
     save_tail,
     sync_directory,
+    sync_folders,
     write_at,
 )
 
@@ -73,6 +76,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("zodbapi.storage")
 
 _READ_AHEAD = 4096
+_ABANDONED = 86_400  # seconds after which nobody commits a blob any more
 _IN_MEMORY = 1 << 25  # bytes of a transaction that are collected in memory
 _OID_AND_TID = Struct(">8s8s")  # how a record begins
 _OIDS_AT_ONCE = 128
@@ -453,6 +457,9 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             length = self._thl + data_length
             header = TRANSACTION.pack(self._tid, length, b"c", len(user), len(description), len(extension))
             fd = self._file.fileno()
+            if self.durable and self.blob_dir:
+                for oid, _tid in self.dirty_oids:
+                    sync_folders(self.fshelper.getPathForOID(oid), self.blob_dir)
             try:
                 end, data = self._pos, [header, user, description, extension]
                 while data_length > 0:
@@ -503,7 +510,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         if self._nextpos:
             os.ftruncate(self._file.fileno(), self._pos)
             self._nextpos = 0
-            self._blob_tpc_abort()
+        self._blob_tpc_abort()
 
     # --- the index file -----------------------------------------------------------------------------------------------------
 
@@ -554,10 +561,11 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             try:  # the packer has taken the commit lock
                 pos, index = packed
                 self._replace_file(old, pos, index)
+                if self.blob_dir:
+                    self._remove_blob_files_tagged_for_removal_during_pack()
+                    self._remove_uncommitted_blobs()
             finally:
                 self._commit_lock.release()
-            if self.blob_dir:
-                self._remove_blob_files_tagged_for_removal_during_pack()
         self._save_index()
 
     @contextmanager
@@ -604,6 +612,20 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             self._pos = pos
             old.close()
 
+    def _remove_uncommitted_blobs(self) -> None:
+        """Remove what writers that died left in the folder of blobs; nobody commits now."""
+        for oid, folder in self.fshelper.listOIDs():
+            for name in os.listdir(folder):
+                _, tid = self.fshelper.splitBlobFilename(os.path.join(folder, name))
+                try:
+                    if tid is not None:
+                        self.loadSerial(oid, tid)
+                except POSKeyError:
+                    remove(os.path.join(folder, name))
+        for entry in os.scandir(self.fshelper.temp_dir):
+            if entry.is_file() and time.time() - entry.stat().st_mtime > _ABANDONED:
+                remove(entry.path)
+
     def _set_up_blobs(self, blob_dir: str | None) -> None:
         if blob_dir is None:
             self.blob_dir = None
@@ -611,6 +633,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         else:
             self.blob_dir = os.path.abspath(blob_dir)
             self._blob_init(self.blob_dir)
+            alsoProvides(self, IBlobStorageRestoreable)
 
 
 def _can_write(path: str) -> bool:
