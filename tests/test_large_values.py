@@ -24,6 +24,13 @@ CREATE INDEX parent_length ON parent (length(title));
 CREATE INDEX parent_partial ON parent (id) WHERE title LIKE 'l%';
 """
 ROWS = [(1, LONG, BYTES, LONG), (2, "short", b"short", 5), (3, None, None, None), (4, LONG + "!", None, BYTES)]
+SERVE = """
+import sys
+from zodbapi.storage.server import serve
+
+path, address, blob_dir = sys.argv[1:]
+serve(path, address, blob_dir=blob_dir, running=lambda shown: print(shown, flush=True))
+"""
 QUERIES = [
     "SELECT * FROM parent ORDER BY id",
     "SELECT id, title FROM parent ORDER BY title DESC, id",
@@ -317,6 +324,7 @@ class TestBlobs:
 
         with connect() as connection:
             connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB, body TEXT)")
+        connection.close()
         yield connect
         with connect() as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -393,3 +401,35 @@ connection.execute("INSERT INTO t SELECT 2, data, body FROM t")
         assert first.execute("SELECT * FROM t").fetchall() == expected
         first.close()
         second.close()
+
+    def test_a_database_that_is_opened_without_its_folder_says_so(self, connect: Any, tmp_path: Path) -> None:
+        with connect() as connection:
+            connection.execute("INSERT INTO t VALUES (1, ?, 'x')", [bytes(2 << 20)])
+        connection.close()
+        with zodbapi.connect(str(tmp_path / "a.fs")) as connection:
+            assert connection.execute("SELECT body, length(data) FROM t").fetchall() == [("x", 2 << 20)]
+            with pytest.raises(zodbapi.OperationalError, match="blob_dir"):
+                connection.execute("SELECT data FROM t").fetchall()
+        connection.close()
+
+    @pytest.mark.parametrize("shared", [True, False])
+    def test_over_zeo(self, tmp_path: Path, shared: bool) -> None:
+        served = tmp_path / "blobs"
+        place = served if shared else tmp_path / "cache"
+        command = [sys.executable, "-c", SERVE, str(tmp_path / "served.fs"), str(tmp_path / "zeo.sock"), str(served)]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().strip()
+            dsn = f"zeo://{address}?wait_timeout=10&blob_dir={place}&shared_blob_dir={int(shared)}"
+            body = "é" * (2 << 20)
+            for name in ("a", "b"):
+                connection = zodbapi.connect(dsn + f"&client_label={name}", isolation_level=None)
+                connection.execute("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, data BLOB, body TEXT)")
+                connection.execute("INSERT INTO t (data, body) VALUES (?, ?)", [bytes(3 << 20), body])
+                assert set(connection.execute("SELECT data, body FROM t").fetchall()) == {(bytes(3 << 20), body)}
+                connection.close()
+        finally:
+            server.kill()
+            server.communicate()
+        assert len(self.files(tmp_path)) == 4

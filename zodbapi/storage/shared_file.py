@@ -409,6 +409,14 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             raise POSKeyError(oid)
         return found[0]
 
+    def loadBlob(self, oid: bytes, serial: bytes) -> str:
+        if not self.blob_dir:
+            raise errors.OperationalError(
+                "unable to open database file: it has large values in a folder of their own, which blob_dir names"
+            )
+        found: str = super().loadBlob(oid, serial)
+        return found
+
     # --- committing -------------------------------------------------------------------------------------------------------
 
     def _set_scratch(self, file: IO[bytes]) -> None:
