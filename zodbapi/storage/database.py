@@ -37,6 +37,7 @@ from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
 from zodbapi.storage.overflow import blob_folder
 from zodbapi.storage.participant import Participant
+from zodbapi.storage.rowids import highest_rowid
 from zodbapi.storage.shared_file import SharedFileStorage
 from zodbapi.storage.transaction import Transaction
 
@@ -350,6 +351,18 @@ class Database:
                     time.sleep(random.uniform(0, 0.002 * attempt))
                 finally:
                     connection.close()
+        raise AssertionError
+
+    def newest_top(self, table_id: int) -> int:
+        """The largest rowid that a table has, or ever had, in the newest state."""
+        manager = transaction.TransactionManager(explicit=True)
+        with translated():
+            connection = self._db.open(transaction_manager=manager)
+            try:
+                with manager:
+                    return highest_rowid(connection.get(z64)[ddl.ENTRY], table_id)
+            finally:
+                connection.close()
         raise AssertionError
 
     def check_format(self, entry: Any) -> None:
