@@ -506,7 +506,7 @@ class Transaction:
 
     def put_away(self, row: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
         """The row as it is stored, without the large values at those positions."""
-        return put_away(row, positions)
+        return put_away(row, positions, self.database.blob_folder)
 
     def count_changes(self, rows: int) -> None:
         """Note how many rows a statement inserted, updated or deleted."""
