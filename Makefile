@@ -37,7 +37,7 @@ lint: $(STAMP) ## ruff, mypy and import-linter
 django: $(STAMP) ## Django's own test suite on django_zodb (LABELS="queries lookup" for a part of it)
 	$(BIN)/python -m tests.django $(LABELS)
 
-bench: $(STAMP) ## speed side by side with sqlite3, of the driver and through the ORM (ROWS=20000)
+bench: $(STAMP) ## speed side by side with sqlite3, of the driver, of several processes and through the ORM (ROWS=20000)
 	$(BIN)/python -m tests.bench --rows $(ROWS)
 
 golden: $(STAMP) ## rewrite the golden files; review the difference before committing it

@@ -19,6 +19,7 @@ from django.db.models.fields.json import (
     KeyTransformExact,
     KeyTransformIn,
 )
+from django.db.models.fields.tuple_lookups import Tuple
 from django.db.models.functions import Cast, Greatest, Least, Now, Round
 
 Sql = Any  # the SQL and its parameters
@@ -112,6 +113,8 @@ FORMS: dict[type, Any] = {
     Round: standard,
     # Decimals are exact: SQLite's form computes with floats and casts around the window.
     Window: standard,
+    # SQLite's asks for the version of SQLite, and takes ours for an old one.
+    Tuple: standard,
     Now: now,
     KeyTransform: key_transform,
     KeyTextTransform: key_transform,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -246,7 +247,7 @@ select t1.id from t t1 where t1.c > (select avg(c) from t t2 where t2.b = t1.b) 
 
 @pytest.fixture(scope="module")
 def databases() -> Iterator[tuple[Any, Any]]:
-    with sqlite3.connect(":memory:") as theirs, zodbapi.connect(":memory:") as ours:
+    with closing(sqlite3.connect(":memory:")) as theirs, zodbapi.connect(":memory:") as ours:
         for statement in SETUP.split(";")[:-1]:
             theirs.execute(statement)
             ours.execute(statement)

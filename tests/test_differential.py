@@ -8,6 +8,13 @@ from tests.fuzz import Case, complaint_of, run_seed
 
 FOUND = [
     pytest.param(
+        ["CREATE TABLE t (a INTEGER, b INTEGER NOT NULL)"],
+        ["INSERT INTO t VALUES (1, 2), (NULL, 3)"],
+        "SELECT a, b FROM t WHERE b <= CASE WHEN a IS NULL THEN b ELSE ?1 END",
+        (2,),
+        id="a comparison with a test for NULL inside",
+    ),
+    pytest.param(
         ["CREATE TABLE t (a REAL UNIQUE, b TEXT)"],
         ["INSERT INTO t VALUES (1.5, '1'), (NULL, '2')"],
         "SELECT b FROM t WHERE a < (SELECT max(x.a) FROM t AS x)",

@@ -200,3 +200,13 @@ def test_a_database_in_memory_outlives_its_connections() -> None:
     assert wrapper.introspection.table_names() == []
     wrapper.close()
     wrapper.creation.drop("memory://outlives")
+
+
+@pytest.mark.django_db
+def test_options_of_the_object_cache(tmp_path: Path) -> None:
+    wrapper = on_file(tmp_path / "cached.fs")
+    wrapper.settings_dict["OPTIONS"] = {"cache_size": 10, "cache_size_bytes": 60 << 20}
+    wrapper.ensure_connection()
+    kept = wrapper.connection._txn._connection._cache
+    assert (kept.cache_size, kept.cache_size_bytes) == (10, 10 << 20)
+    wrapper.close()

@@ -1,5 +1,7 @@
 """The comparison of a run of Django's suite with the committed list."""
 
+from pathlib import Path
+
 from tests.django.expected import LIST, Expected, Skips
 
 PASSED, FAILED = ("passed", ""), ("failed", "AssertionError: 1 != 2")
@@ -36,6 +38,13 @@ def test_optional_failure_may_pass() -> None:
     relaxed = Expected(EXPECTED.failures, EXPECTED.skips, frozenset([test]))
     assert relaxed.surprises(AS_LISTED | {test: PASSED}, whole=True) == []
     assert relaxed.surprises(AS_LISTED, whole=True) == []
+
+
+def test_failures_of_one_version(tmp_path: Path) -> None:
+    path = tmp_path / "expected.toml"
+    path.write_text('[[failures]]\nreason = "new"\ndjango = "6.0"\ntests = ["app.tests.New.test_it"]\n')
+    assert Expected.read(path, "5.2.19").failures == {}
+    assert Expected.read(path, "6.0.10").failures == {"app.tests.New.test_it": "new"}
 
 
 def test_skip_for_a_new_reason() -> None:

@@ -177,3 +177,13 @@ def test_a_constant_that_cannot_be_computed_fails_when_a_row_is_compared_with_it
         assert connection.execute(query, ['"a"']).fetchall() == [(0 if "NOT" in test else 1,)]
         with pytest.raises(OperationalError, match="malformed JSON"):
             connection.execute(query, ["{bad"])
+
+
+def test_path_that_may_be_null_is_the_same_for_all_rows() -> None:
+    connection = zodbapi.connect(":memory:", autocommit=True)
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, j TEXT)")
+    connection.execute("""INSERT INTO t VALUES (1, '{"a": 1}'), (2, NULL)""")
+    found = connection.execute(
+        "SELECT json_extract(j, nullif('$.a', ?)), json_extract(j, nullif('$.a', '$.a')) FROM t", ("",)
+    )
+    assert found.fetchall() == [(1, None), (None, None)]

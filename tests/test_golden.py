@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,40 @@ def test_golden(path: Path, request: pytest.FixtureRequest) -> None:
         path.write_text(found, encoding="utf-8")
     else:
         assert found == text
+
+
+@contextmanager
+def unoptimised() -> Iterator[None]:
+    """Statements compiled inside run as they were bound."""
+    optimize = statement.optimize
+    statement.optimize = partial(optimize, rules=())
+    statement.STATEMENTS.clear()
+    try:
+        yield
+    finally:
+        statement.optimize = optimize
+        statement.STATEMENTS.clear()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_rows_are_the_same_without_the_optimizer(path: Path) -> None:
+    connection = zodbapi.connect(":memory:", autocommit=True, paramstyle="qmark")
+    for section in sections_of(path.read_text(encoding="utf-8"))[1]:
+        if section.title == "schema":
+            connection.executescript(section.sql)
+        elif section.text.startswith(("SELECT", "WITH", "VALUES")):
+            params: tuple[Any, ...] = eval(section.directive("parameters") or "()")
+            found = [outcome(connection, section.text, params)]
+            with unoptimised():
+                found.append(outcome(connection, section.text, params))
+            assert found[0] == found[1], section.title
+    connection.close()
+
+
+def outcome(connection: zodbapi.Connection, sql: str, params: tuple[Any, ...]) -> Any:
+    """The rows, in their order if the query says one, or the error."""
+    try:
+        rows = connection.execute(sql, params).fetchall()
+    except zodbapi.Error as error:
+        return type(error)
+    return rows if "ORDER BY" in sql else sorted(map(repr, rows))

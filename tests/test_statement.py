@@ -179,3 +179,5 @@ def test_lists_of_all_lengths_share_a_program(sql: str) -> None:
     assert len(programs) == 1
     with pytest.raises(zodbapi.ProgrammingError):
         ours.execute(text, params[1:])
+    ours.close()
+    theirs.close()

@@ -20,10 +20,11 @@ from ZODB.FileStorage import FileStorage
 from ZODB.MappingStorage import MappingStorage
 from ZODB.serialize import ObjectWriter
 
-from tests.storage_worker import create, until_done
+from tests.storage_worker import create, insert, until_done
 from zodbapi import errors
 from zodbapi.storage import classes, file_log
 from zodbapi.storage.database import Database
+from zodbapi.storage.reading import RecordReader
 from zodbapi.storage.records import RecordWriter
 
 VALUES = [
@@ -141,9 +142,46 @@ def test_records_hold_what_zodb_would_write(cls: Any, size: int) -> None:
         item._p_activate()
         ours, theirs = RecordWriter(item).serialize(item), ObjectWriter(item).serialize(item)
         reader = connection._reader
+        our_reader = RecordReader(connection, connection._cache, classes.find_class)
+        for record in (ours, theirs):
+            assert our_reader.getState(record) == reader.getState(record)
         assert reader.getClassName(ours) == reader.getClassName(theirs)
         assert reader.getState(ours) == reader.getState(theirs)
         assert ZODB.serialize.referencesf(ours) == ZODB.serialize.referencesf(theirs)
+    connection.close()
+
+
+def test_commits_write_our_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Any] = []
+    leaf = RecordWriter._leaf
+
+    def noted(self: RecordWriter, cls: type, state: Any) -> bytes:
+        written.append(cls)
+        return leaf(self, cls, state)
+
+    monkeypatch.setattr(RecordWriter, "_leaf", noted)
+    database = Database.open(":memory:")
+    txn = database.begin_session()
+    table = create(txn)
+    txn.begin()
+    for number in range(100):
+        insert(txn, table, f"word {number}")
+    txn.commit()
+    txn.close()
+    database.close()
+    assert written
+
+
+def test_what_a_reader_raises_is_why_it_failed() -> None:
+    """Not that the unpickler, once it has failed, could not go on reading."""
+    connection = ZODB.DB(MappingStorage()).open()
+    reader = RecordReader(connection, connection._cache, classes.find_class)
+    of_class = pickle.dumps(OOTreeSet, 3)
+    with pytest.raises(ZODB.POSException.StateLoadError) as raised:
+        reader.getState(of_class + b"\x80\x03X\x02\x00\x00\x00\xff\xff.")
+    assert isinstance(raised.value.__cause__, UnicodeDecodeError)
+    with pytest.raises(ZODB.POSException.POSKeyError):
+        reader.getState(of_class + b"\x80\x03C\x08\x00\x00\x00\x00\x00\x00\x00\x09Q.")
     connection.close()
 
 

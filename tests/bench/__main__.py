@@ -1,4 +1,4 @@
-"""``python -m tests.bench [driver|orm|cold] [--rows N]``: every workload on both sides in turns; medians and their ratio.
+"""``python -m tests.bench [driver|orm|processes|cold] [--rows N]``: every workload on both sides in turns; medians and ratios.
 
 ``cold`` shows where the time of first executions goes; it is not part of ``all``.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zodbapi
-from tests.bench import cold, orm_table
+from tests.bench import cold, orm_table, processes
 from tests.bench.shown import shown
 from tests.bench.workloads import WORKLOADS, Work, Workload, load
 
@@ -66,8 +66,13 @@ def driver_table(options: argparse.Namespace, clock: Callable[[], float]) -> Non
 def main() -> None:
     """Prints the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", nargs="?", choices=("all", "driver", "orm", "cold"), default="all")
+    parser.add_argument("table", nargs="?", choices=("all", "driver", "orm", "processes", "cold"), default="all")
     parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument(
+        "--sizes",
+        type=lambda text: [int(size) for size in text.split(",")],
+        help="numbers of rows, for the ORM's table",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="the driver's in-memory databases instead of files")
     parser.add_argument("--cpu", action="store_true", help="processor time instead of the clock, for a busy machine")
@@ -77,10 +82,12 @@ def main() -> None:
     if options.table == "cold":
         cold.run(options.rounds, options.only, clock)
         return
-    if options.table != "orm":
+    if options.table in ("all", "driver"):
         driver_table(options, clock)
-    if options.table != "driver":
-        orm_table.run(options.rows, options.rounds, options.only, clock)
+    if options.table in ("all", "processes"):
+        processes.run(options.rows, options.rounds, options.only)
+    if options.table in ("all", "orm"):
+        orm_table.run(options.sizes or [options.rows], options.rounds, options.only, clock)
 
 
 if __name__ == "__main__":

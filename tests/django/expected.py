@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import django
+
 Outcomes = Mapping[str, tuple[str, str]]
 LIST = Path(__file__).with_name("expected.toml")
 
@@ -29,10 +31,10 @@ class Expected:
     optional: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, path: Path = LIST) -> "Expected":
-        """The list in the file. Tests without a reason are refused."""
+    def read(cls, path: Path = LIST, version: str = django.get_version()) -> "Expected":
+        """The list in the file, for one version of Django. Tests without a reason are refused."""
         document = tomllib.loads(path.read_text())
-        groups = document.get("failures", ())
+        groups = [group for group in document.get("failures", ()) if version.startswith(group.get("django", ""))]
         failures = {test: group["reason"] for group in groups for test in group["tests"]}
         optional = frozenset(test for group in groups if group.get("optional") for test in group["tests"])
         return cls(failures, tuple(Skips(**group) for group in document.get("skips", ())), optional)

@@ -157,7 +157,8 @@ def _bind_args(parts: CallParts, scope: Scope) -> tuple[Expr, ...]:
 
 def _bind_aggregate(function: AggregateFunction, parts: CallParts, scope: Scope) -> Expr:
     if parts.distinct and not parts.args:
-        raise OperationalError("DISTINCT aggregates must have an argument")
+        # SQLite's words; unlike SQLite we take more than one, as PostgreSQL does.
+        raise OperationalError("DISTINCT aggregates must have exactly one argument")
     call = _bind_inputs(function, parts, scope)
     owner = _owner(call, scope)
     if owner.aggregation is None:

@@ -7,6 +7,7 @@ and those over values whose class is unknown, step an accumulator object of ``fu
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
 from zodbapi.plan.nodes import Filter, IndexRange, Join, Node, Project, RowidRange, Scan
-from zodbapi.plan.walk import descend
+from zodbapi.plan.walk import descend, sources_used
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -63,7 +64,7 @@ def produce(unit: Unit, node: Aggregate, consume: Consume) -> None:
         return
     groups, group = unit.fresh("groups"), unit.fresh("g")
     slots = Slots(group, "")
-    steps = _Steps(unit, node, slots)
+    steps = Steps(unit, node, slots)
     unit.body.line(f"{groups} = {{}}")
     kept: list[str] = []
 
@@ -72,8 +73,9 @@ def produce(unit: Unit, node: Aggregate, consume: Consume) -> None:
         plain = [unit.expr.value(key) for key in node.keys]
         collations = node.collations or ("BINARY",) * len(plain)
         codes = [unit.expr.folded(code, c) for code, c in zip(plain, collations, strict=True)]
-        folded = codes != plain
-        key = codes[0] if len(codes) == 1 else tuple_code(codes)
+        folded = codes != plain or bool(node.follow)
+        hashed = [code for i, code in enumerate(codes) if i not in node.follow]
+        key = hashed[0] if len(hashed) == 1 else tuple_code(hashed)
         name = unit.fresh("k")
         body.line(f"{name} = {key}")
         body.line(f"{group} = {groups}.get({name})")
@@ -96,7 +98,7 @@ def produce(unit: Unit, node: Aggregate, consume: Consume) -> None:
     key = unit.fresh("k")
     with unit.body.block(f"for {key}, {group} in {groups}.items()"):
         names = kept or ([key] if len(node.keys) == 1 else [f"{key}[{i}]" for i in range(len(node.keys))])
-        _emit(unit, node, names, steps, consume)
+        emit(unit, node, names, steps, consume)
 
 
 def _counts_only(node: Aggregate) -> bool:
@@ -144,18 +146,34 @@ def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
         unit.env[node.source] = ComputedRow([name])
         consume()
         return
-    if len(node.calls) == 1 and _is_of_list(node.calls[0]) and _is_flat(node.input):
+    entries = isinstance(node.input, IndexRange) and _is_count_all(node.calls[0])
+    if len(node.calls) == 1 and not entries and _is_of_list(node.calls[0]) and _is_flat(node.input):
         _whole_of_list(unit, node, node.calls[0], consume)
         return
     slots = Slots("", unit.fresh("a") + "_")
-    steps = _Steps(unit, node, slots)
+    steps = Steps(unit, node, slots)
     body = unit.body
     place = len(body.lines)
     at = body.depth
     unit.query.produce(node.input, lambda: steps.prepare()())
+    count_entries(body.lines)
     for number, initial in enumerate(slots.initial):
         body.lines.insert(place + number, (at, f"{slots.prefix}{number} = {initial}"))
-    _emit(unit, node, [], steps, consume)
+    emit(unit, node, [], steps, consume)
+
+
+_ENTRIES = re.compile(r"for .+ in (x\d+\.(?:keys|values)\(.*\)):")
+_COUNTED = re.compile(r"(\w+) \+= 1")
+
+
+def count_entries(lines: list[tuple[int, str]]) -> None:
+    """Makes a length of the loop that the lines end with, if it does nothing but count the entries of an index."""
+    counted: list[str] = []
+    while lines and (match := _COUNTED.fullmatch(lines[-1 - len(counted)][1])) is not None:
+        counted.append(match[1])
+    at, header = lines[-1 - len(counted)]
+    if counted and (entries := _ENTRIES.fullmatch(header)) is not None and at + 1 == lines[-1][0]:
+        lines[-1 - len(counted) :] = [(at, f"{name} += len({entries[1]})") for name in reversed(counted)]
 
 
 def _is_flat(node: Node) -> bool:
@@ -179,7 +197,7 @@ def _is_of_list(call: AggregateCall) -> bool:
         return False
     name = call.function.name.lower()
     if not call.args:
-        return name == "count"
+        return name == "count" and call.filter is None
     type_ = call.args[0].type
     if name in ("min", "max"):
         return comparison_class(type_) is not None and call.collation.upper() == "BINARY"
@@ -230,7 +248,8 @@ def _is_count_all(call: AggregateCall) -> bool:
     return call.function.name == "count" and not call.args and call.filter is None
 
 
-def _emit(unit: Unit, node: Aggregate, keys: list[str], steps: _Steps, consume: Consume) -> None:
+def emit(unit: Unit, node: Aggregate, keys: list[str], steps: Steps, consume: Consume) -> None:
+    """Makes the row of a finished group known to ``consume``."""
     columns: list[str | None] = list(keys)
     for position, step in enumerate(steps.steps):
         code = step.result
@@ -243,7 +262,7 @@ def _emit(unit: Unit, node: Aggregate, keys: list[str], steps: _Steps, consume: 
     consume()
 
 
-class _Steps:
+class Steps:
     """Writes the calls of one node. Slots are allotted when the first row's code is written."""
 
     def __init__(self, unit: Unit, node: Aggregate, slots: Slots) -> None:
@@ -257,7 +276,7 @@ class _Steps:
     def prepare(self) -> Callable[[], None]:
         """Allots the slots; returns what writes the steps of a row."""
         for number, call in enumerate(self.node.calls):
-            if call.function.name == "bare":
+            if call.function.name == "bare" and not self._is_of_row(call):
                 code = self.unit.expr.value(call.args[0])
                 # In a group the first row is at hand when the slots are made; without groups any row may give it.
                 slot = self.slots.add(code if self.slots.group else "None", code)
@@ -278,12 +297,18 @@ class _Steps:
 
         return write
 
+    def _is_of_row(self, call: AggregateCall) -> bool:
+        """Whether the value is the same in all rows of a group, which is the row of one source: it needs no slot."""
+        return self.node.each is not None and sources_used(call.args[0]) <= {self.node.each} and call.of is None
+
     def _keep_bare(self, of: int | None) -> None:
         for number, slot in self._bare.get(of, ()):
             self.unit.body.line(f"{slot} = {self.unit.expr.value(self.node.calls[number].args[0])}")
 
     def _step(self, number: int, call: AggregateCall) -> Step:
         if call.function.name == "bare":
+            if self._is_of_row(call):
+                return Step(lambda: None, self.unit.expr.value(call.args[0]))
             slot = next(slot for n, slot in self._bare[call.of] if n == number)
             return Step(lambda: None, slot)
         inner = self._function(number, call)

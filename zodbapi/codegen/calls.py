@@ -49,15 +49,31 @@ def call_true(writer: ExprWriter, expr: Call) -> str:
 def _call(writer: ExprWriter, expr: Call) -> tuple[list[str], str]:
     """The tests for NULL arguments that come first, and the call itself."""
     codes = [writer.value(arg) for arg in expr.args]
+    prepared = _prepared(writer, expr, codes)
     tests: list[str] = []
     if expr.function.strict:
         tests, codes = writer.not_null(list(zip(expr.args, codes, strict=True)))
+    if prepared:
+        return tests, f"{prepared}({codes[0]})"
     if expr.function.with_txn:
         codes.insert(0, "txn")
-    if expr.function.prepare is not None and len(codes) > 1 and all(writer.independent(arg) for arg in expr.args[1:]):
-        prepared = writer.unit.hoist(f"{writer.unit.call(expr.function.prepare)}({', '.join(codes[1:])})", "read")
-        return tests, f"{prepared}({codes[0]})"
     return tests, f"{writer.unit.call(expr.function.call)}({', '.join(codes)})"
+
+
+def _prepared(writer: ExprWriter, expr: Call, codes: list[str]) -> str:
+    """The function of the first argument that a call is when the others are the same for all rows; "" if they are not.
+
+    Those that may be NULL become names in ``codes``: their tests are made for each row.
+    """
+    if expr.function.prepare is None or len(codes) < 2 or not all(map(writer.independent, expr.args[1:])):
+        return ""
+    missing = []
+    for i, arg in enumerate(expr.args[1:], 1):
+        if writer.nullable(arg):
+            codes[i] = writer.unit.hoist(codes[i])
+            missing.append(f"{codes[i]} is None")
+    call = f"{writer.unit.call(expr.function.prepare)}({', '.join(codes[1:])})"
+    return writer.unit.hoist(f"(None if {' or '.join(missing)} else {call})" if missing else call, "read")
 
 
 def _unknown(writer: ExprWriter, expr: Call) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zodbapi import values
 from zodbapi.catalog import ANY, NUMBERS, TEXTS, Kind, Type
 from zodbapi.codegen import runtime
-from zodbapi.codegen.unit import is_cheap, tuple_code
+from zodbapi.codegen.unit import denied, is_cheap, tuple_code
 from zodbapi.plan.expr import Affine, Between, Collate, Compare, Const, Expr, InList, RowValue
 from zodbapi.plan.lists import param_list
 
@@ -119,7 +119,7 @@ def _number_test(writer: ExprWriter, op: str, expr: Compare) -> str | None:
         if op in _FUNCTIONS:
             general = f"{writer.unit.call(_FUNCTIONS[op])}({slow[0]}, {slow[1]})"
         code = f"({fast[0]} {_PYTHON[op]} {fast[1]} if type({value}) in {numbers} else {general})"
-        return f"({' and '.join([*(test.replace(' is None', ' is not None') for test in tests), code])})"
+        return f"({' and '.join([*map(denied, tests), code])})"
     return None
 
 

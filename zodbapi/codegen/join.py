@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from zodbapi.codegen import access
 from zodbapi.codegen.rowbuffer import RowBuffer, source_widths
-from zodbapi.codegen.unit import tuple_code
+from zodbapi.codegen.unit import denied, tuple_code
 from zodbapi.plan.expr import And, Compare, Expr
 from zodbapi.plan.nodes import (
     Aggregate,
@@ -189,7 +189,7 @@ def _with_keys(node: HashJoin) -> Expr:
 def _key(unit: Unit, keys: tuple[Expr, ...]) -> tuple[str, str]:
     """Code that tests that no key is NULL ("" when none can be), and code of the key after it."""
     tests, codes = unit.expr.not_null([(key, unit.expr.value(key)) for key in keys])
-    test = " and ".join(t.removesuffix(" is None") + " is not None" for t in tests)
+    test = " and ".join(map(denied, tests))
     return test, codes[0] if len(codes) == 1 else tuple_code(codes)
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
-from zodbapi.codegen import access, aggregate, join, runtime, sort, window
+from zodbapi.codegen import access, aggregate, join, row_groups, runtime, sort, window
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
 from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param
 from zodbapi.plan.nodes import (
@@ -28,6 +29,7 @@ from zodbapi.plan.nodes import (
     Limit,
     Materialize,
     Node,
+    Passed,
     Project,
     Recursive,
     RowidRange,
@@ -262,6 +264,10 @@ class QueryWriter:
                 join.produce(self.unit, node, consume)
             case HashJoin():
                 join.produce_hash(self.unit, node, consume)
+            case Aggregate() if node.each is not None:
+                row_groups.produce(self.unit, node, consume)
+            case Passed():
+                consume()
             case Aggregate():
                 aggregate.produce(self.unit, node, consume)
             case Window():
@@ -271,7 +277,13 @@ class QueryWriter:
             case Distinct():
                 seen = self.unit.fresh("seen")
                 self.unit.body.line(f"{seen} = set()")
-                self.produce(node.input, lambda: self._distinct(node, seen, consume), whole=True)
+                match node.input:
+                    case Project(input=Join(kind="semi" | "anti") | HashJoin(kind="semi" | "anti") as join_) if (
+                        not node.on and len(node.input.columns) == node.columns and _is_binary(node.collations)
+                    ):
+                        self.produce(join_.left, lambda: self._distinct_semi(node.input, join_, seen, consume))
+                    case _:
+                        self.produce(node.input, lambda: self._distinct(node, seen, consume), whole=True)
             case Limit() | Compound():
                 self._loop(output_source(node), f"{self.rows_function(node)}()", consume)
             case Materialize():
@@ -345,7 +357,7 @@ class QueryWriter:
             key = tuple_code(
                 [unit.expr.folded(unit.expr.value(e), c) for e, c in zip(node.on, collations, strict=True)]
             )
-        elif any(c.upper() != "BINARY" for c in node.collations):
+        elif not _is_binary(node.collations):
             codes = [unit.expr.folded(f"{name}[{i}]", c) for i, c in enumerate(node.collations[: node.columns])]
             key = tuple_code(codes)
         elif self._width(node.input) not in (-1, node.columns):
@@ -354,6 +366,24 @@ class QueryWriter:
         with unit.body.block(f"if {first} not in {seen}"):
             unit.body.line(f"{seen}.add({again})")
             consume()
+
+    def _distinct_semi(self, project: Node, join_: Join | HashJoin, seen: str, consume: Consume) -> None:
+        """DISTINCT over a semi join: whether a left row has a match is only asked for a row not seen yet."""
+        assert isinstance(project, Project)
+        unit = self.unit
+        codes = [unit.expr.value(column) for column in project.columns]
+        row = codes[0] if len(codes) == 1 else tuple_code(codes)
+        name = row if is_cheap(row) else f"r{project.source}"
+        if name != row:
+            unit.body.line(f"{name} = {row}")
+
+        def keep() -> None:
+            unit.body.line(f"{seen}.add({name})")
+            unit.env[project.source] = ComputedRow([name]) if len(codes) == 1 else StoredRow(name)
+            consume()
+
+        with unit.body.block(f"if {name} not in {seen}"):
+            self.produce(replace(join_, left=Passed(-1)), keep)
 
     def _distinct_values(self, node: Distinct, row: ComputedRow, seen: str, consume: Consume) -> None:
         """DISTINCT over one column: the value is the key, and only new ones become rows."""
@@ -456,6 +486,10 @@ class QueryWriter:
         with unit.bound(rows):
             keys = tuple_code([unit.expr.folded(unit.expr.value(k.expr), k.collation) for k in node.order])
         unit.body.line(f"{queue}.put({name}, {keys})")
+
+
+def _is_binary(collations: tuple[str, ...]) -> bool:
+    return all(collation.upper() == "BINARY" for collation in collations)
 
 
 def _without_projection(node: Node) -> Node:

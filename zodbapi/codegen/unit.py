@@ -306,6 +306,12 @@ def _clauses(lines: list[tuple[int, str]]) -> tuple[list[str], int]:
     return found if found and found[0].startswith("for ") else [], depth
 
 
+def denied(test: str) -> str:
+    """The opposite of a test for NULL; what is tested may have tests of its own."""
+    assert test.endswith(" is None")
+    return f"{test.removesuffix(' is None')} is not None"
+
+
 def tuple_code(items: list[str]) -> str:
     """Code of a tuple."""
     return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"

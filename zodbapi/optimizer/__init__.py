@@ -10,9 +10,11 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     drive_by_keys        IN (SELECT ...) of few values seeks them
     push_filters         predicates move to the tables they read; outer joins that reject NULLs become inner
     order_joins          the cheapest table first
+    drop_duplicates      under DISTINCT a join that only asks for related rows becomes a semi join
     union_seeks          a = ? OR b = ? unites what two indexes find
     seek_extremes        min and max read one end of an index
     choose_access        scans become seeks, joins become index loops or hash joins
+    group_by_rows        groups that are the rows of a table need no hash table
     drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
     push_limits          a Sort under a LIMIT keeps no more rows than wanted
 
@@ -29,8 +31,10 @@ from zodbapi.depth import roomy
 from zodbapi.optimizer.choose_access import choose_access
 from zodbapi.optimizer.context import BindIndex, Context, Stats
 from zodbapi.optimizer.drive_by_keys import drive_by_keys
+from zodbapi.optimizer.drop_duplicates import drop_duplicates
 from zodbapi.optimizer.drop_sorts import drop_sorts
 from zodbapi.optimizer.fold_constants import fold_constants
+from zodbapi.optimizer.group_by_rows import group_by_rows
 from zodbapi.optimizer.merge_projects import merge_projects
 from zodbapi.optimizer.order_joins import order_joins
 from zodbapi.optimizer.push_filters import push_filters
@@ -53,9 +57,11 @@ RULES: tuple[Rule, ...] = (
     drive_by_keys,
     push_filters,
     order_joins,
+    drop_duplicates,
     union_seeks,
     seek_extremes,
     choose_access,
+    group_by_rows,
     drop_sorts,
     push_limits,
 )

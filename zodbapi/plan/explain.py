@@ -109,7 +109,8 @@ def _pipeline(node: Node) -> str:
             return f"PROJECT {_projected(node)}"
         case Aggregate():
             keys = f" BY {_listed(node.keys)}" if node.keys else ""
-            return f"AGGREGATE{_space(_listed(node.calls))}{keys}"
+            each = "" if node.each is None else f" EACH ROW #{node.each}"
+            return f"AGGREGATE{_space(_listed(node.calls))}{keys}{each}"
         case Window():
             return f"WINDOW {_listed(node.calls)}"
         case Distinct():

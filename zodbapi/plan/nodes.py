@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
+from zodbapi.isolation import Isolation
 from zodbapi.plan.record import record
 
 if TYPE_CHECKING:
@@ -174,13 +175,28 @@ class HashJoin(Node):
 
 @record(frozen=True, slots=True)
 class Aggregate(Node):
-    """Emits one row a group: the ``keys``, then the results of ``calls``. Buffers the groups. Without keys, one row always."""
+    """Emits one row a group: the ``keys``, then the results of ``calls``. Buffers the groups. Without keys, one row always.
+
+    ``each``, set by the optimizer: a group is what comes of one row of that source, the outermost loop of the input, and
+    nothing is buffered; with ``empty`` there is a group for it even if nothing comes. ``follow``: the positions of keys that
+    are the same wherever the others are.
+    """
 
     source: int
     input: Node
     keys: tuple[Expr, ...]
     calls: tuple[AggregateCall, ...]
     collations: tuple[str, ...] = ()  # one a key
+    each: int | None = None
+    empty: bool = False
+    follow: tuple[int, ...] = ()
+
+
+@record(frozen=True, slots=True)
+class Passed(Node):
+    """Emits the one row that the code around it is at. Made by the code generator only."""
+
+    row_of: int
 
 
 @record(frozen=True, slots=True)
@@ -522,12 +538,13 @@ class Comment(Command):
 @record(frozen=True, slots=True)
 class TransactionControl(Command):
     """``action`` is begin (``mode`` deferred, immediate or exclusive), commit, rollback, savepoint, release, rollback_to,
-    and for SET CONSTRAINTS check_constraints or defer_constraints.
+    for SET CONSTRAINTS check_constraints or defer_constraints, and set_isolation for SET TRANSACTION.
     """
 
     action: str
     name: str = ""
     mode: str = ""
+    isolation: Isolation | None = None
 
 
 @record(frozen=True, slots=True)
@@ -582,6 +599,8 @@ def output_source(node: Node) -> int:
             return node.source
         case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | TableFunctionScan():
             return node.source
+        case Passed():
+            return node.row_of
         case _:
             raise AssertionError(f"{type(node).__name__} has no single source")
 

@@ -15,6 +15,7 @@ from ZODB.MappingStorage import MappingStorage
 from ZODB.POSException import ConflictError
 
 from zodbapi import errors
+from zodbapi.storage.cache import NO_LIMIT, default_bytes
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.memory import MemoryStorage
 from zodbapi.storage.records import DB
@@ -23,8 +24,20 @@ from zodbapi.storage.shared_file import SharedFileStorage
 SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
 FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable", "timeout"})
 DB_OPTIONS = frozenset({"cache_size", "cache_size_bytes", "pool_size", "pool_timeout", "database_name", "databases"})
-OPTIONS = FILE_OPTIONS | DB_OPTIONS | {"server_sync"}
-DB_DEFAULTS = {"cache_size": 50_000, "cache_size_bytes": 32 << 20, "pool_size": 1000, "large_record_size": 1 << 62}
+ZEO_OPTIONS = frozenset(
+    {
+        "server_sync",
+        "wait_timeout",
+        "client_cache",
+        "client_cache_size",
+        "certificate",
+        "key",
+        "authority",
+        "server_hostname",
+    }
+)
+OPTIONS = FILE_OPTIONS | DB_OPTIONS | ZEO_OPTIONS
+DB_DEFAULTS = {"cache_size": NO_LIMIT, "pool_size": 1000, "large_record_size": 1 << 62}
 
 
 def canonical(dsn: str) -> str:
@@ -36,12 +49,15 @@ def canonical(dsn: str) -> str:
 
 def open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The storage of a DSN, and settings for ``ZODB.DB`` that the DSN names."""
+    misplaced = options.keys() & ZEO_OPTIONS - {"server_sync"}
+    if misplaced and not dsn.startswith("zeo:"):
+        raise errors.InterfaceError(f"only a zeo:// URI takes the options {', '.join(sorted(misplaced))}")
     if dsn == ":memory:" or dsn.startswith("memory://"):
         return MemoryStorage(dsn), {}
     if dsn.startswith(SCHEMES):
         from zodbapi.storage.uri import open_uri  # loads ZEO, which takes longer than the rest together
 
-        return open_uri(dsn, server_sync=options.get("server_sync", True))
+        return open_uri(dsn, {name: value for name, value in options.items() if name in ZEO_OPTIONS})
     return _open_file(dsn, options), {}
 
 
@@ -59,9 +75,10 @@ def _open_file(path: str, options: dict[str, Any]) -> SharedFileStorage:
 
 def open_db(storage: Any, settings: dict[str, Any]) -> Any:
     """``ZODB.DB`` on the storage; it makes the root object, which another process may be doing just now."""
+    settings = {"cache_size_bytes": default_bytes(), **DB_DEFAULTS, **settings}
     for attempt in itertools.count(1):
         try:
-            return DB(storage, class_factory=find_class, **{**DB_DEFAULTS, **settings})
+            return DB(storage, class_factory=find_class, **settings)
         except ConflictError:
             if attempt == 5:
                 raise

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import errno
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from transaction.interfaces import TransientError
 from zc.lockfile import LockError
@@ -16,9 +14,6 @@ from ZODB import POSException
 from ZODB.FileStorage.format import CorruptedError
 
 from zodbapi import errors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def translate(error: BaseException) -> errors.Error | None:
@@ -61,13 +56,20 @@ def os_message(error: OSError) -> str:
     return f"disk I/O error: {error}"
 
 
-@contextmanager
-def translated() -> Iterator[None]:
+class _Translated:
+    """What ``translated`` gives: an object without state, for a generator costs more than what it stands around."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _cls: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Exception) and (replacement := translate(error)) is not None:
+            raise replacement from error
+
+
+_TRANSLATED = _Translated()
+
+
+def translated() -> _Translated:
     """Raise PEP 249's exceptions for those of the storage inside the block."""
-    try:
-        yield
-    except Exception as error:
-        replacement = translate(error)
-        if replacement is None:
-            raise
-        raise replacement from error
+    return _TRANSLATED

@@ -23,7 +23,7 @@ MAGIC: Final = b"FS30"
 STATUS_AT: Final = 16  # offset of the status byte in a transaction header
 logger = logging.getLogger("zodbapi.storage")
 
-_TRANSACTION = Struct(TRANS_HDR)
+TRANSACTION = Struct(TRANS_HDR)
 RECORD = Struct(DATA_HDR)
 _WINDOW = 1 << 20
 
@@ -55,7 +55,7 @@ class Log:
             buffer, offset = self._at(pos, TRANS_HDR_LEN)
         except EOFError:
             return None
-        tid, length, status, *lengths = _TRANSACTION.unpack_from(buffer, offset)
+        tid, length, status, *lengths = TRANSACTION.unpack_from(buffer, offset)
         end = pos + length
         if status == b"c":
             return None

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copyreg
 import io
+import types
 from typing import TYPE_CHECKING, Any
 
 import ZODB.Connection
@@ -29,11 +30,15 @@ from ZODB.serialize import ObjectWriter
 from zodbpickle.pickle import Pickler
 
 from zodbapi import errors
+from zodbapi.storage.cache import share_of_bytes, share_of_objects
+from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
+from zodbapi.storage.reading import RecordReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SHRINK_EVERY = 1024  # loads: how far a long scan may go above what the cache should hold
 _LEAVES = frozenset({LOBucket, OOBucket, OOSet})
 _SMALL = frozenset({LOBTree, OOBTree, OOTreeSet})  # their state is that of a leaf as long as they have only one
 _HEADER = bytes([0x80, _protocol])  # PROTO
@@ -104,14 +109,21 @@ def _class_record(cls: type) -> bytes:
 class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
     """ZODB's connection with our writer; it offers no other way to choose one than the name that ``_commit`` looks up."""
 
+    _commit = types.FunctionType(
+        ZODB.Connection.Connection._commit.__code__, {**vars(ZODB.Connection), "ObjectWriter": RecordWriter}, "_commit"
+    )
+
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
+        self._reader = RecordReader(self, self._cache, find_class)
         self.unmerged: set[bytes] = set()  # objects whose changes must not be merged with those of others
 
     def setstate(self, item: Any) -> None:
         """Load the state of an object; every read of a tree that goes to the storage comes through here."""
         try:
             super().setstate(item)
+            if not self._load_count % SHRINK_EVERY:
+                self._cache.incrgc()
         except Exception as error:
             replacement = translate(error)
             if replacement is None:
@@ -141,6 +153,27 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
 
 
 class DB(ZODB.DB):  # type: ignore[misc]
-    """ZODB's database, which opens such connections."""
+    """ZODB's database, which opens such connections; they share the limits of the cache."""
 
     klass = Connection
+
+    def __init__(self, storage: Any, *, cache_size: int, cache_size_bytes: int, **options: Any) -> None:
+        self._objects, self._bytes = cache_size, cache_size_bytes
+        self._sharing = 1
+        super().__init__(
+            storage,
+            cache_size=share_of_objects(cache_size, 1),
+            cache_size_bytes=share_of_bytes(cache_size_bytes, 1),
+            **options,
+        )
+
+    def open(self, *args: Any, **kw: Any) -> Any:
+        """A connection; when there is one more than before, each may keep less in memory."""
+        connection = super().open(*args, **kw)
+        with self._lock:
+            connections = len(self.pool.all)
+            if connections != self._sharing:
+                self._sharing = connections
+                self.setCacheSize(share_of_objects(self._objects, connections))
+                self.setCacheSizeBytes(share_of_bytes(self._bytes, connections))
+        return connection

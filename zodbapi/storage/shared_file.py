@@ -29,19 +29,21 @@ makes sharing it simple::
 from __future__ import annotations
 
 import fcntl
+import io
 import logging
 import os
 import tempfile
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from struct import Struct
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from persistent.TimeStamp import TimeStamp
 from ZODB.BaseStorage import BaseStorage
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FilePool, RedundantPackWarning, TempFormatter
-from ZODB.FileStorage.format import DATA_HDR_LEN, CorruptedDataError, TxnHeader
+from ZODB.FileStorage.format import DATA_HDR_LEN, CorruptedDataError
 from ZODB.fsIndex import fsIndex
 from ZODB.POSException import POSKeyError, StorageTransactionError
 from ZODB.utils import p64, u64, z64
@@ -53,6 +55,7 @@ from zodbapi.storage.file_log import (
     MAGIC,
     RECORD,
     STATUS_AT,
+    TRANSACTION,
     Log,
     check_magic,
     ends_with_transaction,
@@ -70,6 +73,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("zodbapi.storage")
 
 _READ_AHEAD = 4096
+_IN_MEMORY = 1 << 25  # bytes of a transaction that are collected in memory
+_OID_AND_TID = Struct(">8s8s")  # how a record begins
 _OIDS_AT_ONCE = 128
 _WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
 _PACKED: Final = b"\0" * STATUS_AT + b"# packed"  # appended to a file that a pack replaced: no status looks like this
@@ -147,8 +152,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._oids: Iterator[int] = iter(())
         self._commit_lock = _CommitLock(self)
         self._commit_lock_acquire, self._commit_lock_release = self._commit_lock.acquire, self._commit_lock.release
-        self._tfile = tempfile.SpooledTemporaryFile(max_size=1 << 25)  # noqa: SIM115 - lives as long as the storage
-        self._tfmt = TempFormatter(self._tfile)
+        self._set_scratch(io.BytesIO())
         self._files = FilePool(path)  # never used: here because the superclass has it
         self._tindex: dict[bytes, int] = {}
         self._nextpos = 0
@@ -403,6 +407,42 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
 
     # --- committing -------------------------------------------------------------------------------------------------------
 
+    def _set_scratch(self, file: IO[bytes]) -> None:
+        """Collect the records of transactions in this file: one in memory, or a temporary one for a large transaction."""
+        self._tfile, self._tfmt = file, TempFormatter(file)
+
+    def _clear_temp(self) -> None:
+        self._tindex.clear()
+        if self._tfile.tell() > _IN_MEMORY:
+            self._tfile.close()
+            self._set_scratch(io.BytesIO())
+        self._tfile.seek(0)
+
+    def store(self, oid: bytes, oldserial: bytes, data: bytes, version: str, transaction: Any) -> None:
+        """Keep the record of an object until the transaction is written; ZODB's way does the same with more calls."""
+        if transaction is not self._transaction:
+            raise StorageTransactionError(self, transaction)
+        with self._lock:
+            if oid > self._oid:
+                self.set_max_oid(oid)
+            position, fd, _reader = self._view
+            old = position(oid) or 0
+            if old:
+                found, committed = _OID_AND_TID.unpack(os.pread(fd, _OID_AND_TID.size, old))
+                if found != oid:
+                    raise CorruptedDataError(oid, found + committed, old)
+                if committed != oldserial:
+                    data = self.tryToResolveConflict(oid, committed, oldserial, data)
+                    self._resolved.append(oid)
+            written = self._tfile.tell()
+            self._tindex[oid] = self._pos + written + self._thl
+            self._tfile.write(RECORD.pack(oid, self._tid, old, self._pos, 0, len(data)))
+            self._tfile.write(data)
+            if written + len(data) > _IN_MEMORY and isinstance(self._tfile, io.BytesIO):
+                rolled = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the transaction
+                rolled.write(self._tfile.getbuffer()[: self._tfile.tell()])
+                self._set_scratch(rolled)
+
     def tpc_vote(self, transaction: Any) -> list[bytes]:
         with self._lock:
             if transaction is not self._transaction:
@@ -411,11 +451,10 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             self._tfile.seek(0)
             user, description, extension = self._ude
             length = self._thl + data_length
-            header = TxnHeader(self._tid, length, "c", len(user), len(description), len(extension))
-            header.user, header.descr, header.ext = user, description, extension
+            header = TRANSACTION.pack(self._tid, length, b"c", len(user), len(description), len(extension))
             fd = self._file.fileno()
             try:
-                end, data = self._pos, [header.asString()]
+                end, data = self._pos, [header, user, description, extension]
                 while data_length > 0:
                     data.append(self._tfile.read(min(data_length, 1 << 24)))
                     data_length -= len(data[-1])

@@ -1,0 +1,54 @@
+"""Operations of columns and parameters of all classes against sqlite3, with and without the optimizer."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+
+import pytest
+
+import zodbapi
+
+NUMBERS = [None, 0, 1, -1, 7, -7, 2, 0x7FFFFFFFFFFFFFFF, -0x8000000000000000, 0.5, -2.5, 0.0, 1e308, "3", "x", b"1"]
+SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, i INTEGER, r REAL, m INTEGER NOT NULL)"
+
+
+@pytest.fixture(scope="module")
+def connections() -> list[object]:
+    made: list[object] = [zodbapi.connect(":memory:"), sqlite3.connect(":memory:")]
+    rows = [(n, i, r, i or 3) for n, (i, r) in enumerate(itertools.product(
+        [None, 0, 1, -1, 7, -7, 2**63 - 1, -(2**63)], [None, 0.0, 0.5, -2.5, 1e308])
+    )]  # fmt: skip
+    for connection in made:
+        connection.execute(SCHEMA)  # type: ignore[attr-defined]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)  # type: ignore[attr-defined]
+    return made
+
+
+def check(connections: list[object], sql: str, *params: object) -> None:
+    ours, theirs = (connection.execute(sql, params).fetchall() for connection in connections)  # type: ignore[attr-defined]
+    assert list(map(repr, ours)) == list(map(repr, theirs)), (sql, params)
+
+
+@pytest.mark.parametrize("op", ["+", "-", "*", "/", "%"])
+def test_values(connections: list[object], op: str) -> None:
+    for left, right in itertools.product(["i", "r", "m", "3", "-2", "0", "1.5"], repeat=2):
+        check(connections, f"SELECT id, {left} {op} {right} FROM t WHERE {op!r} != '%' OR {left} {op} {right} IS NOT 9")
+    for column, value in itertools.product(["i", "r", "m"], NUMBERS):
+        check(connections, f"SELECT id, {column} {op} ? FROM t", value)
+        check(connections, f"SELECT id, ? {op} {column} FROM t", value)
+
+
+@pytest.mark.parametrize("op", ["=", "<", ">=", "<>"])
+def test_comparisons_with_what_may_be_no_number(connections: list[object], op: str) -> None:
+    for column, other, value in itertools.product(["i", "r", "m"], ["i + ?", "m / ?", "nullif(?, r)"], NUMBERS):
+        check(connections, f"SELECT id FROM t WHERE {column} {op} {other}", value)
+        check(connections, f"SELECT id FROM t WHERE NOT ({other} {op} {column})", value)
+
+
+@pytest.mark.parametrize("call", ["count(*)", "count({})", "sum({})", "avg({})", "min({})", "max({})", "total({})"])
+def test_one_aggregate_of_all_rows(connections: list[object], call: str) -> None:
+    for column, test in itertools.product(["m % 100", "r / 1e10", "id"], ["1", "i > 0", "r < 1 AND i", "id < 0"]):
+        check(connections, f"SELECT {call.format(column)} FROM t WHERE {test}")
+        check(connections, f"SELECT {call.format(column)} FILTER (WHERE {test}) FROM t")
+        check(connections, f"SELECT {test}, {call.format(column)}, count(*) FROM t GROUP BY {test} ORDER BY 1")
