@@ -156,8 +156,6 @@ class _Insert:
         body.line(f"rowid = {unit.call(runtime.given_rowid)}({unit.expr.value(given)}, {name})")
         with body.block("if rowid is None"):
             body.line(f"rowid = {following}")
-        with body.block("else"):
-            body.line(f"txn.saw_rowid({table.id}, rowid)")
 
     def _store(self) -> None:
         with _writing(self.unit, self.writer, f"{_function(self.unit, self.writer, 'insert')}(txn, rowid, row)"):

@@ -437,7 +437,7 @@ class _TableWriter:
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
             self.body.line("undo.append((rows, rowid, row))")
-            self.body.line("del rows[rowid]")
+            self._remove_row()
             for bound in self.bound.indexes:
                 self._entry(bound, self._remove_entry)
             if self.bound.children:
@@ -455,10 +455,15 @@ class _TableWriter:
                 self.body.line("rows[rowid] = new")
             with self.body.block("else"):
                 self.body.line("undo.append((rows, rowid, row))")
-                self.body.line("del rows[rowid]")
+                self._remove_row()
                 self._insert_new("rows", "new_rowid", "new", self._raise(unique_failed, self._primary_key_name()))
             checks = [(f"check{n}", foreign) for n, foreign in enumerate(self.bound.parents)]
             self._touch(list(self.bound.indexes), checks, list(self.bound.children), "new_rowid")
+
+    def _remove_row(self) -> None:
+        self.body.line("del rows[rowid]")
+        if self.table.autoincrement:
+            self.body.line(f"txn.free_rowid({self.table.id}, rowid)")
 
     def _touch(
         self,
