@@ -18,8 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zodbapi
-    tables = ("all", "driver", "orm", "processes", "cold", "memory")
-    parser.add_argument("table", nargs="?", choices=tables, default="all")
+from tests.bench import cold, memory, orm_table, others, processes
 from tests.bench.shown import shown
 from tests.bench.workloads import WORKLOADS, Work, Workload, load
 
@@ -71,11 +70,8 @@ def driver_table(options: argparse.Namespace, clock: Callable[[], float]) -> Non
 def main() -> None:
     """Prints the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-<<<<<<< HEAD
-    parser.add_argument("table", nargs="?", choices=("all", "driver", "orm", "processes", "cold"), default="all")
-=======
-    parser.add_argument("table", nargs="?", choices=("all", "driver", "orm", "cold", "memory"), default="all")
->>>>>>> scale
+    tables = ("all", "driver", "orm", "processes", "cold", "memory")
+    parser.add_argument("table", nargs="?", choices=tables, default="all")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument(
         "--sizes",

@@ -425,12 +425,14 @@ class Transaction:
 
     def _read_schema(self) -> None:
         if self.entry is None:
-            self.entry = self._connection.get(z64).get(ddl.ENTRY)
-            self.forget_trees()
-            if self.entry is None:
+            entry = self._connection.get(z64).get(ddl.ENTRY)
+            if entry is None:
+                self.forget_trees()
                 self.schema = Schema()
                 return
-            self.database.check_format(self.entry)
+            self.database.check_format(entry)
+            self.entry = entry
+            self.forget_trees()
             self._cookie = None
         records = self.entry["schema"]
         cookie, trees_cookie = records["cookie"], records.get(ddl.TREES_COOKIE, 0)
@@ -569,7 +571,14 @@ class Transaction:
         return len(self.undo)
 
     def undo_to(self, mark: int) -> None:
-        """Take back every change since ``mark()`` returned that mark."""
+        """Take back every change since ``mark()`` returned that mark; where that fails, the whole transaction."""
+        try:
+            self._undo_to(mark)
+        except Exception:  # keys of a damaged file, which cannot be compared: nothing half undone may be committed
+            self.rollback()
+            raise
+
+    def _undo_to(self, mark: int) -> None:
         undo = self.undo
         schema_moved = False
         while len(undo) > mark:
