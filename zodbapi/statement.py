@@ -151,9 +151,14 @@ class Statement:
             if cls is int:
                 if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
                     continue
-            elif cls is not float and cls in values.NATIVE:
+            elif cls is float:
+                if value == value:  # not NaN
+                    continue
+            elif cls in values.NATIVE:
                 continue
-            parameters = tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
+            parameters = tuple(
+                [item if type(item) in values.NATIVE else _adapt(i, item) for i, item in enumerate(parameters, 1)]
+            )
             break
         return grouped(parameters, self.slices) if self.slices else parameters
 
