@@ -180,7 +180,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
             # Ignoring them would give the impression of a database that is protected.
             raise ImproperlyConfigured(
                 "settings.DATABASES is improperly configured. ZEO knows no USER and PASSWORD: protect the server by "
-                "TLS with client certificates, named in the zeo:// URI of NAME."
+                "TLS with client certificates, named in OPTIONS: authority, certificate, key."
             )
         return {
             "dsn": self.dsn,

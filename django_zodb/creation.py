@@ -52,10 +52,6 @@ class DatabaseCreation(BaseDatabaseCreation):
         name = self.connection.settings_dict["TEST"]["NAME"] or ":memory:"
         return f"{MEMORY}test_{self.connection.alias}" if name == ":memory:" else str(name)
 
-    def test_db_signature(self) -> tuple[Any, ...]:
-        """Two aliases are one test database only if they name one file."""
-        return (self.connection.settings_dict["NAME"], self._get_test_db_name())
-
     def _create_test_db(self, verbosity: int, autoclobber: bool, keepdb: bool = False) -> str:
         name = self._get_test_db_name()
         if keepdb:
@@ -118,7 +114,7 @@ class DatabaseCreation(BaseDatabaseCreation):
             with closing(zodbapi.connect(file)) as source:
                 _copy(source, name)
             self.drop(file)
-            if self.connection.features.django_test_skips and os.environ.get("RUNNING_DJANGOS_TEST_SUITE") == "true":
+            if os.environ.get("RUNNING_DJANGOS_TEST_SUITE") == "true":  # Django 6.0 does it itself
                 self.mark_expected_failures_and_skips()
 
 

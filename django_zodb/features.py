@@ -20,8 +20,6 @@ from django.db.backends.base.features import BaseDatabaseFeatures
 class DatabaseFeatures(BaseDatabaseFeatures):
     """The engine's abilities; Django's test suite runs or skips by them."""
 
-    minimum_database_version = (0, 1)
-
     # Types: values are Python's own classes.
     has_native_uuid_field = True
     has_native_duration_field = True
@@ -70,7 +68,6 @@ class DatabaseFeatures(BaseDatabaseFeatures):
     can_rename_index = True
     ignores_table_name_case = True
     # DDL has no parameters: they are written into it as literals.
-    requires_literal_defaults = False
     schema_editor_uses_clientside_param_binding = True
     supports_combined_alters = True
     supports_comments = True
@@ -96,7 +93,6 @@ class DatabaseFeatures(BaseDatabaseFeatures):
         "virtual": "NOCASE",
     }
 
-    django_test_expected_failures: set[str] = set()  # noqa: RUF012
     django_test_skips: dict[str, set[str]] = {  # noqa: RUF012
         "A new unique column needs no second statement: the test counts PostgreSQL's indexes for LIKE.": {
             "indexes.tests.SchemaIndexesTests.test_alter_field_unique_false_removes_deferred_sql",

@@ -152,11 +152,6 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
                     parent_column,
                 )
 
-    def get_primary_key_columns(self, cursor: Any, table_name: str) -> list[str]:
-        """The columns of the primary key, in its order."""
-        table = self.schema.table(table_name)
-        return _names(table, table.primary_key) if table is not None else []
-
     def get_constraints(self, cursor: Any, table_name: str) -> dict[str, Any]:
         """Constraints and indexes by name."""
         table = self.schema.table(table_name)

@@ -37,8 +37,6 @@ class DatabaseOperations(BaseDatabaseOperations):
     # A sequence belongs to a table, a value has none.
     cast_data_types = {"AutoField": "integer", "BigAutoField": "bigint", "SmallAutoField": "smallint"}  # noqa: RUF012
     explain_prefix = "EXPLAIN"
-    # SQLite's form of JSON lookups asks for it.
-    jsonfield_datatype_values = frozenset(["null", "false", "true"])
 
     # --- dates and times: native values, moved to a time zone and then taken apart -----------------------------------
 
@@ -129,9 +127,6 @@ class DatabaseOperations(BaseDatabaseOperations):
     def format_json_path_numeric_index(self, num: int) -> str:
         # SQLite's paths count from the end with a mark.
         return f"[#{num}]" if num < 0 else f"[{num}]"
-
-    def format_for_duration_arithmetic(self, sql: str) -> str:
-        return sql
 
     def distinct_sql(self, fields: Sequence[str], params: Any) -> tuple[list[str], list[Any]]:
         if fields:

@@ -36,6 +36,7 @@ from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, SCHEMES, canonical, is_loca
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
 from zodbapi.storage.participant import Participant
+from zodbapi.storage.rowids import highest_rowid
 from zodbapi.storage.shared_file import SharedFileStorage
 from zodbapi.storage.transaction import Transaction
 
@@ -101,6 +102,9 @@ class Database:
         ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir``, and
         ``durable``: False leaves it to the operating system when a commit reaches the disk. ``server_sync`` for ZEO: False
         saves the round trip at the begin of a transaction, which then may see less than others were told is committed.
+        A ``zeo://`` URI also takes ``wait_timeout`` (seconds to wait for a server), ``client_cache`` (the path of a cache
+        that outlives the process, one for each process), ``client_cache_size`` (bytes, 20 MB unless told), and for TLS
+        ``authority``, ``certificate``, ``key`` (paths) and ``server_hostname`` (the name in the server's certificate).
         ``cache_size_bytes`` and ``cache_size``: how much memory, and how many objects, all connections of this process
         together may keep (see ``cache``). The rest are ``ZODB.DB``'s.
         """
@@ -343,6 +347,18 @@ class Database:
                     time.sleep(random.uniform(0, 0.002 * attempt))
                 finally:
                     connection.close()
+        raise AssertionError
+
+    def newest_top(self, table_id: int) -> int:
+        """The largest rowid that a table has, or ever had, in the newest state."""
+        manager = transaction.TransactionManager(explicit=True)
+        with translated():
+            connection = self._db.open(transaction_manager=manager)
+            try:
+                with manager:
+                    return highest_rowid(connection.get(z64)[ddl.ENTRY], table_id)
+            finally:
+                connection.close()
         raise AssertionError
 
     def check_format(self, entry: Any) -> None:
