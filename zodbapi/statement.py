@@ -164,7 +164,9 @@ class Statement:
                     continue
             elif cls is Decimal and value.is_finite() and -MAX_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
                 continue
-            parameters = tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
+            parameters = tuple(
+                [item if type(item) in values.NATIVE else _adapt(i, item) for i, item in enumerate(parameters, 1)]
+            )
             break
         return grouped(parameters, self.slices) if self.slices else parameters
 
