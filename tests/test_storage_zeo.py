@@ -13,16 +13,26 @@ from pathlib import Path
 import pytest
 
 from tests.storage_worker import create, insert, problems, schema_of, until_done, update
+from tests.test_commands import make_certificate
 from zodbapi import errors
 from zodbapi.catalog import Table
 from zodbapi.storage.database import Database
 from zodbapi.storage.transaction import Transaction
+
+SERVE = """
+import sys
+from zodbapi.storage.server import Certificates, serve
+
+path, certificate, key = sys.argv[1:]
+serve(path, "127.0.0.1:0", Certificates(certificate, certificate, key), running=lambda shown: print(shown, flush=True))
+"""
 
 
 class Server:
     """A ZEO server process that can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._file = folder / "served.fs"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -172,3 +182,63 @@ def test_no_server(server: Server) -> None:
         Database.open("zeo://127.0.0.1:1?wait_timeout=1")
     with pytest.raises(errors.InterfaceError, match="certificates"):
         Database.open(server.dsn() + "&username=me&password=secret")
+
+
+def test_a_client_cache_that_outlives_the_process(server: Server, sessions: list[Transaction], table: Table) -> None:
+    until_done(sessions[0], lambda t: insert(t, table, "cached"))
+    cache = server.folder / "client.zec"
+    for _ in range(2):
+        database = Database.open(f"zeo://127.0.0.1:{server.port}", client_cache=str(cache), client_cache_size=1 << 20)
+        txn = database.begin_session()
+        assert words(txn, table) == ["cached"]
+        with pytest.raises(errors.OperationalError, match="client cache"):
+            Database.open(f"zeo://127.0.0.1:{server.port}?wait_timeout=5", client_cache=str(cache))
+        txn.close()
+        database.close()
+        database._stop()
+        assert 0 < cache.stat().st_size <= 2 << 20
+    assert b"cached" in cache.read_bytes()
+
+
+def test_wait_timeout_is_an_option() -> None:
+    began = time.monotonic()
+    with pytest.raises(errors.OperationalError, match="server"):
+        Database.open("zeo://127.0.0.1:1", wait_timeout=1)
+    assert time.monotonic() - began < 5
+
+
+def test_tls_by_options(tmp_path: Path) -> None:
+    certificate, key = (str(path) for path in make_certificate(tmp_path))
+    command = [sys.executable, "-c", SERVE, str(tmp_path / "tls.fs"), certificate, key]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        dsn = f"zeo://{process.stdout.readline().strip()}"
+        tls = {"authority": certificate, "certificate": certificate, "key": key, "server_hostname": "localhost"}
+        database = Database.open(dsn, wait_timeout=10, **tls)
+        create(database.begin_session())
+        database.close()
+        database._stop()
+        for wrong in (
+            {},
+            {"authority": certificate, "server_hostname": "localhost"},
+            {**tls, "server_hostname": "other"},
+        ):
+            with pytest.raises(errors.OperationalError, match="server"):
+                Database.open(dsn, wait_timeout=1, **wrong)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_options_that_make_no_sense(tmp_path: Path) -> None:
+    for dsn, options, message in (
+        ("zeo://127.0.0.1:1", {"certificate": "client.pem"}, "authority"),
+        (f"file://{tmp_path}/a.fs", {"wait_timeout": 1}, "only a zeo"),
+    ):
+        with pytest.raises(errors.InterfaceError, match=message):
+            Database.open(dsn, **options)
+    with pytest.raises(errors.OperationalError, match="certificates"):
+        Database.open("zeo://127.0.0.1:1", authority=str(tmp_path / "nowhere.pem"))
+    with pytest.raises(errors.InterfaceError, match="only a zeo"):
+        Database.open(str(tmp_path / "a.fs"), client_cache_size=1)

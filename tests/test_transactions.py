@@ -18,8 +18,9 @@ from zodbapi.catalog import Table, View
 from zodbapi.storage import ddl
 from zodbapi.storage.database import Database
 from zodbapi.storage.leaves import find_leaf
+from zodbapi.storage.rowids import MAX_ROWID
 from zodbapi.storage.stats import Stats
-from zodbapi.storage.transaction import MAX_ROWID, PRESENT, Transaction
+from zodbapi.storage.transaction import PRESENT, Transaction
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -391,21 +392,64 @@ def test_next_rowid_after_the_largest_is_a_free_one(txn: Transaction, table: Tab
     assert 0 < txn.next_rowid(table.id, False) < MAX_ROWID
 
 
-def test_autoincrement_goes_on_after_deleted_rows_and_given_rowids(txn: Transaction, table: Table) -> None:
+def delete(txn: Transaction, table: Table, rowid: int) -> None:
+    """Delete a row, as generated code does it for a table with AUTOINCREMENT."""
+    with txn.statement():
+        word = txn.rows(table.id)[rowid][1]
+        txn.drop(txn.rows(table.id), rowid)
+        txn.free_rowid(table.id, rowid)
+        txn.drop(txn.index(table.indexes[0].id), word)
+        txn.undo.append((txn.index(table.indexes[1].id), (word, rowid), PRESENT))
+        txn.index(table.indexes[1].id).remove((word, rowid))
+
+
+def test_autoincrement_goes_on_after_deleted_rows_and_given_rowids(txn: Transaction, other: Transaction) -> None:
+    table = create(txn, replace(TABLE, autoincrement=True))
     txn.begin(write=True)
-    assert [txn.next_rowid(table.id, True) for _ in range(3)] == [1, 2, 3]
+    assert [insert(txn, table, word) for word in "abc"] == [1, 2, 3]
+    delete(txn, table, 2)
+    delete(txn, table, 3)
     txn.commit()
     txn.begin(write=True)
-    txn.saw_rowid(table.id, 2)
-    assert txn.next_rowid(table.id, True) == 4
-    txn.saw_rowid(table.id, 100)
+    assert insert(txn, table, "d") == 4
+    insert(txn, table, "e", 100)
     mark = txn.mark()
+    delete(txn, table, 100)
     assert txn.next_rowid(table.id, True) == 101
     txn.undo_to(mark)
+    delete(txn, table, 4)
     assert txn.next_rowid(table.id, True) == 101
-    txn.saw_rowid(table.id, MAX_ROWID)
+    delete(txn, table, 100)
+    txn.commit()
+    other.begin()
+    assert insert(other, table, "f") == 101
+    insert(other, table, "g", MAX_ROWID)
+    delete(other, table, MAX_ROWID)
     with pytest.raises(errors.OperationalError, match="database or disk is full"):
-        txn.next_rowid(table.id, True)
+        other.next_rowid(table.id, True)
+
+
+def test_an_insert_changes_nothing_but_its_row(txn: Transaction) -> None:
+    table = create(txn, replace(TABLE, autoincrement=True))
+    txn.begin()
+    insert(txn, table, "a")
+    assert not txn.entry["sequences"]
+    txn.rollback()
+
+
+@pytest.mark.parametrize("autoincrement", [False, True])
+def test_overlapping_transactions_that_have_read_take_different_rowids(
+    txn: Transaction, other: Transaction, autoincrement: bool
+) -> None:
+    table = create(txn, replace(TABLE, autoincrement=autoincrement))
+    until_done(txn, lambda t: insert(t, table, "a"))
+    other.begin()
+    assert words(other, table) == ["a"]
+    until_done(txn, lambda t: insert(t, table, "b"))
+    assert insert(other, table, "c") == 3
+    assert insert(other, table, "d") == 4
+    other.commit()
+    assert words(txn, table) == ["a", "b", "c", "d"]
 
 
 # --- schema -----------------------------------------------------------------------------------------------------------------

@@ -141,10 +141,16 @@ def _change_table(command: AlterTable | Drop | Truncate, stages: Stages, txn: Tr
 
 
 def control_transaction(command: TransactionControl, txn: Transaction) -> None:
-    """BEGIN, COMMIT, ROLLBACK and savepoints. A savepoint outside a transaction opens one, and its release commits it."""
+    """BEGIN, SET TRANSACTION, COMMIT, ROLLBACK and savepoints.
+
+    A savepoint outside a transaction opens one, and its release commits it.
+    """
     match command.action:
         case "begin":
-            txn.begin(mode=command.mode)
+            txn.begin(mode=command.mode, isolation=command.isolation)
+        case "set_isolation":
+            assert command.isolation is not None
+            txn.set_isolation(command.isolation)
         case "commit" | "rollback" if not txn.active:
             raise OperationalError(f"cannot {command.action} - no transaction is active")
         case "check_constraints":

@@ -28,12 +28,21 @@ from zodbapi.cursor import Cursor
 from zodbapi.functions import BUILTIN, user
 from zodbapi.functions.registry import Functions
 from zodbapi.interrupt import interrupt_thread
+from zodbapi.isolation import LEVELS, Isolation
 from zodbapi.statement import Parameters, Statement, complete, prepare
 from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
 
-ISOLATION_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE", "READ COMMITTED", "SNAPSHOT", "SERIALIZABLE"})
+_SQLITE_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"})  # of the sqlite3 module: snapshots, all of them
+
+
+def isolation_named(name: str) -> Isolation:
+    """The level of that name; ProgrammingError if there is none."""
+    level = LEVELS.get(name.upper())
+    if level is None:
+        raise errors.ProgrammingError(f"unknown isolation level: {name}")
+    return level
 
 
 class Xid(NamedTuple):
@@ -168,28 +177,33 @@ class Connection:
 
     @property
     def isolation_level(self) -> str | None:
-        """None for autocommit, SERIALIZABLE, or one of sqlite3's, which all are snapshots here.
+        """READ COMMITTED, SNAPSHOT or SERIALIZABLE; one of sqlite3's, which are snapshots; None for autocommit.
 
-        Under SERIALIZABLE a commit fails with ConflictError when what the transaction read has changed.
+        It is the level of the transactions to come; ``begin`` and SET TRANSACTION ask for another once.
         """
         return self._isolation_level
 
     @isolation_level.setter
     def isolation_level(self, level: str | None) -> None:
-        if level is not None and level.upper() not in ISOLATION_LEVELS:
-            raise errors.ProgrammingError(f"unknown isolation level: {level}")
+        meant = Isolation.SNAPSHOT if level is None or level.upper() in _SQLITE_LEVELS else isolation_named(level)
         self._isolation_level = level
-        self._txn.serializable = level is not None and level.upper() == "SERIALIZABLE"
-        self._txn.read_committed = level is not None and level.upper() == "READ COMMITTED"
+        self._txn.set_session_isolation(meant)
         if level is None:
             self.autocommit = True
 
-    def begin(self, mode: str = "deferred") -> None:
-        """Opens a transaction; ``immediate`` makes it a writing one at once."""
+    @property
+    def transaction_isolation(self) -> str:
+        """The level of the open transaction, or of the next one."""
+        self._check_usable()
+        return self._txn.isolation.value  # type: ignore[no-any-return]
+
+    def begin(self, mode: str = "deferred", *, isolation: str | None = None) -> None:
+        """Opens a transaction; ``immediate`` makes it a writing one at once, ``isolation`` is a level for it alone."""
         self._check_usable()
         if self._txn.active:
             raise errors.OperationalError("cannot start a transaction within a transaction")
-        self._txn.begin(write=mode.lower() != "deferred")
+        level = None if isolation is None else isolation_named(isolation)
+        self._txn.begin(write=mode.lower() != "deferred", isolation=level)
 
     def commit(self) -> None:
         """Makes the open transaction permanent; without one, does nothing."""

@@ -70,10 +70,11 @@ def run(
             if begun and connection.autocommit:
                 txn.rollback()  # it was a transaction of its own, which only had to wait for its turn
             return found
+        work = run_whole if statement.is_dml else run_watched
         if not begun:
             current = start_writing(connection, statement)
-            return current, run_whole(connection, current, params)
-        return run_begun(connection, statement, lambda current: run_whole(connection, current, params))
+            return current, work(connection, current, params)
+        return run_begun(connection, statement, lambda current: work(connection, current, params))
 
 
 def translate(error: BaseException) -> Error | None:
@@ -94,7 +95,9 @@ def translate(error: BaseException) -> Error | None:
 
 
 def _passed_program(error: BaseException) -> bool:
-    return any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__))
+    if any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return True
+    return error.__context__ is not None and _passed_program(error.__context__)  # raised while it was undone
 
 
 class Stream:
@@ -151,10 +154,7 @@ def read(connection: Connection, statement: Statement, params: tuple[Any, ...]) 
 
 
 def _is_large(txn: Transaction, table_id: int) -> bool:
-    rows = txn.rows(table_id)
-    if not rows or rows.maxKey() - rows.minKey() < LARGE:  # rowids without gaps are the rule, and this costs little
-        return False
-    return Stats(txn).row_count(table_id) >= LARGE
+    return Stats(txn).row_count(table_id, LARGE) >= LARGE
 
 
 def run_for_update(
@@ -162,17 +162,18 @@ def run_for_update(
 ) -> tuple[Statement, Rows | None]:
     """Runs a SELECT ... FOR UPDATE: who finds rows is the writer until the end of the transaction."""
     txn = connection._txn
-    was_writing, had_read = txn.writing, txn.has_read
+    was_writing, had_read, had_noted = txn.writing, txn.has_read, txn.read_set.copy()
     try:
         statement = start_writing(connection, statement)
     except LockError:
         if statement.lock == "skip locked":
             return statement, []  # the writer may have any row
         raise
-    rows = run_whole(connection, statement, params)
+    rows = run_watched(connection, statement, params)
     if not rows and not was_writing:
-        txn.stop_writing()  # without rows nothing is locked, and nothing was seen that a newer snapshot could belie
-        txn.has_read = had_read
+        txn.stop_writing()  # without rows nothing is locked
+        if not txn.serializable:  # and nothing was seen that a newer snapshot could belie
+            txn.has_read, txn.read_set = had_read, had_noted
     return statement, rows
 
 
@@ -217,6 +218,12 @@ def run_whole(connection: Connection, statement: Statement, params: tuple[Any, .
         ddl.mark_large(txn, error.table_id, error.position)
         return run_whole(connection, renewed(connection, statement), params)
     return rows
+
+
+def run_watched(connection: Connection, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
+    """The same, where others must not change before the commit what it reads: DDL, which builds on rows, and FOR UPDATE."""
+    with connection._txn.watched():
+        return run_whole(connection, statement, params)
 
 
 def run_begun(

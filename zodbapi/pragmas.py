@@ -17,6 +17,7 @@ from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.integrity import find_orphans, find_problems, numbered_keys
 from zodbapi.plan.nodes import Pragma
+from zodbapi.storage.rowids import highest_rowid
 
 if TYPE_CHECKING:
     from zodbapi.commands import Columns, Stages
@@ -100,10 +101,9 @@ def sqlite_master(txn: Transaction) -> Answer:
 
 def sqlite_sequence(txn: Transaction) -> Answer:
     """The highest rowid that each AUTOINCREMENT table ever had."""
-    sequences: Any = txn.entry["sequences"] if txn.entry is not None else {}
     for table in txn.schema.tables.values():
-        if table.autoincrement and table.id in sequences:
-            yield table.name, sequences[table.id]
+        if table.autoincrement and (highest := highest_rowid(txn.entry, table.id)):
+            yield table.name, highest
 
 
 # --- indexes ------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def keys_descending(
         return
     if not (exclude_high and high is not None and first == high):
         yield first
-    for leaf in _leaves_descending(tree, first):
+    for leaf in _leaves(tree, first):
         yield from reversed(leaf.keys(low, first, exclude_low, True))
         if low is not None and leaf and not low < leaf.minKey():
             return
@@ -42,10 +42,16 @@ def items_descending(
         return
     if not (exclude_high and high is not None and first == high):
         yield first, tree[first]
-    for leaf in _leaves_descending(tree, first):
+    for leaf in _leaves(tree, first):
         yield from reversed(leaf.items(low, first, exclude_low, True))
         if low is not None and leaf and not low < leaf.minKey():
             return
+
+
+def _leaves(tree: Any, high: Any) -> Iterator[Any]:
+    """The leaves from the one where ``high`` belongs to the first; a tree that is watched (``storage.leaves``) notes each."""
+    noted = getattr(tree, "noted", None)
+    return _leaves_descending(tree, high) if noted is None else map(noted, _leaves_descending(tree.tree, high))
 
 
 def _leaves_descending(node: Any, high: Any) -> Iterator[Any]:

@@ -10,12 +10,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zodbapi.codegen import runtime
-from zodbapi.codegen.table_writer import WriterProgram, convert_column
+from zodbapi.codegen import access, runtime
+from zodbapi.codegen.table_writer import Touch, WriterProgram, convert_column
 from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
-from zodbapi.plan.nodes import Delete, Insert, Instead, Update, Values, output_source
+from zodbapi.plan.nodes import (
+    Delete,
+    Filter,
+    IndexRange,
+    IndexSeek,
+    Insert,
+    Instead,
+    Node,
+    RowidRange,
+    RowidSeek,
+    Scan,
+    Update,
+    Values,
+    output_source,
+)
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table
@@ -32,8 +46,12 @@ def write(unit: Unit, node: Insert | Update | Delete, writer: WriterProgram) -> 
     match node:
         case Insert():
             _Insert(unit, node, writer).write()
+        case Update() if (touch := _simple_touch(node, writer)) is not None:
+            _SimpleUpdate(unit, node, writer, touch).write()
         case Update():
             _update(unit, node, writer)
+        case Delete() if writer.silent is None and not writer.cascades and _comes_once(node.input, node.source):
+            _simple_delete(unit, node, writer)
         case Delete():
             _delete(unit, node, writer)
     body.line("txn.count_changes(n)")
@@ -138,8 +156,6 @@ class _Insert:
         body.line(f"rowid = {unit.call(runtime.given_rowid)}({unit.expr.value(given)}, {name})")
         with body.block("if rowid is None"):
             body.line(f"rowid = {following}")
-        with body.block("else"):
-            body.line(f"txn.saw_rowid({table.id}, rowid)")
 
     def _store(self) -> None:
         with _writing(self.unit, self.writer, f"{_function(self.unit, self.writer, 'insert')}(txn, rowid, row)"):
@@ -290,6 +306,154 @@ def _update(unit: Unit, node: Update, writer: WriterProgram) -> None:
             return
         with _undone(unit, "raise" if node.action == "fail" else ""):
             change()
+
+
+# --- statements that write no rows but those of their own table, each once ----------------------------------------------
+
+
+def _comes_once(node: Node, source: int) -> bool:
+    """Whether the input is a plain access to the rows to change, which emits each of them once."""
+    match node:
+        case Filter(input=child):
+            return _comes_once(child, source)
+        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
+            return node.source == source
+        case _:
+            return False
+
+
+def _is_single(node: Node) -> bool:
+    while isinstance(node, Filter):
+        node = node.input
+    return access.finds_one(node)
+
+
+def _simple_touch(node: Update, writer: WriterProgram) -> Touch | None:
+    """What the statement does besides storing rows, if it writes no other rows and leaves rowids and triggers alone."""
+    positions = frozenset(position for position, _ in node.assignments)
+    if writer.silent is not None or node.rowid is not None or node.table.rowid_column in positions:
+        return None
+    if node.action not in ("abort", "rollback") or not _comes_once(node.input, node.source):
+        return None
+    touch = writer.touch(positions)
+    return None if touch.cascades else touch
+
+
+def _each_found(unit: Unit, node: Update | Delete, exprs: list[Expr]) -> str:
+    """Writes the list ``found`` of the rows to change; the target of a loop over it.
+
+    An item has the row, its rowid if that is no column, and the values of the expressions.
+    """
+    unit.rowids_used.add(node.source)
+    start = len(unit.body.lines)
+    unit.body.line("found = []")
+    names = ["row"] if node.table.rowid_column is not None else ["row", "rowid"]
+
+    def keep() -> None:
+        row = unit.env[node.source]
+        items = [stored_row(row), row.rowid][: len(names)] + [unit.expr.value(expr) for expr in exprs]
+        unit.body.line(f"found.append({items[0] if len(items) == 1 else tuple_code(items)})")
+
+    unit.query.produce(node.input, keep)
+    unit.comprehend(start, "found")
+    names += [f"v{i}" for i in range(len(exprs))]
+    return ", ".join(names)
+
+
+def _simple_delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
+    delete = _function(unit, writer, "delete")
+    if _is_single(node.input):
+
+        def remove() -> None:
+            row = unit.env[node.source]
+            unit.body.line(f"{delete}(txn, {row.rowid}, {stored_row(row)})")
+            _return_row(unit, node, stored_row(row), row.rowid)
+
+        unit.rowids_used.add(node.source)
+        unit.query.produce(node.input, remove)
+        return
+    target = _each_found(unit, node, [])
+    column = node.table.rowid_column
+    rowid = "rowid" if column is None else f"row[{column}]"
+    with unit.body.block(f"for {target} in found"):
+        unit.body.line(f"{delete}(txn, {rowid}, row)")
+        _return_row(unit, node, "row", rowid)
+
+
+class _SimpleUpdate:
+    """An UPDATE that stores rows in the place of rows, and touches indexes and foreign keys of the columns it sets."""
+
+    def __init__(self, unit: Unit, node: Update, writer: WriterProgram, touch: Touch) -> None:
+        self.unit = unit
+        self.node = node
+        self.writer = writer
+        self.touch = touch
+        self.tree = unit.query.tree(node.table.id)
+
+    def write(self) -> None:
+        unit, node = self.unit, self.node
+        if _is_single(node.input):
+            unit.rowids_used.add(node.source)
+            unit.query.produce(node.input, self._change_one)
+            return
+        fixed = [(position, expr) for position, expr in node.assignments if unit.expr.independent(expr)]
+        varied = [(position, expr) for position, expr in node.assignments if not unit.expr.independent(expr)]
+        target = _each_found(unit, node, [expr for _, expr in varied])
+        column = node.table.rowid_column
+        rowid = "rowid" if column is None else f"row[{column}]"
+        with unit.body.block("if found"):
+            for position, expr in fixed:
+                self._convert(position, unit.expr.value(expr))
+            unit.body.line("undo = txn.undo")
+            if not (varied or self.touch.run or self.writer.complete or node.returning is not None or self._is_large()):
+                unit.body.line(f"undo.extend([({self.tree}, {rowid}, row) for {target} in found])")
+                unit.body.line(f"{self.tree}.update([({rowid}, {self._new_row('row')}) for {target} in found])")
+                unit.body.line("n = len(found)")
+                return
+            with unit.body.block(f"for {target} in found"):
+                for number, (position, _) in enumerate(varied):
+                    self._convert(position, f"v{number}")
+                self._store("row", rowid)
+
+    def _change_one(self) -> None:
+        row = self.unit.env[self.node.source]
+        for position, expr in self.node.assignments:
+            self._convert(position, self.unit.expr.value(expr))
+        self.unit.body.line("undo = txn.undo")
+        self._store(stored_row(row), row.rowid)
+
+    def _is_large(self) -> bool:
+        """Whether a new value may be one that leaves its row."""
+        return any(position in self.node.table.large for position, _ in self.node.assignments) or (
+            self.writer.complete is not None and bool(self.node.table.large)
+        )
+
+    def _convert(self, position: int, code: str) -> None:
+        self.unit.body.line(f"new{position} = {code}")
+        convert_column(self.unit, self.node.table, position, f"new{position}")
+
+    def _new_row(self, row: str) -> str:
+        codes = [f"{row}[{position}]" for position in range(len(self.node.table.columns))]
+        for position, _ in self.node.assignments:
+            codes[position] = f"new{position}"
+        return tuple_code(codes)
+
+    def _store(self, row: str, rowid: str) -> None:
+        """Writes what stores one row; it is logged before."""
+        unit, body = self.unit, self.unit.body
+        new = self._new_row(row)
+        body.line(
+            f"new = {new}"
+            if self.writer.complete is None
+            else f"new = {_function(unit, self.writer, 'complete')}({new})"
+        )
+        if self._is_large():
+            body.line(f"new = txn.put_away(new, {self.node.table.large})")
+        body.line(f"undo.append(({self.tree}, {rowid}, {row}))")
+        body.line(f"{self.tree}[{rowid}] = new")
+        if self.touch.run is not None:
+            body.line(f"{unit.call_value(self.touch.run, 'touch')}(txn, {rowid}, {row}, new)")
+        _return_row(unit, self.node, "new", rowid)
 
 
 def _current_row(unit: Unit, node: Update | Delete) -> None:

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from zodbapi import errors, values
@@ -35,7 +37,16 @@ from zodbapi.undo import MISSING, PRESENT
 
 # Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
 _RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
+_ZONES = {Kind.TIMESTAMPTZ: UTC, Kind.TIMESTAMP: None}
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What an update of certain columns, which leaves the rowid, does besides storing the row."""
+
+    run: Callable[[Any, int, tuple[Any, ...], tuple[Any, ...]], None] | None  # (txn, rowid, row, new); None: nothing
+    cascades: bool  # whether it may write other rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,8 @@ class WriterProgram:
     entries: Mapping[int, Callable[[int, tuple[Any, ...]], Any]]  # index id -> (rowid, row) -> its key, or NO_ENTRY
     defaults: Callable[[], tuple[Any, ...]]  # the value of DEFAULT of each column
     checks: tuple[Callable[[Any, Any], None], ...]  # one a foreign key: (txn, key value)
+    touch: Callable[[frozenset[int]], Touch]
+    cascades: bool  # whether deleting a row may write others
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
 
     @property
@@ -125,7 +138,12 @@ def generate_writer(
         resolve_writer: gives the program of another table when a cascade needs it, at run time.
         collations: the sort keys of the collations.
     """
-    return _TableWriter(bound, resolve_writer, collations).generate()
+
+    @cache
+    def touch(positions: frozenset[int]) -> Touch:
+        return _TableWriter(bound, resolve_writer, collations).generate_touch(positions)
+
+    return _TableWriter(bound, resolve_writer, collations).generate(touch)
 
 
 def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
@@ -136,6 +154,10 @@ def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
     test = f"if {name} is not None"
     if exact is not None and column.type.kind not in _RECAST:
         test = f"if type({name}) is not {unit.call_value(exact, exact.__name__)} and {name} is not None"
+    elif column.type.kind in _ZONES:  # of a moment only the zone may have to change
+        zone = unit.call_value(_ZONES[column.type.kind], "utc") if _ZONES[column.type.kind] else "None"
+        right = f"type({name}) is {unit.call_value(datetime, 'datetime')} and {name}.tzinfo is {zone}"
+        test = f"if {name} is not None and not ({right})"
     if column.large:
         test += f" and type({name}) is not tuple"
     with unit.body.block(test):
@@ -170,7 +192,30 @@ class _TableWriter:
         unit.call_value(MISSING, "MISSING")
         unit.call_value(PRESENT, "PRESENT")
 
-    def generate(self) -> WriterProgram:
+    def generate_touch(self, positions: frozenset[int]) -> Touch:
+        """What an update of some columns does: nothing if neither index nor foreign key has any of them."""
+        assigned = positions | {position for position, _ in self.bound.generated}
+        indexes = [b for b in self.bound.indexes if not assigned.isdisjoint(_inputs(b))]
+        parents = [(n, f) for n, f in enumerate(self.bound.parents) if not assigned.isdisjoint(f.key.columns)]
+        children = [f for f in self.bound.children if not assigned.isdisjoint(f.parent_positions)]
+        if not indexes and not parents and not children:
+            return Touch(None, cascades=False)
+        for bound in indexes:
+            self._entry_function(bound)
+            if bound.index.unique and not bound.index.keyed:
+                self._unique_function(bound)
+        with self.unit.function("def touch(txn, rowid, row, new)"):
+            self.body.line("undo = txn.undo")
+            self._touch(
+                indexes, [(f"writer_of({self.table.id}).checks[{n}]", f) for n, f in parents], children, "rowid"
+            )
+        writer = Writer()
+        writer.extend(self.unit.scopes[0].prologue)
+        execute(writer, self.unit.namespace, f"update of table {self.table.id}")
+        return Touch(self.unit.namespace.globals["touch"], cascades=bool(children))
+
+    def generate(self, touch: Callable[[frozenset[int]], Touch]) -> WriterProgram:
+        """All functions of the table."""
         for number, foreign in enumerate(self.bound.parents):
             self._check_function(number, foreign)
         for index in self.bound.indexes:
@@ -201,6 +246,8 @@ class _TableWriter:
             {b.index.id: scope[f"entry{b.index.id}"] for b in self.bound.indexes},
             scope["defaults"],
             tuple(scope[f"check{n}"] for n in range(len(self.bound.parents))),
+            touch,
+            any(foreign.key.on_delete in ("CASCADE", "SET NULL", "SET DEFAULT") for foreign in self.bound.children),
         )
 
     @property
@@ -282,6 +329,20 @@ class _TableWriter:
                     self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
             self.body.line(f"return {codes[0] if is_raw(self.table, index) else tuple_code(codes)}")
 
+    def _entry_code(self, bound: BoundIndex, row: str, rowid: str) -> str:
+        """Code of a row's key: written out where it is made of columns, else a call of ``entryN``."""
+        index = bound.index
+        plain = bound.where is None and all(isinstance(expr, Column) for expr in bound.keys)
+        if not plain or (index.keyed and not is_raw(self.table, index)):
+            return f"entry{index.id}({rowid}, {row})"
+        codes = []
+        with self.unit.bound({0: self.unit.table_row(self.table, row, rowid)}):
+            for column, expr in zip(index.columns, bound.keys, strict=True):
+                type_, nullable = part_type(self.table, column)
+                code = self.unit.expr.folded(self.unit.expr.value(expr), column.collation)
+                codes.append(encode(self.unit, code, type_, nullable, maybe_null=True))
+        return codes[0] if index.keyed else tuple_code([*codes, rowid])
+
     def _unique_name(self, bound: BoundIndex) -> str:
         if any(column.position is None for column in bound.index.columns):
             return f"index '{bound.index.name}'"
@@ -345,7 +406,7 @@ class _TableWriter:
     def _entry(self, bound: BoundIndex, then: Callable[[BoundIndex, str], None]) -> None:
         """Computes the row's key and, unless a partial index leaves the row out, does something with it."""
         number = bound.index.id
-        self.body.line(f"k{number} = entry{number}(rowid, row)")
+        self.body.line(f"k{number} = {self._entry_code(bound, 'row', 'rowid')}")
         if bound.where is None:
             self.body.line(f"x{number} = txn.index({number})")
             then(bound, f"k{number}")
@@ -365,7 +426,7 @@ class _TableWriter:
             for bound in self.bound.indexes:
                 self._entry(bound, self._add_entry)
             for number, foreign in enumerate(self.bound.parents):
-                self._require_parent(number, foreign, "row")
+                self._require_parent(f"check{number}", foreign, "row")
 
     def _put_away(self, row: str) -> None:
         if self.table.large:
@@ -376,7 +437,7 @@ class _TableWriter:
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
             self.body.line("undo.append((rows, rowid, row))")
-            self.body.line("del rows[rowid]")
+            self._remove_row()
             for bound in self.bound.indexes:
                 self._entry(bound, self._remove_entry)
             if self.bound.children:
@@ -394,55 +455,69 @@ class _TableWriter:
                 self.body.line("rows[rowid] = new")
             with self.body.block("else"):
                 self.body.line("undo.append((rows, rowid, row))")
-                self.body.line("del rows[rowid]")
+                self._remove_row()
                 self._insert_new("rows", "new_rowid", "new", self._raise(unique_failed, self._primary_key_name()))
-            for bound in self.bound.indexes:
-                self._update_entry(bound)
-            for number, foreign in enumerate(self.bound.parents):
-                columns = foreign.key.columns
-                with self.body.block(f"if {self._changed(columns)}"):
-                    self._require_parent(number, foreign, "new")
-            if self.bound.children:
-                with self.body.block("if txn.foreign_keys_enabled"):
-                    for foreign in self.bound.children:
-                        with self.body.block(f"if {self._changed(foreign.parent_positions) or 'False'}"):
-                            self._on_parent_gone(foreign, foreign.key.on_update, "update")
+            checks = [(f"check{n}", foreign) for n, foreign in enumerate(self.bound.parents)]
+            self._touch(list(self.bound.indexes), checks, list(self.bound.children), "new_rowid")
 
-    def _update_entry(self, bound: BoundIndex) -> None:
+    def _remove_row(self) -> None:
+        self.body.line("del rows[rowid]")
+        if self.table.autoincrement:
+            self.body.line(f"txn.free_rowid({self.table.id}, rowid)")
+
+    def _touch(
+        self,
+        indexes: list[BoundIndex],
+        parents: list[tuple[str, BoundForeignKey]],
+        children: list[BoundForeignKey],
+        new_rowid: str,
+    ) -> None:
+        """Index entries and foreign keys of a row that was updated; ``parents`` with code of their checks."""
+        for bound in indexes:
+            self._update_entry(bound, new_rowid)
+        for check, foreign in parents:
+            with self.body.block(f"if {self._changed(foreign.key.columns)}"):
+                self._require_parent(check, foreign, "new")
+        if children:
+            with self.body.block("if txn.foreign_keys_enabled"):
+                for foreign in children:
+                    with self.body.block(f"if {self._changed(foreign.parent_positions) or 'False'}"):
+                        self._on_parent_gone(foreign, foreign.key.on_update, "update")
+
+    def _update_entry(self, bound: BoundIndex, new_rowid: str) -> None:
         """The entry moves when its key does. An UPDATE passes on the objects of the columns that it leaves alone."""
-        inputs = (*bound.keys, bound.where) if bound.where is not None else bound.keys
-        parts = [part for expr in inputs for part in descend(expr)]
-        positions = sorted({part.position for part in parts if isinstance(part, Column)})
-        same = [f"row[{position}] is not new[{position}]" for position in positions]
-        with self.body.block(f"if {' or '.join([*same, 'rowid != new_rowid'])}"):
-            self._move_entry(bound)
+        same = [f"row[{position}] is not new[{position}]" for position in _inputs(bound)]
+        if new_rowid != "rowid":
+            same.append(f"rowid != {new_rowid}")
+        with self.body.test(" or ".join(same)):
+            self._move_entry(bound, new_rowid)
 
-    def _move_entry(self, bound: BoundIndex) -> None:
+    def _move_entry(self, bound: BoundIndex, new_rowid: str) -> None:
         number, body = bound.index.id, self.body
-        body.line(f"k{number} = entry{number}(rowid, row)")
-        body.line(f"n{number} = entry{number}(new_rowid, new)")
+        body.line(f"k{number} = {self._entry_code(bound, 'row', 'rowid')}")
+        body.line(f"n{number} = {self._entry_code(bound, 'new', new_rowid)}")
         # A unique entry also holds the rowid; that of any other index is part of its key.
-        moved = " or rowid != new_rowid" if bound.index.keyed else ""
+        moved = f" or rowid != {new_rowid}" if bound.index.keyed and new_rowid != "rowid" else ""
         with body.block(f"if k{number} != n{number}{moved}"):
             body.line(f"x{number} = txn.index({number})")
             if bound.where is None:
                 self._remove_entry(bound, f"k{number}")
-                self._add_entry(bound, f"n{number}", "new_rowid")
+                self._add_entry(bound, f"n{number}", new_rowid)
                 return
             with body.block(f"if k{number} is not NO_ENTRY"):
                 self._remove_entry(bound, f"k{number}")
             with body.block(f"if n{number} is not NO_ENTRY"):
-                self._add_entry(bound, f"n{number}", "new_rowid")
+                self._add_entry(bound, f"n{number}", new_rowid)
 
     # --- foreign keys -----------------------------------------------------------------------------------------------
 
-    def _require_parent(self, number: int, foreign: BoundForeignKey, row: str) -> None:
+    def _require_parent(self, check: str, foreign: BoundForeignKey, row: str) -> None:
         """A child was written: its key must have a parent."""
         columns = foreign.key.columns
         present = " and ".join(f"{row}[{c}] is not None" for c in columns)
         key = self._key(row, columns)
         with self.body.block(f"if {present}"):
-            self.body.line(f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, check{number}, {key})")
+            self.body.line(f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, {check}, {key})")
 
     def _cell(self, row: str, position: int) -> str:
         code = f"{row}[{position}]"
@@ -552,6 +627,12 @@ class _TableWriter:
             self.body.line(f"changed = {{{', '.join(codes)}}}")
             self.body.line(f"after = {child}.make_row(*(changed.get(n, v) for n, v in enumerate(r)))")
             self.body.line(f"{child}.update(txn, i, r, {rowid}, after)")
+
+
+def _inputs(bound: BoundIndex) -> list[int]:
+    """The columns that an index is computed from."""
+    inputs = (*bound.keys, bound.where) if bound.where is not None else bound.keys
+    return sorted({part.position for expr in inputs for part in descend(expr) if isinstance(part, Column)})
 
 
 Found = list[tuple[int, tuple[Any, ...]]]

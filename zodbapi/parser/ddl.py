@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from zodbapi.catalog import Procedure
 from zodbapi.errors import NotSupportedError
+from zodbapi.isolation import LEVELS, Isolation
 from zodbapi.parser.syntax import (
     Action,
     AlterDefinition,
@@ -285,12 +286,23 @@ def _alter_column(cursor: WordCursor) -> Action:
 def _begin(cursor: WordCursor) -> Command:
     mode = cursor.accept_any("DEFERRED", "IMMEDIATE", "EXCLUSIVE", "CONCURRENT")
     cursor.accept_any("TRANSACTION", "WORK")
-    return TransactionControl("begin", mode=mode.lower() or "deferred")
+    return TransactionControl("begin", mode=mode.lower() or "deferred", isolation=_isolation(cursor))
 
 
 def _start(cursor: WordCursor) -> Command:
     cursor.expect("TRANSACTION")
-    return TransactionControl("begin", mode="deferred")
+    return TransactionControl("begin", mode="deferred", isolation=_isolation(cursor))
+
+
+def _isolation(cursor: WordCursor) -> Isolation | None:
+    """``ISOLATION LEVEL ...``, as in SQL and PostgreSQL, if it is there."""
+    if not cursor.accept("ISOLATION"):
+        return None
+    cursor.expect("LEVEL")
+    for name, level in LEVELS.items():
+        if cursor.accept(*name.split()):
+            return level
+    raise cursor.error()
 
 
 def _commit(cursor: WordCursor) -> Command:
@@ -316,7 +328,12 @@ def _release(cursor: WordCursor) -> Command:
 
 
 def _set(cursor: WordCursor) -> Command:
-    """SET CONSTRAINTS, as in SQL and PostgreSQL; whichever constraints are named, all are meant."""
+    """SET TRANSACTION and SET CONSTRAINTS, as in SQL and PostgreSQL; whichever constraints are named, all are meant."""
+    if cursor.accept("TRANSACTION"):
+        level = _isolation(cursor)
+        if level is None:
+            raise cursor.error()
+        return TransactionControl("set_isolation", isolation=level)
     cursor.expect("CONSTRAINTS")
     if not cursor.accept("ALL"):
         cursor.name()

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
+from zodbapi.isolation import Isolation
 from zodbapi.plan.record import record
 
 if TYPE_CHECKING:
@@ -537,12 +538,13 @@ class Comment(Command):
 @record(frozen=True, slots=True)
 class TransactionControl(Command):
     """``action`` is begin (``mode`` deferred, immediate or exclusive), commit, rollback, savepoint, release, rollback_to,
-    and for SET CONSTRAINTS check_constraints or defer_constraints.
+    for SET CONSTRAINTS check_constraints or defer_constraints, and set_isolation for SET TRANSACTION.
     """
 
     action: str
     name: str = ""
     mode: str = ""
+    isolation: Isolation | None = None
 
 
 @record(frozen=True, slots=True)

@@ -7,14 +7,16 @@ Everything of ours hangs below one entry of the root, and is made of stock BTree
     root["zodbapi"]  OOBTree
         "format"     1
         "schema"     OOBTree  "cookie" -> Schema.version         a schema is read again when this changes
+                              "cookie of trees" -> int           trees are looked up again when this changes
                               "next id" -> int                   ids of dropped tables and indexes never come back
                               "table 7" -> {"name": ..., ...}    fields that have their default are left out
                               "view totals" -> {...}, "trigger log" -> {...}, "procedure close_month" -> {...}
         "rows"       LOBTree  table id -> LOBTree  rowid -> tuple
         "indexes"    LOBTree  index id -> OOBTree  key -> rowid, or OOTreeSet of (key, rowid)
-        "sequences"  LOBTree  table id -> the highest rowid ever used (AUTOINCREMENT)
+        "sequences"  LOBTree  table id -> the highest rowid ever used, where that may not be in the rows any more
 
-Two transactions that change the schema both write the cookie, so the second one gets a conflict: DDL is serial.
+Two transactions that change the schema both write a cookie, so the second one gets a conflict: DDL is serial. Every other
+transaction that writes relies on both cookies, so none writes rows for another schema or into a tree that was replaced.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from zodbapi.catalog import (
     Type,
     View,
 )
+from zodbapi.storage.rowids import highest_rowid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENTRY = "zodbapi"
 FORMAT = 1
+TREES_COOKIE = "cookie of trees"
 
 _NESTED: dict[tuple[type, str], type] = {
     (Table, "columns"): Column,
@@ -216,12 +220,20 @@ def restart_sequence(txn: Transaction, table: Table) -> None:
 def clear_index(txn: Transaction, index: Index) -> None:
     """Put an empty tree in the place of the index's, for REINDEX."""
     txn.put(txn.entry["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
-    txn.schema_changed(txn.schema)
+    _trees_replaced(txn)
 
 
 def clear_rows(txn: Transaction, table: Table) -> None:
     """Empty a table and its indexes in constant time."""
+    if table.autoincrement:
+        txn.put(txn.entry["sequences"], table.id, highest_rowid(txn.entry, table.id))
     txn.put(txn.entry["rows"], table.id, LOBTree())
     for index in table.indexes:
         txn.put(txn.entry["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
+    _trees_replaced(txn)
+
+
+def _trees_replaced(txn: Transaction) -> None:
+    records = txn.entry["schema"]
+    txn.put(records, TREES_COOKIE, records.get(TREES_COOKIE, 0) + 1)
     txn.schema_changed(txn.schema)

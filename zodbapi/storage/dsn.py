@@ -24,12 +24,26 @@ from zodbapi.storage.shared_file import SharedFileStorage
 SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
 FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable", "timeout"})
 DB_OPTIONS = frozenset({"cache_size", "cache_size_bytes", "pool_size", "pool_timeout", "database_name", "databases"})
-OPTIONS = FILE_OPTIONS | DB_OPTIONS | {"server_sync"}
+ZEO_OPTIONS = frozenset(
+    {
+        "server_sync",
+        "wait_timeout",
+        "client_cache",
+        "client_cache_size",
+        "certificate",
+        "key",
+        "authority",
+        "server_hostname",
+    }
+)
+OPTIONS = FILE_OPTIONS | DB_OPTIONS | ZEO_OPTIONS
 DB_DEFAULTS = {"cache_size": NO_LIMIT, "pool_size": 1000, "large_record_size": 1 << 62}
 
 
 def canonical(dsn: str) -> str:
     """One spelling for all the names of a file."""
+    if dsn.startswith("file://") and "?" not in dsn:
+        dsn = dsn.removeprefix("file://")
     if dsn.startswith((":memory:", "memory://", *SCHEMES)):
         return dsn
     return os.path.realpath(dsn)
@@ -37,12 +51,15 @@ def canonical(dsn: str) -> str:
 
 def open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The storage of a DSN, and settings for ``ZODB.DB`` that the DSN names."""
+    misplaced = options.keys() & ZEO_OPTIONS - {"server_sync"}
+    if misplaced and not dsn.startswith("zeo:"):
+        raise errors.InterfaceError(f"only a zeo:// URI takes the options {', '.join(sorted(misplaced))}")
     if dsn == ":memory:" or dsn.startswith("memory://"):
         return MemoryStorage(dsn), {}
     if dsn.startswith(SCHEMES):
         from zodbapi.storage.uri import open_uri  # loads ZEO, which takes longer than the rest together
 
-        return open_uri(dsn, server_sync=options.get("server_sync", True))
+        return open_uri(dsn, {name: value for name, value in options.items() if name in ZEO_OPTIONS})
     return _open_file(dsn, options), {}
 
 
@@ -50,6 +67,8 @@ def _open_file(path: str, options: dict[str, Any]) -> SharedFileStorage:
     directory = os.path.dirname(path)
     if os.path.isdir(path):
         raise errors.OperationalError(f"unable to open database file: {path} is a directory")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise errors.OperationalError(f"unable to open database file: {path} is not a file")
     if not os.path.isdir(directory):
         raise errors.OperationalError(f"unable to open database file: there is no directory {directory}")
     try:

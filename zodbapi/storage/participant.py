@@ -16,6 +16,7 @@ from zodbapi.storage.failures import translated
 from zodbapi.storage.transaction import Transaction
 
 if TYPE_CHECKING:
+    from zodbapi.isolation import Isolation
     from zodbapi.storage.database import Database
 
 
@@ -27,13 +28,13 @@ class Participant(Transaction):
         super().__init__(database, manager)
         self._manager.registerSynch(self)
 
-    def begin(self, write: bool = False, mode: str = "") -> None:
+    def begin(self, write: bool = False, mode: str = "", isolation: Isolation | None = None) -> None:
         """Take part in the manager's transaction, which begins now if there is none."""
         try:
             self._manager.get()
         except NoTransaction:
             self._manager.begin()  # tells the ZODB connection, which then has the newest snapshot
-        super().begin(write, mode)
+        super().begin(write, mode, isolation)
 
     def _refresh(self) -> None:
         # The manager told the connection of its transaction; another snapshot is due only if that one is stale.
@@ -52,8 +53,9 @@ class Participant(Transaction):
             self._run(self.pending)
         self._guard_reads()
 
-    def _abort(self) -> None:
+    def _abort(self) -> bool:
         self._manager.abort()
+        return False
 
     def commit(self) -> None:
         """Commit the manager's transaction, with all its resources. A failing deferred check leaves it open."""

@@ -19,13 +19,16 @@ class Stats:
     def __init__(self, txn: Transaction) -> None:
         self._txn = txn
 
-    def row_count(self, table_id: int) -> int:
-        """About how many rows the table has: right for rowids without gaps, and never less than one if there is a row."""
+    def row_count(self, table_id: int, few: int = _FEW) -> int:
+        """About how many rows the table has: right for rowids without gaps, and never less than one if there is a row.
+
+        Up to ``few`` the answer is the cheapest one, the number of rowids from the first to the last.
+        """
         rows = self._txn.entry["rows"].get(table_id) if self._txn.entry is not None else None
         if not rows:
             return 0
         spread = int(rows.maxKey() - rows.minKey() + 1)
-        return spread if spread <= _FEW else min(spread, tree_size(rows))
+        return spread if spread <= few else min(spread, tree_size(rows))
 
 
 def tree_size(tree: Any) -> int:

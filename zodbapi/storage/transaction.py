@@ -2,8 +2,15 @@
 
 In: calls of the driver (begin, commit, savepoint) and of generated code (rows, index, undo). Out: BTrees of one snapshot.
 
-With ``read_committed`` the snapshot moves with every statement until the first write, as PostgreSQL's default isolation
-does. The writer of a local database is alone from then on, so such a transaction meets no conflict there.
+``isolation`` says what a transaction sees of others. At READ COMMITTED the snapshot moves with every statement until the
+first write, as PostgreSQL's default does. At SERIALIZABLE every leaf of a tree that is read is noted in ``read_set``, also
+those in which nothing was found, so that phantoms count. What was read has to be so when the transaction takes effect:
+
+* The writer of a local database is alone from its first write on. If others have committed since the snapshot, but
+  nothing that was read has changed, the snapshot moves to the newest and there is no conflict any more.
+* Elsewhere ZODB compares the serial numbers of these leaves while it commits.
+
+So transactions take effect in the order of their commits, and one that only reads sees a prefix of that order.
 
 A transaction that only reads never touches the ``transaction`` package. Between transactions the ZODB connection keeps its
 snapshot, and ``begin`` goes on with it when nothing was committed since; this is what makes a point SELECT cost
@@ -20,7 +27,6 @@ cost in proportion to the dirty objects instead of to the rows to undo.
 
 from __future__ import annotations
 
-import random
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -30,19 +36,18 @@ from ZODB.utils import z64
 
 from zodbapi import errors
 from zodbapi.catalog import Schema
-from zodbapi.storage import ddl
+from zodbapi.isolation import Isolation
+from zodbapi.storage import ddl, rowids
 from zodbapi.storage.failures import translated
-from zodbapi.storage.leaves import find_leaf, loaded_nodes
+from zodbapi.storage.leaves import WatchedTrees, find_leaf, find_leaves, plain
 from zodbapi.storage.overflow import put_away
+from zodbapi.storage.restoring import restore
 from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from zodbapi.storage.database import Database
-
-MAX_ROWID: Final = 2**63 - 1
-
 
 _SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
 
@@ -80,8 +85,11 @@ class Transaction:
     _shrink: Callable[[], None]
     _epoch: int
     _cookie: int | None  # of the schema
+    _trees_cookie: int
     _rows: _Trees
     _indexes: _Trees
+    _read_rows: dict[int, Any]  # the same trees, watched where reads count
+    _read_indexes: dict[int, Any]
 
     def __init__(self, database: Database, manager: Any = None) -> None:
         self.database = database
@@ -94,15 +102,20 @@ class Transaction:
         self.pending: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.immediate: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.last_rowid = 0
+        self.newest_tops: dict[int, int] = {}  # table id -> the largest rowid outside a snapshot that is not the newest
         self.firing: set[str] = set()  # the triggers that are running
         self.changes = 0
         self.total_changes = 0
         self.streams: dict[int, weakref.ref[Stream]] = {}  # results that are not read to their end yet
         self.foreign_keys_enabled = True
-        self.read_committed = False
+        self.isolation = self.session_isolation = Isolation.SNAPSHOT  # of the transaction, and of those to come
+        self.read_committed = self.serializable = False  # the same, for quick questions
+        self._watching = False  # whether what is read is noted
+        self.read_set: dict[
+            bytes, bytes
+        ] = {}  # leaves whose change by others makes the commit fail: id -> serial number
         self.defer_foreign_keys = False
         self.check_at_once = False  # SET CONSTRAINTS ALL IMMEDIATE: nothing is put off to the commit
-        self.serializable = False  # for all transactions to come
         self.prepared = False
         self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
         self._savepoints: list[tuple[str, int]] = []
@@ -112,7 +125,7 @@ class Transaction:
 
     # --- begin and end ----------------------------------------------------------------------------------------------
 
-    def begin(self, write: bool = False, mode: str = "") -> None:
+    def begin(self, write: bool = False, mode: str = "", isolation: Isolation | None = None) -> None:
         """Start a transaction on the newest snapshot; ``write``, or a mode other than deferred, takes the write lock."""
         if self.active:
             raise errors.OperationalError("cannot start a transaction within a transaction")
@@ -122,8 +135,32 @@ class Transaction:
         outside = self._outside
         if (outside is not None and outside()) or self._mvcc._ltid is not self._seen:
             self._or_end(self._refresh)
+        if isolation is not None:
+            self._set_level(isolation)
+        if self.serializable:
+            self._watch(True)
         if write or mode in ("immediate", "exclusive"):
             self._or_end(self.start_writing)
+
+    def set_isolation(self, level: Isolation) -> None:
+        """Have the open transaction run at that level; OperationalError once it has read or written something."""
+        if not self.active:
+            raise errors.OperationalError("SET TRANSACTION works only inside a transaction: after BEGIN")
+        if self.has_read or self.writing:
+            raise errors.OperationalError("SET TRANSACTION ISOLATION LEVEL must be called before any query")
+        self._set_level(level)
+        self._watch(self.serializable)
+
+    def set_session_isolation(self, level: Isolation) -> None:
+        """Have the transactions to come run at that level, unless they say otherwise."""
+        self.session_isolation = level
+        if not self.active:
+            self._set_level(level)
+
+    def _set_level(self, level: Isolation) -> None:
+        self.isolation = level
+        self.read_committed = level is Isolation.READ_COMMITTED
+        self.serializable = level is Isolation.SERIALIZABLE
 
     def renew(self) -> None:
         """With ``read_committed``, before each statement: the newest snapshot, until the transaction writes."""
@@ -146,6 +183,8 @@ class Transaction:
                 self._begin_managed()
                 self.writing = True
                 self.alone = self.database.local and not self._is_stale()
+                if self.alone and self.serializable:
+                    self._watch(False)
                 if self.entry is None:
                     self._create_entry()
         except BaseException:
@@ -156,11 +195,17 @@ class Transaction:
     def _move_snapshot(self) -> bool:
         """Get the newest snapshot for a writer, unless it has read from another; whether it did."""
         if self.read_committed or not self.has_read:
+            self.read_set.clear()
             self._refresh()
             return True
-        if self.serializable and self.database.local:
-            raise errors.ConflictError("could not serialize access: others committed since this transaction first read")
-        return False
+        if not (self.serializable and self.database.local):
+            return False
+        self._mvcc.sync(True)
+        changed = self._mvcc._invalidations  # since the snapshot, None if they were too many to tell
+        if changed is None or not self.read_set.keys().isdisjoint(changed):
+            raise errors.ConflictError("could not serialize access, retry the transaction: what it read has changed")
+        self._refresh()
+        return True
 
     def _begin_managed(self) -> None:
         self._manager.begin()
@@ -214,15 +259,32 @@ class Transaction:
             raise
 
     def _guard_reads(self) -> None:
-        """Make a serializable commit fail when something it may have read has changed.
-
-        In a local database nothing has: the write lock was taken while the snapshot was the newest. Elsewhere every node
-        in memory of the trees that were asked for is declared as read, which includes the places of missing rows.
-        """
-        if self.database.local or not self.serializable:
+        """Make the commit fail if others have changed the schema, or what this transaction relies on."""
+        if self.alone:
             return
-        for tree in (*self._rows.values(), *self._indexes.values()):
-            self.read_whole(tree)
+        self.read_current(self.entry["schema"], "cookie", ddl.TREES_COOKIE)
+        self._note_what_came_back()
+        self._connection._readCurrent.update(self.read_set)
+        self._connection.unmerged = set(self.read_set)
+
+    def _note_what_came_back(self) -> None:
+        """Rely on the leaves of what was written and is as it was.
+
+        ZODB would take the other's value of a row that we have updated to the one it had, which is how SQL asks for a row
+        that must not change: UPDATE t SET n = n.
+        """
+        before: dict[tuple[int, Any], tuple[Any, Any]] = {}
+        for watched, key, old in self.undo:
+            if watched is not _SCHEMA:
+                tree = plain(watched)
+                before.setdefault((id(tree), key), (tree, old))
+        for (_, key), (tree, old) in before.items():
+            if old is PRESENT or old is MISSING:
+                is_back = (key in tree) == (old is PRESENT)
+            else:
+                is_back = tree.get(key, MISSING) == old
+            if is_back:
+                self._note(find_leaf(tree, key))
 
     def rollback(self) -> None:
         """End the transaction and forget its changes; nothing happens when there is none."""
@@ -232,18 +294,29 @@ class Transaction:
         if self.writing:
             if self.streams:
                 self.settle()
+            restored = False
             try:
                 if self._epoch == self.database.epoch:
-                    self._abort()
+                    restored = self._abort()
             finally:
-                self._rolled_back()
+                if restored:
+                    self._finished()
+                else:
+                    self._rolled_back()
         else:
             self._end()
 
-    def _abort(self) -> None:
-        if self.prepared:
-            self._connection.tpc_abort(self._manager.get())
-        self._manager.abort()
+    def _abort(self) -> bool:
+        """End the managed transaction; whether all objects are as they were, and none has to be read again."""
+        restored = False
+        try:
+            if self.prepared:
+                self._connection.tpc_abort(self._manager.get())
+            else:
+                restored = restore(self, self._connection)
+        finally:
+            self._manager.abort()
+        return restored
 
     def close(self) -> None:
         """Roll back and give the ZODB connection back."""
@@ -275,6 +348,8 @@ class Transaction:
         self.writing = self.prepared = self.alone = False
         self._connection.unmerged.clear()
         self.database.unlock(self)
+        if self.serializable:
+            self._watch(True)
 
     def _end(self) -> None:
         self.active = False
@@ -287,6 +362,14 @@ class Transaction:
             self.pending.clear()
         if self.immediate:
             self.immediate.clear()
+        if self.read_set:
+            self.read_set.clear()
+        if self.newest_tops:
+            self.newest_tops.clear()
+        if self.isolation is not self.session_isolation:
+            self._set_level(self.session_isolation)
+        if self._watching:
+            self._watch(False)
         self.defer_foreign_keys = self.check_at_once = False
         self.begun_by_savepoint = False
         self._shrink()
@@ -320,6 +403,7 @@ class Transaction:
         self._seen = None
         self.entry = None
         self._cookie = None
+        self._trees_cookie = 0
         self.forget_trees()
         if was_active:
             raise errors.OperationalError("the transaction was lost: the process was forked or the database reopened")
@@ -327,7 +411,8 @@ class Transaction:
     def _end_quietly(self) -> None:
         self.active = self.writing = self.prepared = self.alone = self.has_read = False
         self._savepoints = []
-        for container in (self.undo, self.pending, self.immediate):
+        self._set_level(self.session_isolation)
+        for container in (self.undo, self.pending, self.immediate, self.read_set):
             container.clear()
 
     @property
@@ -352,18 +437,21 @@ class Transaction:
 
     def _read_schema(self) -> None:
         if self.entry is None:
-            self.entry = self._connection.get(z64).get(ddl.ENTRY)
-            self.forget_trees()
-            if self.entry is None:
+            entry = self._connection.get(z64).get(ddl.ENTRY)
+            if entry is None:
+                self.forget_trees()
                 self.schema = Schema()
                 return
-            self.database.check_format(self.entry)
+            self.database.check_format(entry)
+            self.entry = entry
+            self.forget_trees()
             self._cookie = None
         records = self.entry["schema"]
-        cookie = records["cookie"]
+        cookie, trees_cookie = records["cookie"], records.get(ddl.TREES_COOKIE, 0)
         if cookie != self._cookie:  # changed by another connection, or by this one and then rolled back
             self.schema = self.database.known_schema(cookie, records)
-            self._cookie = cookie
+        if cookie != self._cookie or trees_cookie != self._trees_cookie:
+            self._cookie, self._trees_cookie = cookie, trees_cookie
             self.forget_trees()
 
     def _create_entry(self) -> None:
@@ -378,47 +466,59 @@ class Transaction:
     def rows(self, table_id: int) -> Any:
         """The rowid -> row tree of a table."""
         self.has_read = True
-        return self._rows[table_id]
+        return self._read_rows[table_id]
 
     def index(self, index_id: int) -> Any:
         """The tree of an index: key -> rowid, or a set of (key, rowid)."""
         self.has_read = True
-        return self._indexes[index_id]
+        return self._read_indexes[index_id]
 
     def forget_trees(self) -> None:
         """Look trees up again: one was put in the place of another."""
         self._rows = _Trees(self.entry, "rows")
         self._indexes = _Trees(self.entry, "indexes")
+        self._watch(self._watching)
+
+    def _watch(self, watching: bool) -> None:
+        """From the next statement on, note what is read; or do not."""
+        self._watching = watching
+        if watching:
+            self._read_rows = WatchedTrees(self._rows, self._note)
+            self._read_indexes = WatchedTrees(self._indexes, self._note)
+        else:
+            self._read_rows, self._read_indexes = self._rows, self._indexes
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Have others not change, before the commit, what is read in this block."""
+        if self.alone and not self.serializable:
+            yield
+            return
+        before = self._watching
+        self._watch(True)
+        try:
+            yield
+        finally:
+            self._watch(before and self.active)
+
+    def _note(self, leaf: Any) -> None:
+        if leaf._p_jar is None:  # made by this transaction
+            return
+        leaf._p_activate()
+        if leaf._p_serial != z64:
+            self.read_set[leaf._p_oid] = leaf._p_serial
 
     def next_rowid(self, table_id: int, autoincrement: bool) -> int:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
-        rows = self._rows[table_id]
-        if not self.database.local and rows._p_serial not in (None, z64):
-            return self.database.reserved_rowid(table_id, rows)
-        top = rows.maxKey() if rows else 0
-        if autoincrement:
-            top = max(top, self.entry["sequences"].get(table_id, 0))
-            if top >= MAX_ROWID:
-                raise errors.OperationalError("database or disk is full")
-            self.put(self.entry["sequences"], table_id, top + 1)
-            return int(top + 1)
-        if top < MAX_ROWID:
-            return int(top + 1)
-        for _ in range(100):  # as SQLite does once the largest rowid is taken
-            candidate = random.randrange(1, 2**62)
-            if candidate not in rows:
-                return candidate
-        raise errors.OperationalError("database or disk is full")
+        return rowids.next_rowid(self, table_id, self._rows[table_id], autoincrement)
 
-    def saw_rowid(self, table_id: int, rowid: int) -> None:
-        """Note a rowid that the user gave, so that AUTOINCREMENT goes on after it."""
-        sequences = self.entry["sequences"]
-        if rowid > sequences.get(table_id, 0):
-            self.put(sequences, table_id, rowid)
+    def free_rowid(self, table_id: int, rowid: int) -> None:
+        """Note that a row of an AUTOINCREMENT table has gone."""
+        rowids.free_rowid(self, table_id, self._rows[table_id], rowid)
 
     def put_away(self, row: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
         """The row as it is stored, without the large values at those positions."""
-        return put_away(row, positions)
+        return put_away(row, positions, self.database.blob_folder)
 
     def count_changes(self, rows: int) -> None:
         """Note how many rows a statement inserted, updated or deleted."""
@@ -452,24 +552,15 @@ class Transaction:
         """
         if self.alone:
             return
-        leaf = find_leaf(tree, low)
-        while leaf is not None:
-            if leaf._p_jar is not None:
-                leaf._p_activate()
-                self._connection.readCurrent(leaf)
-                self._connection.unmerged.add(leaf._p_oid)
-            if high is None or leaf is tree or (leaf and leaf.maxKey() >= high):
-                return
-            state = leaf.__getstate__()
-            leaf = state[1] if len(state) > 1 else None
+        tree = plain(tree)
+        for leaf in find_leaves(tree, low, high) if high is not None else (find_leaf(tree, low),):
+            self._note(leaf)
 
     def read_whole(self, tree: Any) -> None:
-        """``read_current`` for all that was read of a tree so far."""
-        if self.alone:
-            return
-        for node in loaded_nodes(tree):
-            self._connection.readCurrent(node)
-            self._connection.unmerged.add(node._p_oid)
+        """``read_current`` for all of a tree."""
+        if not self.alone:
+            for leaf in find_leaves(plain(tree)):
+                self._note(leaf)
 
     # --- statements and savepoints --------------------------------------------------------------------------------------
 
@@ -492,7 +583,14 @@ class Transaction:
         return len(self.undo)
 
     def undo_to(self, mark: int) -> None:
-        """Take back every change since ``mark()`` returned that mark."""
+        """Take back every change since ``mark()`` returned that mark; where that fails, the whole transaction."""
+        try:
+            self._undo_to(mark)
+        except Exception:  # keys of a damaged file, which cannot be compared: nothing half undone may be committed
+            self.rollback()
+            raise
+
+    def _undo_to(self, mark: int) -> None:
         undo = self.undo
         schema_moved = False
         while len(undo) > mark:
@@ -501,7 +599,7 @@ class Transaction:
                 self._cookie, self.schema = key, old
                 schema_moved = True
             elif old is MISSING:  # logged before it was made: it may not be there
-                if isinstance(tree, OOTreeSet):
+                if isinstance(plain(tree), OOTreeSet):
                     tree.discard(key)
                 else:
                     tree.pop(key, None)

@@ -5,20 +5,25 @@ In: a URI. Out: the storage that it names. Apart from the rest because it loads 
 
 from __future__ import annotations
 
+import os
+import ssl
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+from zc.lockfile import LockError
 from ZConfig import ConfigurationError
 from ZEO.ClientStorage import ClientStorage
 from zodburi import NoResolverForScheme, resolve_uri
+from zodburi.resolvers import client_storage_resolver
 
 from zodbapi import errors
 
 _OWN_DEFAULTS = (("cache_size", 10_000), ("pool_size", 7))  # zodburi's: nobody asked for them
 
 
-def open_uri(uri: str, *, server_sync: bool) -> tuple[Any, dict[str, Any]]:
-    """The storage, and the settings for ``ZODB.DB`` that the URI names."""
+def open_uri(uri: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The storage, and the settings for ``ZODB.DB`` that the URI names; ``options`` are those of ``ZEO_OPTIONS``."""
+    server_sync = options.pop("server_sync", True)
     query = parse_qs(urlsplit(uri).query)
     if uri.startswith("zeo:") and ("username" in query or "password" in query):
         raise errors.InterfaceError("ZEO knows no users and passwords: use TLS certificates, through zconfig:")
@@ -31,7 +36,7 @@ def open_uri(uri: str, *, server_sync: bool) -> tuple[Any, dict[str, Any]]:
     for name, default in _OWN_DEFAULTS:
         if settings.get(name) == default:
             del settings[name]
-    storage = factory()
+    storage = factory() if not options else _open_client(uri, options)
     if isinstance(storage, ClientStorage):
         _forget_oids_when_disconnected(storage)
         if server_sync:
@@ -49,3 +54,40 @@ def _forget_oids_when_disconnected(storage: ClientStorage) -> None:
         notify()
 
     storage.notify_disconnected = forget
+
+
+def _open_client(uri: str, options: dict[str, Any]) -> ClientStorage:
+    """ZEO's client with options that a URI has no words for; what the URI says too counts less."""
+    parts = urlsplit(uri)
+    address = (parts.hostname or "", parts.port or 9991) if parts.netloc else os.path.normpath(parts.path)
+    arguments, _settings = client_storage_resolver.interpret_kwargs(dict(parse_qsl(parts.query)))
+    for name, word in (
+        ("wait_timeout", "wait_timeout"),
+        ("client_cache", "cache"),
+        ("client_cache_size", "cache_size"),
+    ):
+        if name in options:
+            arguments[word] = options[name]
+    if "authority" in options:
+        arguments["ssl"] = _tls(options)
+        arguments["ssl_server_hostname"] = options.get("server_hostname")
+    elif options.keys() & {"certificate", "key", "server_hostname"}:
+        raise errors.InterfaceError("TLS needs the option authority: the file or folder of those whom to trust")
+    try:
+        return ClientStorage(address, **arguments)
+    except LockError as error:
+        raise errors.OperationalError(
+            f"another process uses the client cache {options.get('client_cache', '')}: each needs a file of its own"
+        ) from error
+
+
+def _tls(options: dict[str, Any]) -> ssl.SSLContext:
+    authority = os.fspath(options["authority"])
+    place = {"capath": authority} if os.path.isdir(authority) else {"cafile": authority}
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, **place)
+        if "certificate" in options:
+            context.load_cert_chain(options["certificate"], options.get("key"))
+    except (OSError, ssl.SSLError) as error:
+        raise errors.OperationalError(f"unable to read certificates: {error}") from error
+    return context
