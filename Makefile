@@ -5,6 +5,7 @@ PORT ?= 8000
 SECONDS ?= 60
 LABELS ?=
 ROWS ?= 20000
+SIZES ?= 1000,20000,1000000
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -37,8 +38,9 @@ lint: $(STAMP) ## ruff, mypy and import-linter
 django: $(STAMP) ## Django's own test suite on django_zodb (LABELS="queries lookup" for a part of it)
 	$(BIN)/python -m tests.django $(LABELS)
 
-bench: $(STAMP) ## speed side by side with sqlite3, of the driver, of several processes and through the ORM (ROWS=20000)
-	$(BIN)/python -m tests.bench --rows $(ROWS)
+bench: $(STAMP) ## speed side by side with sqlite3: the driver (ROWS=20000), several processes, the ORM (SIZES=1000,20000,1000000), memory
+	$(BIN)/python -m tests.bench --rows $(ROWS) --sizes $(SIZES)
+	$(BIN)/python -m tests.bench memory --rows 1000000
 
 golden: $(STAMP) ## rewrite the golden files; review the difference before committing it
 	$(BIN)/python -m pytest tests -k golden --golden=rewrite
