@@ -250,6 +250,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     found.kill()
 
 
+def drop_tables(connection: zodbapi.Connection) -> None:
+    """Leaves nothing to the next test on the same server."""
+    connection.execute("PRAGMA foreign_keys = OFF")
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        connection.execute(f"DROP TABLE {name}")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
 class Place:
     """Where the database is, and where its sessions run: in threads, or in the processes ``remote``."""
 
@@ -296,8 +304,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         case "zeo":
             server = request.getfixturevalue("server")
             found = Place(server.dsn(), request.getfixturevalue("processes"), local=False)
-            for (name,) in found.keeper.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                found.keeper.execute(f"DROP TABLE {name}")
+            drop_tables(found.keeper)
         case name:
             remote = request.getfixturevalue("processes") if name == "processes" else []
             found = Place(str(tmp_path / "db.fs"), remote, local=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import zodbapi
-from tests.test_anomalies import server
+from tests.test_anomalies import drop_tables, server
 from tests.test_storage_zeo import Server
 
 __all__ = ["server"]  # a fixture
@@ -30,8 +30,7 @@ def dsns(request: pytest.FixtureRequest) -> tuple[str, str]:
 @pytest.fixture
 def pair(dsns: tuple[str, str]) -> Iterator[Pair]:
     first, second = (zodbapi.connect(dsn, autocommit=True) for dsn in dsns)
-    for (name,) in first.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-        first.execute(f"DROP TABLE {name}")
+    drop_tables(first)
     yield first, second
     first.rollback()
     assert first.check() == []

@@ -191,6 +191,12 @@ class Connection:
         if level is None:
             self.autocommit = True
 
+    @property
+    def transaction_isolation(self) -> str:
+        """The level of the open transaction, or of the next one."""
+        self._check_usable()
+        return self._txn.isolation.value  # type: ignore[no-any-return]
+
     def begin(self, mode: str = "deferred", *, isolation: str | None = None) -> None:
         """Opens a transaction; ``immediate`` makes it a writing one at once, ``isolation`` is a level for it alone."""
         self._check_usable()

@@ -95,7 +95,9 @@ def translate(error: BaseException) -> Error | None:
 
 
 def _passed_program(error: BaseException) -> bool:
-    return any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__))
+    if any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return True
+    return error.__context__ is not None and _passed_program(error.__context__)  # raised while it was undone
 
 
 class Stream:

@@ -210,13 +210,10 @@ def _drop_table(table: Table, stages: Stages, txn: Transaction) -> None:
     """Rows that other tables refer to are deleted first, with all that their foreign keys ask for, as SQLite does."""
     children = [child for child, _ in txn.schema.children.get(table.name.lower(), ()) if child.id != table.id]
     if txn.foreign_keys_enabled and any(txn.rows(child.id) for child in children):
-        before = {check: set(keys) for check, keys in txn.pending.items()}
         delete = stages.writer(txn.schema, table.id).without_triggers.delete
         for rowid, row in list(txn.rows(table.id).items()):
             delete(txn, rowid, row)
-        for check, keys in list(txn.pending.items()):  # once the table is gone nobody can look into it
-            for key in keys - before.get(check, set()):
-                check(txn, key)
+        txn.run_pending()  # once the table is gone nobody can look into it
         txn.run_immediate()
     ddl.set_schema(txn, txn.schema.without_table(table.name).without_triggers(table.name))
 

@@ -41,6 +41,7 @@ from zodbapi.storage import ddl, rowids
 from zodbapi.storage.failures import translated
 from zodbapi.storage.leaves import WatchedTrees, find_leaf, find_leaves, plain
 from zodbapi.storage.overflow import put_away
+from zodbapi.storage.restoring import restore
 from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
@@ -293,18 +294,29 @@ class Transaction:
         if self.writing:
             if self.streams:
                 self.settle()
+            restored = False
             try:
                 if self._epoch == self.database.epoch:
-                    self._abort()
+                    restored = self._abort()
             finally:
-                self._rolled_back()
+                if restored:
+                    self._finished()
+                else:
+                    self._rolled_back()
         else:
             self._end()
 
-    def _abort(self) -> None:
-        if self.prepared:
-            self._connection.tpc_abort(self._manager.get())
-        self._manager.abort()
+    def _abort(self) -> bool:
+        """End the managed transaction; whether all objects are as they were, and none has to be read again."""
+        restored = False
+        try:
+            if self.prepared:
+                self._connection.tpc_abort(self._manager.get())
+            else:
+                restored = restore(self, self._connection)
+        finally:
+            self._manager.abort()
+        return restored
 
     def close(self) -> None:
         """Roll back and give the ZODB connection back."""
@@ -425,12 +437,14 @@ class Transaction:
 
     def _read_schema(self) -> None:
         if self.entry is None:
-            self.entry = self._connection.get(z64).get(ddl.ENTRY)
-            self.forget_trees()
-            if self.entry is None:
+            entry = self._connection.get(z64).get(ddl.ENTRY)
+            if entry is None:
+                self.forget_trees()
                 self.schema = Schema()
                 return
-            self.database.check_format(self.entry)
+            self.database.check_format(entry)
+            self.entry = entry
+            self.forget_trees()
             self._cookie = None
         records = self.entry["schema"]
         cookie, trees_cookie = records["cookie"], records.get(ddl.TREES_COOKIE, 0)
@@ -504,7 +518,7 @@ class Transaction:
 
     def put_away(self, row: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
         """The row as it is stored, without the large values at those positions."""
-        return put_away(row, positions)
+        return put_away(row, positions, self.database.blob_folder)
 
     def count_changes(self, rows: int) -> None:
         """Note how many rows a statement inserted, updated or deleted."""
@@ -569,7 +583,14 @@ class Transaction:
         return len(self.undo)
 
     def undo_to(self, mark: int) -> None:
-        """Take back every change since ``mark()`` returned that mark."""
+        """Take back every change since ``mark()`` returned that mark; where that fails, the whole transaction."""
+        try:
+            self._undo_to(mark)
+        except Exception:  # keys of a damaged file, which cannot be compared: nothing half undone may be committed
+            self.rollback()
+            raise
+
+    def _undo_to(self, mark: int) -> None:
         undo = self.undo
         schema_moved = False
         while len(undo) > mark:
