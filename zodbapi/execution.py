@@ -31,6 +31,7 @@ from zodbapi.large import Oversize
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
 from zodbapi.storage import ddl
+from zodbapi.storage.cache import Passing
 from zodbapi.storage.stats import Stats
 
 if TYPE_CHECKING:
@@ -95,17 +96,20 @@ def translate(error: BaseException) -> Error | None:
 
 
 def _passed_program(error: BaseException) -> bool:
-    return any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__))
+    if any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return True
+    return error.__context__ is not None and _passed_program(error.__context__)  # raised while it was undone
 
 
 class Stream:
     """The rest of a large result: read as it is asked for, or at once when the trees are about to change."""
 
-    __slots__ = ("__weakref__", "_rows", "_txn")
+    __slots__ = ("__weakref__", "_passing", "_rows", "_txn")
 
     def __init__(self, txn: Transaction, rows: Iterator[Row]) -> None:
         self._txn = txn
         self._rows = rows
+        self._passing = Passing()
         txn.streams[id(self)] = weakref.ref(self)
 
     def __del__(self) -> None:
@@ -116,7 +120,8 @@ class Stream:
         while block:
             yield block
             try:
-                block = list(islice(self._rows, BLOCK))
+                with self._txn.passing(self._passing):
+                    block = list(islice(self._rows, BLOCK))
             except Exception as error:
                 if (translated := translate(error)) is not None:
                     raise translated from error

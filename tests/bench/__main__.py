@@ -2,7 +2,7 @@
 
 ``driver`` has a second table, with PostgreSQL and sqlglot's executor. ``--sizes 1000,20000,1000000`` makes ``orm`` print how
 each line grows. ``cold`` shows where the time of first executions goes, ``memory`` what reading takes; ``all`` is the
-first three.
+others.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zodbapi
-    tables = ("all", "driver", "orm", "processes", "cold", "memory")
-    parser.add_argument("table", nargs="?", choices=tables, default="all")
+from tests.bench import cold, memory, orm_table, others, processes
 from tests.bench.shown import shown
 from tests.bench.workloads import WORKLOADS, Work, Workload, load
 
@@ -71,11 +70,8 @@ def driver_table(options: argparse.Namespace, clock: Callable[[], float]) -> Non
 def main() -> None:
     """Prints the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-<<<<<<< HEAD
-    parser.add_argument("table", nargs="?", choices=("all", "driver", "orm", "processes", "cold"), default="all")
-=======
-    parser.add_argument("table", nargs="?", choices=("all", "driver", "orm", "cold", "memory"), default="all")
->>>>>>> scale
+    tables = ("all", "driver", "orm", "processes", "cold", "memory")
+    parser.add_argument("table", nargs="?", choices=tables, default="all")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument(
         "--sizes",

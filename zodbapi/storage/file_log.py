@@ -12,9 +12,7 @@ from contextlib import suppress
 from struct import Struct
 from typing import Final
 
-from ZODB._compat import Unpickler
 from ZODB.FileStorage.format import DATA_HDR, DATA_HDR_LEN, TRANS_HDR, TRANS_HDR_LEN, CorruptedDataError
-from ZODB.fsIndex import fsBucket, fsIndex
 from ZODB.POSException import POSKeyError
 
 from zodbapi import errors
@@ -82,32 +80,9 @@ class Log:
         return found
 
 
-def load_index(path: str) -> tuple[fsIndex, int]:
-    """The index and position of an index file. It is a pickle of numbers and bytes: anything else in it is refused."""
-
-    def refuse(module: str, name: str) -> None:
-        raise ValueError(f"an index file names no classes, this one names {module}.{name}")
-
-    with open(path, "rb") as file:
-        unpickler = Unpickler(file)
-        unpickler.find_global = refuse
-        pos = unpickler.load()
-        index = fsIndex()
-        while item := unpickler.load():
-            prefix, positions = item
-            index._data[bytes(prefix)] = fsBucket().fromString(bytes(positions))
-    if type(pos) is not int:
-        raise ValueError("an index file begins with a position")
-    return index, pos
-
-
-def check_magic(path: str) -> None:
-    try:
-        with open(path, "rb") as file:
-            start = file.read(4)
-    except FileNotFoundError:
-        return
-    if start and start != MAGIC:
+def check_magic(path: str, start: bytes) -> None:
+    """Refuse a file that does not begin as a FileStorage does."""
+    if start != MAGIC:
         raise errors.OperationalError(f"file is not a database: {path}")
 
 
