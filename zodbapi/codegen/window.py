@@ -7,8 +7,11 @@ in the order of the first window, as they do in SQLite.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from zodbapi import values
 from zodbapi.codegen import runtime
 from zodbapi.codegen.rowbuffer import RowBuffer
 from zodbapi.codegen.unit import StoredRow, tuple_code
@@ -41,38 +44,54 @@ def compute(
     order: list[int] = []
     for number, ((function, directions), frame) in enumerate(zip(calls, frames, strict=True)):
         column: list[Any] = [None] * len(rows)
-        for members in _partitions(rows, number, directions):
-            parts = [rows[i][0][number] for i in members]
+        parts = [row[0][number] for row in rows]
+        for members in _partitions(parts, directions):
             found = partition(
                 function,
                 frame,
                 bool(directions and directions[0][0]),
-                [part[2] for part in parts],
-                [part[1] for part in parts],
-                [part[3] for part in parts],
+                [parts[i][2] for i in members],
+                [parts[i][1] for i in members],
+                [parts[i][3] for i in members],
             )
             for i, value in zip(members, found, strict=True):
                 column[i] = value
             if number == 0:
                 order.extend(members)
         results.append(column)
-    return [(rows[i][1], tuple(column[i] for column in results)) for i in order]
+    packed = list(zip(*results, strict=True))
+    return [(rows[i][1], packed[i]) for i in order]
 
 
-def _partitions(rows: list[tuple[Any, ...]], number: int, directions: Directions) -> list[list[int]]:
+def _partitions(parts: list[tuple[Any, ...]], directions: Directions) -> list[list[int]]:
     """Row numbers of each partition, sorted by the window's ORDER BY; partitions in the order of their keys."""
     groups: dict[Any, list[int]] = {}
-    for i, (parts, _) in enumerate(rows):
-        groups.setdefault(parts[number][0], []).append(i)
-
-    def place(i: int) -> tuple[Any, ...]:
-        return tuple(runtime.directed(v, *d) for v, d in zip(rows[i][0][number][1], directions, strict=True))
-
-    if directions:
+    for i, part in enumerate(parts):
+        groups.setdefault(part[0], []).append(i)
+    passes = [
+        (_sortable([part[1][place] for part in parts], descending != nulls_first).__getitem__, descending)
+        for place, (descending, nulls_first) in enumerate(directions)
+    ]
+    for key, descending in reversed(passes):  # the last term first: sorting is stable
         for members in groups.values():
-            members.sort(key=place)
+            members.sort(key=key, reverse=descending)
     keys = sorted(groups, key=lambda key: tuple(runtime.directed(v, False, True) for v in key))
     return [groups[key] for key in keys]
+
+
+_COMPARABLE = frozenset({int, float, Decimal})
+
+
+def _sortable(values_: list[Any], nulls_smallest: bool) -> list[Any]:
+    """Values that Python sorts as the engine does: as they are, if they are of one class."""
+    classes = set(map(type, values_))
+    null = type(None) in classes
+    classes.discard(type(None))
+    if not (classes <= _COMPARABLE or (len(classes) == 1 and datetime not in classes)):
+        values_ = [None if value is None else values.sort_key(value) for value in values_]
+    if null:
+        return [((value is not None) is nulls_smallest, value) for value in values_]
+    return values_
 
 
 def produce(unit: Unit, node: Window, consume: Callable[[], None]) -> None:
