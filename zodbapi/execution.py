@@ -31,6 +31,7 @@ from zodbapi.large import Oversize
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
 from zodbapi.storage import ddl
+from zodbapi.storage.cache import Passing
 from zodbapi.storage.stats import Stats
 
 if TYPE_CHECKING:
@@ -103,11 +104,12 @@ def _passed_program(error: BaseException) -> bool:
 class Stream:
     """The rest of a large result: read as it is asked for, or at once when the trees are about to change."""
 
-    __slots__ = ("__weakref__", "_rows", "_txn")
+    __slots__ = ("__weakref__", "_passing", "_rows", "_txn")
 
     def __init__(self, txn: Transaction, rows: Iterator[Row]) -> None:
         self._txn = txn
         self._rows = rows
+        self._passing = Passing()
         txn.streams[id(self)] = weakref.ref(self)
 
     def __del__(self) -> None:
@@ -118,7 +120,8 @@ class Stream:
         while block:
             yield block
             try:
-                block = list(islice(self._rows, BLOCK))
+                with self._txn.passing(self._passing):
+                    block = list(islice(self._rows, BLOCK))
             except Exception as error:
                 if (translated := translate(error)) is not None:
                     raise translated from error
