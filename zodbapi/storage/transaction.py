@@ -610,7 +610,7 @@ class Transaction:
         for tree, key, old in reversed(self.undo if self.temporary.used else ()):
             if tree is _SCHEMA:
                 self._see(self.stored, old[1])
-            elif getattr(tree, "_p_jar", None) is None:
+            elif getattr(plain(tree), "_p_jar", None) is None:
                 _put_back(tree, key, old)
 
     @contextmanager
