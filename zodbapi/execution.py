@@ -165,7 +165,7 @@ def run_for_update(
 ) -> tuple[Statement, Rows | None]:
     """Runs a SELECT ... FOR UPDATE: who finds rows is the writer until the end of the transaction."""
     txn = connection._txn
-    was_writing, had_read, had_noted = txn.writing, txn.has_read, txn.read_set.copy()
+    was_writing, had_read, had_noted = txn.writing, txn.has_read, dict(txn.read_set)
     try:
         statement = start_writing(connection, statement)
     except LockError:
@@ -176,7 +176,9 @@ def run_for_update(
     if not rows and not was_writing:
         txn.stop_writing()  # without rows nothing is locked
         if not txn.serializable:  # and nothing was seen that a newer snapshot could belie
-            txn.has_read, txn.read_set = had_read, had_noted
+            txn.has_read = had_read
+            txn.read_set.clear()
+            txn.read_set.update(had_noted)
     return statement, rows
 
 
