@@ -38,7 +38,7 @@ lint: $(STAMP) ## ruff, mypy and import-linter
 django: $(STAMP) ## Django's own test suite on django_zodb (LABELS="queries lookup" for a part of it)
 	$(BIN)/python -m tests.django $(LABELS)
 
-bench: $(STAMP) ## speed side by side with sqlite3: the driver (ROWS=20000), several processes, the ORM (SIZES=1000,20000,1000000), memory
+bench: $(STAMP) ## speed side by side with sqlite3: the driver and processes (ROWS=20000), the ORM (SIZES=1000,20000,1000000), memory
 	$(BIN)/python -m tests.bench --rows $(ROWS) --sizes $(SIZES)
 	$(BIN)/python -m tests.bench memory --rows 1000000
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management.color import no_style
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
 
 from django_zodb.base import DatabaseWrapper
 
@@ -210,3 +210,34 @@ def test_options_of_the_object_cache(tmp_path: Path) -> None:
     kept = wrapper.connection._txn._connection._cache
     assert (kept.cache_size, kept.cache_size_bytes) == (10, 10 << 20)
     wrapper.close()
+
+
+# --- large values ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_large_values_round_trip() -> None:
+    class Attachment(models.Model):
+        name = models.CharField(max_length=50)
+        content = models.BinaryField()
+        body = models.TextField(default="")
+
+        class Meta:
+            app_label = "attachments"
+
+    content, body = bytes(range(256)) * (50 << 12), "aé\U0001f600\n" * 2_500_000
+    with connection.schema_editor() as editor:
+        editor.create_model(Attachment)
+    try:
+        Attachment.objects.create(name="large", content=content, body=body)
+        Attachment.objects.create(name="small", content=b"x")
+        found = Attachment.objects.get(name="large")
+        assert (bytes(found.content), found.body) == (content, body)
+        assert Attachment.objects.defer("content").filter(body__contains="\U0001f600").values_list("name").get() == (
+            "large",
+        )
+        Attachment.objects.update(name="both")
+        assert [len(item.content) for item in Attachment.objects.order_by("id")] == [50 << 20, 1]
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Attachment)

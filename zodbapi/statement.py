@@ -19,6 +19,8 @@ import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -51,6 +53,7 @@ from zodbapi.plan.nodes import (
 )
 from zodbapi.pragmas import table_functions
 from zodbapi.storage.stats import Stats
+from zodbapi.values.conversion import MAX_EXPONENT
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Index, Schema, Table, Trigger, Type
@@ -151,9 +154,19 @@ class Statement:
             if cls is int:
                 if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
                     continue
-            elif cls is not float and cls in values.NATIVE:
+            elif cls in values.NATIVE:
                 continue
-            parameters = tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
+            elif cls is float:
+                if value == value:
+                    continue
+            elif cls is datetime:
+                if value.tzinfo is UTC:
+                    continue
+            elif cls is Decimal and value.is_finite() and -MAX_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
+                continue
+            parameters = tuple(
+                [item if type(item) in values.NATIVE else _adapt(i, item) for i, item in enumerate(parameters, 1)]
+            )
             break
         return grouped(parameters, self.slices) if self.slices else parameters
 

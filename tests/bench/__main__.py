@@ -2,7 +2,7 @@
 
 ``driver`` has a second table, with PostgreSQL and sqlglot's executor. ``--sizes 1000,20000,1000000`` makes ``orm`` print how
 each line grows. ``cold`` shows where the time of first executions goes, ``memory`` what reading takes; ``all`` is the
-first three.
+others.
 """
 
 from __future__ import annotations

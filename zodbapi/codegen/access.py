@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from zodbapi import values
@@ -277,11 +278,22 @@ def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> Non
         name = unit.fresh("k")
         unit.body.line(f"{name} = {key}")
         key = name
-    above = unit.call_value(values.ABOVE, "above")
     if is_raw(node.table, node.index):
         _loop_entries(unit, node, f"{key}[0], {key}[0]", consume)
     else:
+        above = _above(unit, node, len(node.alternatives[0]))
         _loop_entries(unit, node, f"{key}, (*{key}, {above})", consume)
+
+
+def _above(unit: Unit, node: IndexSeek | IndexRange, width: int) -> str:
+    """Code of what is greater than anything that follows so many parts of a key; it compares with integers fastest."""
+    index = node.index
+    if width < len(index.columns):
+        type_, nullable = part_type(node.table, index.columns[width])
+        whole = type_.kind is Kind.INTEGER and not nullable
+    else:
+        whole = not index.keyed  # the rowid
+    return unit.call_value(inf, "inf") if whole else unit.call_value(values.ABOVE, "above")
 
 
 def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume) -> None:
@@ -321,7 +333,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
         return
     column = node.index.columns[len(prefix)] if len(prefix) < len(node.index.columns) else None
     tests = [test] if test else []
-    above = unit.call_value(values.ABOVE, "above")
+    above = _above(unit, node, len(prefix) + 1)
     ends = []
     for bound, lower in ((node.lower, True), (node.upper, False)):
         if bound is not None:
@@ -336,7 +348,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
             assert column is not None
             ends.append([*prefix, *_after_null(unit, node.table, column, above)])
         else:
-            ends.append(prefix if lower else [*prefix, above])
+            ends.append(prefix if lower else [*prefix, _above(unit, node, len(prefix))])
     # A key of a non-unique index goes on with the rowid and so sorts after its own parts; a unique key is just its parts.
     is_last = node.index.keyed and len(prefix) + 1 == len(node.index.columns)
     strict = ", False, True" if is_last and node.upper is not None and not node.upper.inclusive else ""

@@ -86,7 +86,7 @@ def _if(unit: Unit, test: Expr | None, then: Consume) -> None:
 
 def _right_rows(unit: Unit, node: Join, then: Consume) -> None:
     """The right input inside the left loop; what it would compute again for each left row is computed once."""
-    if free_sources(node.right) or not _buffers(node.right):
+    if not _buffers(node.right) or free_sources(node.right):
         unit.query.produce(node.right, then)
         return
     buffer = RowBuffer(unit, node.right)

@@ -193,7 +193,7 @@ class QueryWriter:
                 case _:
                     inner = node
             source = output_source(inner)
-            self.unit.uses[source, 0] += 1
+            self.unit.use(source, 0)
             self.produce(inner, lambda: self.unit.body.line(f"return {self.unit.env[source].column(0)}"))
             self.unit.body.line("return None")
         return self.remembered(node, name)
@@ -205,7 +205,7 @@ class QueryWriter:
             source = output_source(node)
             width = len(expr.operands)
             for position in range(width):
-                unit.uses[source, position] += 1
+                unit.use(source, position)
             body = unit.body
             body.line("found = set()")
 

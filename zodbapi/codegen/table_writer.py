@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -36,6 +37,7 @@ from zodbapi.undo import MISSING, PRESENT
 
 # Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
 _RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
+_ZONES = {Kind.TIMESTAMPTZ: UTC, Kind.TIMESTAMP: None}
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
 
@@ -152,6 +154,10 @@ def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
     test = f"if {name} is not None"
     if exact is not None and column.type.kind not in _RECAST:
         test = f"if type({name}) is not {unit.call_value(exact, exact.__name__)} and {name} is not None"
+    elif column.type.kind in _ZONES:  # of a moment only the zone may have to change
+        zone = unit.call_value(_ZONES[column.type.kind], "utc") if _ZONES[column.type.kind] else "None"
+        right = f"type({name}) is {unit.call_value(datetime, 'datetime')} and {name}.tzinfo is {zone}"
+        test = f"if {name} is not None and not ({right})"
     if column.large:
         test += f" and type({name}) is not tuple"
     with unit.body.block(test):
@@ -323,6 +329,20 @@ class _TableWriter:
                     self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
             self.body.line(f"return {codes[0] if is_raw(self.table, index) else tuple_code(codes)}")
 
+    def _entry_code(self, bound: BoundIndex, row: str, rowid: str) -> str:
+        """Code of a row's key: written out where it is made of columns, else a call of ``entryN``."""
+        index = bound.index
+        plain = bound.where is None and all(isinstance(expr, Column) for expr in bound.keys)
+        if not plain or (index.keyed and not is_raw(self.table, index)):
+            return f"entry{index.id}({rowid}, {row})"
+        codes = []
+        with self.unit.bound({0: self.unit.table_row(self.table, row, rowid)}):
+            for column, expr in zip(index.columns, bound.keys, strict=True):
+                type_, nullable = part_type(self.table, column)
+                code = self.unit.expr.folded(self.unit.expr.value(expr), column.collation)
+                codes.append(encode(self.unit, code, type_, nullable, maybe_null=True))
+        return codes[0] if index.keyed else tuple_code([*codes, rowid])
+
     def _unique_name(self, bound: BoundIndex) -> str:
         if any(column.position is None for column in bound.index.columns):
             return f"index '{bound.index.name}'"
@@ -386,7 +406,7 @@ class _TableWriter:
     def _entry(self, bound: BoundIndex, then: Callable[[BoundIndex, str], None]) -> None:
         """Computes the row's key and, unless a partial index leaves the row out, does something with it."""
         number = bound.index.id
-        self.body.line(f"k{number} = entry{number}(rowid, row)")
+        self.body.line(f"k{number} = {self._entry_code(bound, 'row', 'rowid')}")
         if bound.where is None:
             self.body.line(f"x{number} = txn.index({number})")
             then(bound, f"k{number}")
@@ -474,8 +494,8 @@ class _TableWriter:
 
     def _move_entry(self, bound: BoundIndex, new_rowid: str) -> None:
         number, body = bound.index.id, self.body
-        body.line(f"k{number} = entry{number}(rowid, row)")
-        body.line(f"n{number} = entry{number}({new_rowid}, new)")
+        body.line(f"k{number} = {self._entry_code(bound, 'row', 'rowid')}")
+        body.line(f"n{number} = {self._entry_code(bound, 'new', new_rowid)}")
         # A unique entry also holds the rowid; that of any other index is part of its key.
         moved = f" or rowid != {new_rowid}" if bound.index.keyed and new_rowid != "rowid" else ""
         with body.block(f"if k{number} != n{number}{moved}"):

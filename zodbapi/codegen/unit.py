@@ -19,7 +19,7 @@ prologue (what is computed once a call: trees, parameters, constants, subquery f
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -123,20 +123,26 @@ class Unit:
         self.namespace = Namespace()
         self.collations = collations
         self.env: dict[int, RowAccess] = {}
-        self.uses: Counter[tuple[int, int]] = Counter()
+        self.uses: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self._sources_used: set[int] = set()
         self.rowids_used: set[int] = set()
         self.as_stored = False
         self.scopes: list[FunctionScope] = [FunctionScope()]
         self._hoisted: dict[str, str] = {}
-        self._serials: Counter[str] = Counter()
+        self._serials: defaultdict[str, int] = defaultdict(int)
 
     def count_uses(self, part: Part) -> None:
         """Notes which columns and rowids the part reads, so that the others need not be computed."""
         for item in descend(part):
             if isinstance(item, Column):
-                self.uses[item.source, item.position] += 1
+                self.use(item.source, item.position)
             elif isinstance(item, Rowid):
                 self.rowids_used.add(item.source)
+
+    def use(self, source: int, position: int) -> None:
+        """Notes that a column is read."""
+        self.uses[source, position] += 1
+        self._sources_used.add(source)
 
     def table_row(self, table: Table, row: str, rowid: str) -> StoredRow:
         """Access to a row of a table that is in a variable."""
@@ -145,7 +151,7 @@ class Unit:
 
     def uses_source(self, source: int) -> bool:
         """Whether any column or the rowid of the source is read anywhere."""
-        return source in self.rowids_used or any(s == source for s, _ in self.uses)
+        return source in self.rowids_used or source in self._sources_used
 
     @property
     def body(self) -> Writer:

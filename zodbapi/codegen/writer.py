@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import linecache
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -73,31 +73,39 @@ class Writer:
 
     def extend(self, other: Writer) -> None:
         """Writes the lines of another writer at the present indentation."""
-        self.lines.extend((self.depth + depth, text) for depth, text in other.lines)
+        self.lines += [(self.depth + depth, text) for depth, text in other.lines]
 
     def render(self) -> str:
         """The source."""
-        return "".join(f"{_INDENT * depth}{text}\n" for depth, text in self.lines)
+        return "".join([f"{_INDENT * depth}{text}\n" for depth, text in self.lines])
 
-    @contextmanager
-    def test(self, condition: str) -> Iterator[None]:
+    def test(self, condition: str) -> AbstractContextManager[None]:
         """Writes ``if condition:`` around what the body of the ``with`` writes; nothing for "", which always holds."""
-        if not condition:
-            yield
-            return
-        with self.block(f"if {condition}"):
-            yield
+        return self.block(f"if {condition}") if condition else nullcontext()
 
-    @contextmanager
-    def block(self, header: str) -> Iterator[None]:
+    def block(self, header: str) -> AbstractContextManager[None]:
         """Writes ``header:`` and indents what the body of the ``with`` writes."""
-        self.line(header + ":")
-        self.depth += 1
-        start = len(self.lines)
-        yield
-        if len(self.lines) == start:
-            self.line("pass")
-        self.depth -= 1
+        return _Block(self, header)
+
+
+class _Block:
+    """A block being written."""
+
+    __slots__ = ("_start", "_writer")
+
+    def __init__(self, writer: Writer, header: str) -> None:
+        self._writer = writer
+        writer.lines.append((writer.depth, header + ":"))
+        self._start = len(writer.lines)
+
+    def __enter__(self) -> None:
+        self._writer.depth += 1
+
+    def __exit__(self, *failure: object) -> None:
+        writer = self._writer
+        if len(writer.lines) == self._start:
+            writer.line("pass")
+        writer.depth -= 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from zodbapi.storage import ddl
 from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, SCHEMES, canonical, is_local, open_db, open_storage
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
+from zodbapi.storage.overflow import blob_folder
 from zodbapi.storage.participant import Participant
 from zodbapi.storage.rowids import highest_rowid
 from zodbapi.storage.shared_file import SharedFileStorage
@@ -86,6 +87,7 @@ class Database:
         self.storage: Any = None
         self._db: Any = None
         self.local = True
+        self.blob_folder: str | None = None
         self._rowids: dict[int, Iterator[int]] = {}
         self._schemas: dict[int, Schema] = {}
         self._lock = threading.RLock()
@@ -100,8 +102,9 @@ class Database:
     def open(cls, dsn: str, **options: Any) -> Database:
         """The process's database for that DSN; the options of its first open count.
 
-        ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir``, and
-        ``durable``: False leaves it to the operating system when a commit reaches the disk. ``server_sync`` for ZEO: False
+        ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir`` (a folder for
+        values above a megabyte; a database that has had one always wants it), and ``durable``: False leaves it to the
+        operating system when a commit reaches the disk. ``server_sync`` for ZEO: False
         saves the round trip at the begin of a transaction, which then may see less than others were told is committed.
         A ``zeo://`` URI also takes ``wait_timeout`` (seconds to wait for a server), ``client_cache`` (the path of a cache
         that outlives the process, one for each process), ``client_cache_size`` (bytes, 20 MB unless told), and for TLS
@@ -215,6 +218,7 @@ class Database:
             elif isinstance(storage, SharedFileStorage):
                 storage.oldest_snapshot = partial(self._oldest_snapshot, with_writer=True)
             self.local = is_local(storage)
+            self.blob_folder = blob_folder(storage)
             self._write_lock = threading.Lock() if self.local else None
             self._writer = None
             settings.update((name, value) for name, value in self.options.items() if name in DB_OPTIONS)

@@ -135,3 +135,10 @@ def sync_directory(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_folders(path: str, top: str) -> None:
+    """Have the entries of a folder, and of those above it up to ``top``, on disk."""
+    while len(path) >= len(top):
+        sync_directory(os.path.join(path, ""))
+        path = os.path.dirname(path)

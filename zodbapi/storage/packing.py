@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from persistent.TimeStamp import TimeStamp
 from ZODB.FileStorage.FileStorage import RedundantPackWarning
+from ZODB.POSException import POSKeyError
 
 from zodbapi import errors
 from zodbapi.storage.file_log import STATUS_AT, remove, sync_directory, write_at
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("zodbapi.storage")
 
 _PACKED: Final = b"\0" * STATUS_AT + b"# packed"  # appended to a file that a pack replaced: no status looks like this
+_ABANDONED: Final = 86_400  # seconds after which nobody commits a blob any more
 
 
 class Packing(FileViews):
@@ -67,10 +69,11 @@ class Packing(FileViews):
             try:  # the packer has taken the commit lock
                 pos, index = packed
                 self._replace_file(old, pos, index)
+                if self.blob_dir:
+                    self._remove_blob_files_tagged_for_removal_during_pack()
+                    self._remove_uncommitted_blobs()
             finally:
                 self._commit_lock.release()
-            if self.blob_dir:
-                self._remove_blob_files_tagged_for_removal_during_pack()
         self._save_index()
 
     @contextmanager
@@ -133,3 +136,17 @@ class Packing(FileViews):
             self._set_view(Reader(name), index)
             self._pos = pos
             old.close()
+
+    def _remove_uncommitted_blobs(self) -> None:
+        """Remove what writers that died left in the folder of blobs; nobody commits now."""
+        for oid, folder in self.fshelper.listOIDs():
+            for name in os.listdir(folder):
+                _, tid = self.fshelper.splitBlobFilename(os.path.join(folder, name))
+                try:
+                    if tid is not None:
+                        self.loadSerial(oid, tid)
+                except POSKeyError:
+                    remove(os.path.join(folder, name))
+        for entry in os.scandir(self.fshelper.temp_dir):
+            if entry.is_file() and time.time() - entry.stat().st_mtime > _ABANDONED:
+                remove(entry.path)

@@ -53,8 +53,9 @@ class Participant(Transaction):
             self._run(self.pending)
         self._guard_reads()
 
-    def _abort(self) -> None:
+    def _abort(self) -> bool:
         self._manager.abort()
+        return False
 
     def commit(self) -> None:
         """Commit the manager's transaction, with all its resources. A failing deferred check leaves it open."""

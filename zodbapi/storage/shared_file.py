@@ -43,8 +43,10 @@ from ZODB.BaseStorage import BaseStorage
 from ZODB.FileStorage.FileStorage import FilePool, TempFormatter
 from ZODB.FileStorage.format import CorruptedDataError
 from ZODB.fsIndex import fsIndex
+from ZODB.interfaces import IBlobStorageRestoreable
 from ZODB.POSException import StorageTransactionError
 from ZODB.utils import p64, u64, z64
+from zope.interface import alsoProvides
 
 from zodbapi import errors
 from zodbapi.storage.file_lock import FileLock
@@ -60,6 +62,7 @@ from zodbapi.storage.file_log import (
     remove,
     save_tail,
     sync_directory,
+    sync_folders,
     write_at,
 )
 from zodbapi.storage.file_views import Reader
@@ -419,6 +422,9 @@ class SharedFileStorage(Packing):
             length = self._thl + data_length
             header = TRANSACTION.pack(self._tid, length, b"c", len(user), len(description), len(extension))
             fd = self._file.fileno()
+            if self.durable and self.blob_dir:
+                for oid, _tid in self.dirty_oids:
+                    sync_folders(self.fshelper.getPathForOID(oid), self.blob_dir)
             try:
                 end, data = self._pos, [header, user, description, extension]
                 while data_length > 0:
@@ -469,7 +475,7 @@ class SharedFileStorage(Packing):
         if self._nextpos:
             os.ftruncate(self._file.fileno(), self._pos)
             self._nextpos = 0
-            self._blob_tpc_abort()
+        self._blob_tpc_abort()
 
     # --- the index file -----------------------------------------------------------------------------------------------------
 
@@ -496,3 +502,4 @@ class SharedFileStorage(Packing):
         else:
             self.blob_dir = os.path.abspath(blob_dir)
             self._blob_init(self.blob_dir)
+            alsoProvides(self, IBlobStorageRestoreable)

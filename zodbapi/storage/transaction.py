@@ -41,6 +41,7 @@ from zodbapi.storage import ddl, rowids
 from zodbapi.storage.failures import translated
 from zodbapi.storage.leaves import WatchedTrees, find_leaf, find_leaves, plain
 from zodbapi.storage.overflow import put_away
+from zodbapi.storage.restoring import restore
 from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
@@ -293,18 +294,29 @@ class Transaction:
         if self.writing:
             if self.streams:
                 self.settle()
+            restored = False
             try:
                 if self._epoch == self.database.epoch:
-                    self._abort()
+                    restored = self._abort()
             finally:
-                self._rolled_back()
+                if restored:
+                    self._finished()
+                else:
+                    self._rolled_back()
         else:
             self._end()
 
-    def _abort(self) -> None:
-        if self.prepared:
-            self._connection.tpc_abort(self._manager.get())
-        self._manager.abort()
+    def _abort(self) -> bool:
+        """End the managed transaction; whether all objects are as they were, and none has to be read again."""
+        restored = False
+        try:
+            if self.prepared:
+                self._connection.tpc_abort(self._manager.get())
+            else:
+                restored = restore(self, self._connection)
+        finally:
+            self._manager.abort()
+        return restored
 
     def close(self) -> None:
         """Roll back and give the ZODB connection back."""
@@ -506,7 +518,7 @@ class Transaction:
 
     def put_away(self, row: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
         """The row as it is stored, without the large values at those positions."""
-        return put_away(row, positions)
+        return put_away(row, positions, self.database.blob_folder)
 
     def count_changes(self, rows: int) -> None:
         """Note how many rows a statement inserted, updated or deleted."""
