@@ -120,6 +120,7 @@ class Transaction:
         self.defer_foreign_keys = False
         self.check_at_once = False  # SET CONSTRAINTS ALL IMMEDIATE: nothing is put off to the commit
         self.prepared = False
+        self._half_undone = False
         self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
         self._savepoints: list[tuple[str, int]] = []
         self._given_manager = manager
@@ -302,7 +303,7 @@ class Transaction:
             if self.prepared:
                 self._connection.tpc_abort(self._manager.get())
             else:
-                restored = restore(self, self._connection)
+                restored = not self._half_undone and restore(self, self._connection)
         finally:
             self._manager.abort()
         return restored
@@ -359,7 +360,7 @@ class Transaction:
         if self._watching:
             self._watch(False)
         self.defer_foreign_keys = self.check_at_once = False
-        self.begun_by_savepoint = False
+        self.begun_by_savepoint = self._half_undone = False
         self._shrink()
 
     def _or_end(self, step: Callable[[], Any]) -> None:
@@ -586,9 +587,14 @@ class Transaction:
         """Take back every change since ``mark()`` returned that mark; where that fails, the whole transaction."""
         try:
             self._undo_to(mark)
-        except Exception:  # keys of a damaged file, which cannot be compared: nothing half undone may be committed
+        except Exception:  # the server is gone, or the file damaged: nothing half undone may be committed
+            self._half_undone = True
             self.rollback()
             raise
+
+    def undo_all(self) -> None:
+        """Take back every change; whoever is asked for that ends the transaction, whether it works or not."""
+        self._undo_to(0)
 
     def _undo_to(self, mark: int) -> None:
         undo = self.undo
