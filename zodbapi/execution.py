@@ -12,7 +12,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain, count, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from zodbapi.connection import Connection
     from zodbapi.storage.transaction import Transaction
 
-ATTEMPTS = 12  # of a statement that is its own transaction, before ConflictError reaches the caller
+ATTEMPTS = 12  # at least, of a statement that is its own transaction; it gives up no sooner than a writer that waits
 LARGE = 50_000  # rows of a table from which on its scans are streamed
 BLOCK = 1000  # rows that a stream reads at a time
 Row = tuple[Any, ...]
@@ -234,7 +234,8 @@ def run_begun(
 ) -> tuple[Statement, Rows | None]:
     """Runs ``work`` in the transaction just begun, again after a lost conflict; commits it if that is the mode."""
     txn = connection._txn
-    for attempt in range(1, ATTEMPTS + 1):
+    deadline = 0.0
+    for attempt in count(1):
         try:
             statement = start_writing(connection, statement)
             rows = work(statement)
@@ -243,7 +244,8 @@ def run_begun(
             return statement, rows
         except ConflictError:
             txn.rollback()
-            if attempt == ATTEMPTS:
+            deadline = deadline or time.monotonic() + txn.database.timeout
+            if attempt >= ATTEMPTS and time.monotonic() > deadline:
                 raise
             time.sleep(random.random() * 0.001 * 2 ** min(attempt, 7))
             txn.begin()
