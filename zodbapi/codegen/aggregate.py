@@ -193,9 +193,11 @@ def _is_flat(node: Node) -> bool:
 
 def _is_of_list(call: AggregateCall) -> bool:
     """Whether Python's own functions make the result of a list of all values."""
-    if call.distinct or call.order or not call.function.inline or len(call.args) > 1:
+    if call.order or not call.function.inline or len(call.args) > 1:
         return False
     name = call.function.name.lower()
+    if call.distinct:
+        return name == "count" and call.collation.upper() == "BINARY"
     if not call.args:
         return name == "count" and call.filter is None
     type_ = call.args[0].type
@@ -221,7 +223,7 @@ def _whole_of_list(unit: Unit, node: Aggregate, call: AggregateCall, consume: Co
     kind = call.args[0].type.kind if call.args else Kind.ANY
     match call.function.name.lower():
         case "count":
-            code = f"len({name})"
+            code = f"len(set({name}))" if call.distinct else f"len({name})"
         case "min" | "max" as function:
             code = f"{function}({name}, default=None)"
         case function:
