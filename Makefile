@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint django bench golden fuzz clean
+.PHONY: help demo test lint django bench golden fuzz crash clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -47,6 +47,10 @@ golden: $(STAMP) ## rewrite the golden files; review the difference before commi
 
 fuzz: $(STAMP) ## random schemas, rows and queries against sqlite3 for SECONDS
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+crash: $(STAMP) ## eight processes, killed at random, on one file and over ZEO, for SECONDS each
+	$(BIN)/python -m tests.crash --seconds $(SECONDS)
+	$(BIN)/python -m tests.crash --seconds $(SECONDS) --zeo
 
 clean: ## remove what the targets made
 	rm -rf .venv .demo .django .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -41,6 +41,8 @@ class Kind(Enum):
     UUID = "uuid"  # uuid.UUID
     JSON = "json"  # str: JSON text, checked at the write
 
+    __hash__ = object.__hash__  # Enum's own is a function in Python: kinds are looked up in sets all the time
+
 
 NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC, Kind.DECIMAL, Kind.BOOLEAN})
 TEXTS = frozenset({Kind.TEXT, Kind.JSON})

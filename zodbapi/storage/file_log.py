@@ -13,7 +13,6 @@ from struct import Struct
 from typing import Final
 
 from ZODB.FileStorage.format import DATA_HDR, DATA_HDR_LEN, TRANS_HDR, TRANS_HDR_LEN, CorruptedDataError
-from ZODB.POSException import POSKeyError
 
 from zodbapi import errors
 
@@ -86,6 +85,12 @@ def check_magic(path: str, start: bytes) -> None:
         raise errors.OperationalError(f"file is not a database: {path}")
 
 
+def can_write(path: str) -> bool:
+    """Whether this user may write the file, and the lock file beside it."""
+    directory = os.path.dirname(path) or "."
+    return os.access(directory, os.W_OK) and (not os.path.exists(path) or os.access(path, os.W_OK))
+
+
 def ends_with_transaction(fd: int, pos: int) -> bool:
     """Whether the file, which is bad at ``pos``, has a good transaction at its end: then it is damaged in the middle."""
     size = os.lseek(fd, 0, os.SEEK_END)
@@ -97,18 +102,6 @@ def ends_with_transaction(fd: int, pos: int) -> bool:
         return Log(fd, size).transaction(start) is not None
     except (CorruptedDataError, EOFError):
         return False
-
-
-def follow(fd: int, oid: bytes, buffer: bytes) -> bytes:
-    """The data of a record that only points to an older one, which undo writes."""
-    while True:
-        back = int.from_bytes(buffer[DATA_HDR_LEN : DATA_HDR_LEN + 8], "big")
-        if not back:
-            raise POSKeyError(oid)
-        buffer = os.pread(fd, DATA_HDR_LEN + 8, back)
-        length = RECORD.unpack_from(buffer)[5]
-        if length:
-            return os.pread(fd, length, back + DATA_HDR_LEN)
 
 
 def write_at(fd: int, data: bytes, pos: int) -> int:

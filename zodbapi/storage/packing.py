@@ -3,8 +3,7 @@
 In: a point in time. Out: a new file under the same name, without what is older and not current, or not reachable.
 
 A pack copies what it keeps while others go on, then what was committed meanwhile, and moves the new file over the old one
-while it holds the lock. Other processes notice by the mark that it appends to the old file, or by the inode. Who reads a
-snapshot in the old file goes on there.
+while it holds the lock. Other processes notice by the mark that it appends to the old file, or by the inode.
 """
 
 from __future__ import annotations
@@ -15,16 +14,15 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from persistent.TimeStamp import TimeStamp
 from ZODB.FileStorage.FileStorage import RedundantPackWarning
 from ZODB.POSException import POSKeyError
-from ZODB.utils import p64, u64, z64
 
 from zodbapi import errors
 from zodbapi.storage.file_log import STATUS_AT, remove, sync_directory, write_at
-from zodbapi.storage.untrusted_file import UntrustedFile
+from zodbapi.storage.file_views import FileViews, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,67 +35,21 @@ _PACKED: Final = b"\0" * STATUS_AT + b"# packed"  # appended to a file that a pa
 _ABANDONED: Final = 86_400  # seconds after which nobody commits a blob any more
 
 
-class Reader:
-    """A descriptor of the file whose position is nobody's; closed when the last thread that reads with it lets go."""
-
-    def __init__(self, path: str) -> None:
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        if hasattr(self, "fd"):  # it was there to open
-            close(self.fd)
-
-
-class View(NamedTuple):
-    """A file, and where each object is in it."""
-
-    position: Callable[[bytes], int | None]
-    fd: int
-    reader: Reader
-
-
-class Packing(UntrustedFile):
+class Packing(FileViews):
     """The part of a shared file that replaces it."""
 
-    oldest_snapshot: Callable[[], bytes | None] = staticmethod(
-        lambda: None
-    )  # that somebody reads; the database sets it
     hold: Callable[[], None]
     drop: Callable[[], None]
 
     _file: Any
-    _view: View
-    _identity: tuple[int, int]
     _pos: int
-    _ltid: bytes
     _pack_is_in_progress: bool
 
     def _prepare_packs(self) -> None:
         self._pack_gc, self.pack_keep_old = True, False
         self._packer_thread = 0
         self._kept_for_pack = False
-        self._replaced: bytes = z64  # snapshots up to this one may be of a file that is gone
-        self._retired: list[tuple[bytes, View]] = []  # such files, each with the newest snapshot that reads there
-
-    # --- the file, and those before it ----------------------------------------------------------------------------------
-
-    def _set_view(self, reader: Reader, index: fsIndex) -> None:
-        """Let readers use this file with this index; both change at once for them."""
-        self._initIndex(index, self._tindex)
-        self._view = View(index.get, reader.fd, reader)
-        found = os.fstat(reader.fd)
-        self._identity = found.st_dev, found.st_ino
-
-    def _retire_view(self) -> None:
-        """Keep the file that is being replaced for those whose snapshot is in it: the new one may lack what they read."""
-        self._replaced = bytes(p64(u64(self._ltid) + 1))
-        self._retired.append((self._replaced, self._view))
-        self._forget_views()
-
-    def _forget_views(self) -> None:
-        """Let go of files that nobody reads any more."""
-        oldest = self.oldest_snapshot()
-        self._retired = [item for item in self._retired if oldest is not None and oldest <= item[0]]
+        self._no_views_yet()
 
     # --- pack -------------------------------------------------------------------------------------------------------------
 

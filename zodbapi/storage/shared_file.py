@@ -41,10 +41,10 @@ from typing import IO, TYPE_CHECKING, Any
 from persistent.TimeStamp import TimeStamp
 from ZODB.BaseStorage import BaseStorage
 from ZODB.FileStorage.FileStorage import FilePool, TempFormatter
-from ZODB.FileStorage.format import DATA_HDR_LEN, CorruptedDataError
+from ZODB.FileStorage.format import CorruptedDataError
 from ZODB.fsIndex import fsIndex
 from ZODB.interfaces import IBlobStorageRestoreable
-from ZODB.POSException import POSKeyError, StorageTransactionError
+from ZODB.POSException import StorageTransactionError
 from ZODB.utils import p64, u64, z64
 from zope.interface import alsoProvides
 
@@ -56,16 +56,17 @@ from zodbapi.storage.file_log import (
     STATUS_AT,
     TRANSACTION,
     Log,
+    can_write,
     check_magic,
     ends_with_transaction,
-    follow,
     remove,
     save_tail,
     sync_directory,
     sync_folders,
     write_at,
 )
-from zodbapi.storage.packing import Packing, Reader, View
+from zodbapi.storage.file_views import Reader
+from zodbapi.storage.packing import Packing
 from zodbapi.storage.untrusted_file import save_index
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("zodbapi.storage")
 
-_READ_AHEAD = 4096
 _IN_MEMORY = 1 << 25  # bytes of a transaction that are collected in memory
 _OID_AND_TID = Struct(">8s8s")  # how a record begins
 _OIDS_AT_ONCE = 128
@@ -131,7 +131,7 @@ class SharedFileStorage(Packing):
             with open(path, "rb") as file:
                 check_magic(path, file.read(len(MAGIC)) or MAGIC)  # an empty file becomes a database
         BaseStorage.__init__(self, path)
-        self._is_read_only = read_only or not _can_write(path)
+        self._is_read_only = read_only or not can_write(path)
         self._file_name = path
         self._timeout = timeout
         self.durable = durable
@@ -376,32 +376,6 @@ class SharedFileStorage(Packing):
 
     # --- reading ----------------------------------------------------------------------------------------------------------
 
-    def loadBefore(self, oid: bytes, tid: bytes) -> tuple[bytes, bytes, bytes | None] | None:
-        try:
-            found = _record(self._view, oid, tid.__gt__)
-        except POSKeyError:
-            if tid > self._replaced:
-                raise
-            found = None  # it is gone with a pack
-        if found is None:
-            for newest, view in self._retired:
-                if tid <= newest:
-                    return _record(view, oid, tid.__gt__)
-        return found
-
-    def load(self, oid: bytes, version: str = "") -> tuple[bytes, bytes]:
-        found = _record(self._view, oid, lambda _tid: True)
-        assert found is not None
-        return found[0], found[1]
-
-    def loadSerial(self, oid: bytes, serial: bytes) -> bytes:
-        for view in (self._view, *(view for _, view in self._retired)):
-            with suppress(POSKeyError):
-                found = _record(view, oid, serial.__ge__)
-                if found is not None and found[1] == serial:
-                    return found[0]
-        raise POSKeyError(oid)
-
     def loadBlob(self, oid: bytes, serial: bytes) -> str:
         if not self.blob_dir:
             raise errors.OperationalError(
@@ -539,37 +513,3 @@ class SharedFileStorage(Packing):
             self.blob_dir = os.path.abspath(blob_dir)
             self._blob_init(self.blob_dir)
             alsoProvides(self, IBlobStorageRestoreable)
-
-
-def _can_write(path: str) -> bool:
-    directory = os.path.dirname(path) or "."
-    return os.access(directory, os.W_OK) and (not os.path.exists(path) or os.access(path, os.W_OK))
-
-
-def _record(view: View, oid: bytes, wanted: Callable[[bytes], bool]) -> tuple[bytes, bytes, bytes | None] | None:
-    """Data, transaction id and the next transaction id of the newest revision whose transaction id is ``wanted``."""
-    position, fd, _ = view
-    pos = position(oid)
-    if pos is None:
-        raise POSKeyError(oid)
-    following = None
-    while True:
-        buffer = os.pread(fd, _READ_AHEAD, pos)
-        if len(buffer) < DATA_HDR_LEN:
-            raise CorruptedDataError(oid, buffer, pos)
-        found, tid, previous, _transaction, _version, length = RECORD.unpack_from(buffer)
-        if found != oid:
-            raise CorruptedDataError(oid, buffer[:DATA_HDR_LEN], pos)
-        if wanted(tid):
-            break
-        if not previous:
-            return None
-        following, pos = tid, previous
-    if not length:
-        return follow(fd, oid, buffer), tid, following
-    end = DATA_HDR_LEN + length
-    if end > len(buffer):
-        buffer = os.pread(fd, end, pos)
-        if len(buffer) < end:
-            raise CorruptedDataError(oid, buffer[:DATA_HDR_LEN], pos)
-    return buffer[DATA_HDR_LEN:end], tid, following
