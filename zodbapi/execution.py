@@ -106,10 +106,10 @@ class Stream:
 
     __slots__ = ("__weakref__", "_passing", "_rows", "_txn")
 
-    def __init__(self, txn: Transaction, rows: Iterator[Row]) -> None:
+    def __init__(self, txn: Transaction, rows: Iterator[Row], passing: Passing) -> None:
         self._txn = txn
         self._rows = rows
-        self._passing = Passing()
+        self._passing = passing
         txn.streams[id(self)] = weakref.ref(self)
 
     def __del__(self) -> None:
@@ -152,8 +152,10 @@ def read(connection: Connection, statement: Statement, params: tuple[Any, ...]) 
     if not _is_large(txn, statement.scanned):
         return statement.run(txn, params) or []
     rows = statement.stream(txn, params, connection._functions.collations)
-    block = list(islice(rows, BLOCK))
-    return block if len(block) < BLOCK else chain.from_iterable(Stream(txn, rows).blocks(block))
+    passing = Passing()
+    with txn.passing(passing):
+        block = list(islice(rows, BLOCK))
+    return block if len(block) < BLOCK else chain.from_iterable(Stream(txn, rows, passing).blocks(block))
 
 
 def _is_large(txn: Transaction, table_id: int) -> bool:
