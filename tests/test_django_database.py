@@ -1,5 +1,6 @@
 """The backend on a database: transactions of several connections, constraints, introspection, databases of tests."""
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ from django.core.management.color import no_style
 from django.db import DatabaseError, IntegrityError, connection, models, transaction
 
 from django_zodb.base import DatabaseWrapper
+from tests.clone_worker import names_in_clone
 
 
 @pytest.fixture
@@ -186,6 +188,24 @@ def test_clone_of_a_file(tmp_path: Path) -> None:
         assert cursor.fetchone() == (1,)
         source.creation.drop(name)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("shop_1")) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_process_that_was_not_forked_loads_its_clone(method: str) -> None:
+    Group.objects.create(name="a")
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(method, force=True)
+    try:
+        connection.creation.clone_test_db("1", verbosity=0)
+        names = multiprocessing.SimpleQueue()
+        process = multiprocessing.Process(target=names_in_clone, args=(connection.settings_dict, names))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+        assert names.get() == ["a"]
+    finally:
+        multiprocessing.set_start_method(before, force=True)
 
 
 @pytest.mark.django_db

@@ -8,9 +8,9 @@ Transactions, three ways:
   opened one.
 * ``with connection:`` commits at the end of the block, or rolls back when it raises.
 
-A statement that opens its own transaction and loses a write conflict is run again, a bounded number of times: nothing
-the caller saw depends on what it read. Inside a longer transaction only the caller can do that, so ``ConflictError`` is
-raised. A statement that fails leaves nothing behind, whatever the transaction did before.
+A statement that opens its own transaction and loses a write conflict is run again, for as long as a writer would wait for
+its turn: nothing the caller saw depends on what it read. Inside a longer transaction only the caller can do that, so
+``ConflictError`` is raised. A statement that fails leaves nothing behind, whatever the transaction did before.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain, count, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +31,14 @@ from zodbapi.large import Oversize
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
 from zodbapi.storage import ddl
+from zodbapi.storage.cache import Passing
 from zodbapi.storage.stats import Stats
 
 if TYPE_CHECKING:
     from zodbapi.connection import Connection
     from zodbapi.storage.transaction import Transaction
 
-ATTEMPTS = 12  # of a statement that is its own transaction, before ConflictError reaches the caller
+ATTEMPTS = 12  # at least, of a statement that is its own transaction; it gives up no sooner than a writer that waits
 LARGE = 50_000  # rows of a table from which on its scans are streamed
 BLOCK = 1000  # rows that a stream reads at a time
 Row = tuple[Any, ...]
@@ -103,11 +104,12 @@ def _passed_program(error: BaseException) -> bool:
 class Stream:
     """The rest of a large result: read as it is asked for, or at once when the trees are about to change."""
 
-    __slots__ = ("__weakref__", "_rows", "_txn")
+    __slots__ = ("__weakref__", "_passing", "_rows", "_txn")
 
     def __init__(self, txn: Transaction, rows: Iterator[Row]) -> None:
         self._txn = txn
         self._rows = rows
+        self._passing = Passing()
         txn.streams[id(self)] = weakref.ref(self)
 
     def __del__(self) -> None:
@@ -118,7 +120,8 @@ class Stream:
         while block:
             yield block
             try:
-                block = list(islice(self._rows, BLOCK))
+                with self._txn.passing(self._passing):
+                    block = list(islice(self._rows, BLOCK))
             except Exception as error:
                 if (translated := translate(error)) is not None:
                     raise translated from error
@@ -231,7 +234,8 @@ def run_begun(
 ) -> tuple[Statement, Rows | None]:
     """Runs ``work`` in the transaction just begun, again after a lost conflict; commits it if that is the mode."""
     txn = connection._txn
-    for attempt in range(1, ATTEMPTS + 1):
+    deadline = 0.0
+    for attempt in count(1):
         try:
             statement = start_writing(connection, statement)
             rows = work(statement)
@@ -240,7 +244,8 @@ def run_begun(
             return statement, rows
         except ConflictError:
             txn.rollback()
-            if attempt == ATTEMPTS:
+            deadline = deadline or time.monotonic() + txn.database.timeout
+            if attempt >= ATTEMPTS and time.monotonic() > deadline:
                 raise
             time.sleep(random.random() * 0.001 * 2 ** min(attempt, 7))
             txn.begin()

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from zodbapi import codegen, commands, values
 from zodbapi.binder import bind
-from zodbapi.binder.trigger import bind_trigger
+from zodbapi.binder.trigger import bind_trigger, may_fire
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
@@ -348,6 +348,8 @@ def compile_parsed(
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
     writes = isinstance(plan, Insert | Update | Delete | Instead)
+    if isinstance(plan, Insert | Update | Delete | Instead):
+        compiler.check_triggers(plan, schema)
     silent = isinstance(plan, Instead) or (isinstance(plan, Insert | Update | Delete) and plan.returning is None)
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
@@ -426,6 +428,7 @@ class Compiler:
 
     def trigger(self, trigger: Trigger, schema: Schema) -> codegen.TriggerProgram:
         """The programs of a trigger."""
+        schema = schema if trigger.temporary else schema.stored
 
         def program(node: Node) -> Program:
             plan = self.optimize(node, schema)
@@ -435,6 +438,12 @@ class Compiler:
 
         bound = bind_trigger(trigger, schema, self.functions)
         return codegen.TriggerProgram(program(bound.when) if bound.when else None, tuple(map(program, bound.body)))
+
+    def check_triggers(self, plan: Insert | Update | Delete | Instead, schema: Schema) -> None:
+        """Raises if a trigger that the statement may fire names what is not there, even if no row will fire it."""
+        for trigger in schema.triggers_of(plan.table.name):
+            if may_fire(trigger, plan):
+                bind_trigger(trigger, schema if trigger.temporary else schema.stored, self.functions)
 
     def query(self, sql: str, schema: Schema, *, as_stored: bool = False) -> Program:
         """The program of a query without parameters, given as text; ``as_stored``: large values stay where they are."""
@@ -471,10 +480,12 @@ def writer(schema: Schema, functions: Functions, table_id: int) -> WriterProgram
     found = _WRITERS.recall(key)
     if found is None:
         table = schema.table_by_id(table_id)
-        bound = bind_writer(schema, table, functions)
+        own = schema if table.temporary else schema.stored
+        bound = bind_writer(own, table, functions)
         found = codegen.generate_writer(bound, partial(writer, schema, functions), functions.collations)
-        if schema.triggers_of(table.name):
-            found = codegen.with_triggers(found, table, triggers(schema, functions, table))
+        seen = schema if schema.table(table.name) is table else own
+        if seen.triggers_of(table.name):
+            found = codegen.with_triggers(found, table, triggers(seen, functions, table))
         _WRITERS.add(key, found)
     return found
 

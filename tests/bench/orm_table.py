@@ -141,7 +141,11 @@ def start_process(alias: str) -> float:
     from django.db import connections
 
     settings = connections[alias].settings_dict
+    # Installed packages have bytecode; a folder with none, or a setting that forbids to keep it, is not what is measured.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = os.path.join(os.path.dirname(settings["NAME"]), "bytecode")
+    command = [sys.executable, "-c", _PROCESS, settings["ENGINE"], settings["NAME"]]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", _PROCESS, settings["ENGINE"], settings["NAME"]], check=True, env=os.environ)
+    subprocess.run(command, check=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

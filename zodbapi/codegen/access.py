@@ -22,7 +22,8 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class, items_code
 from zodbapi.codegen.descending import items_descending, keys_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
-from zodbapi.codegen.unit import tuple_code
+from zodbapi.codegen.unit import ComputedRow, tuple_code
+from zodbapi.plan.entries import covers, readable
 from zodbapi.plan.expr import Affine, Const, Expr
 from zodbapi.plan.lists import param_list, seeks_once
 from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
@@ -300,13 +301,18 @@ def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, cons
     tree = _tree(unit, node.index)
     row, rowid = bind_row(unit, node.source, node.table)
     rows = unit.query.tree(node.table.id)
+    parts = _bind_entry(unit, node)
     if node.index.keyed:
+        named = [part or "_" for part in parts]
+        key = named[0] if is_raw(node.table, node.index) or not any(parts) else tuple_code(named)
         if node.descending:
-            header = f"for _, {rowid} in {unit.call(items_descending)}({tree}, {arguments})"
+            header = f"for {key}, {rowid} in {unit.call(items_descending)}({tree}, {arguments})"
+        elif any(parts):
+            header = f"for {key}, {rowid} in {tree}.items({arguments})"
         else:
             header = f"for {rowid} in {tree}.values({arguments})"
     else:
-        target = "_, " * len(node.index.columns) + rowid
+        target = "".join(f"{part or '_'}, " for part in parts) + rowid
         iterable = (
             f"{unit.call(keys_descending)}({tree}, {arguments})" if node.descending else f"{tree}.keys({arguments})"
         )
@@ -315,8 +321,26 @@ def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, cons
         place = len(unit.body.lines)
         unit.body.line(f"{row} = {rows}[{rowid}]")
         consume()
-        if not unit.uses_source(node.source) and not _mentions(unit.body.lines[place + 1 :], row):
+        is_covered = isinstance(unit.env[node.source], ComputedRow) or not unit.uses_source(node.source)
+        if is_covered and not _mentions(unit.body.lines[place + 1 :], row):
             del unit.body.lines[place]  # the entry says enough: nobody looks at the row
+
+
+def _bind_entry(unit: Unit, node: IndexSeek | IndexRange) -> list[str]:
+    """Names for the parts of an entry that stand for columns, "" for the others; the row is read from them if they suffice."""
+    names = [""] * len(node.index.columns)
+    wanted = {position for source, position in unit.uses if source == node.source}
+    if not wanted or node.source in unit.rowids_used or not covers(node.table, node.index, wanted):
+        return names
+    columns: list[str | None] = [None] * len(node.table.columns)
+    places = readable(node.table, node.index)
+    for position in sorted(wanted):
+        if position == node.table.rowid_column:
+            columns[position] = f"i{node.source}"
+        else:
+            names[places[position]] = columns[position] = f"e{node.source}_{position}"
+    unit.env[node.source] = ComputedRow(columns)
+    return names
 
 
 def _mentions(lines: list[tuple[int, str]], name: str) -> bool:

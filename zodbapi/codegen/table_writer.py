@@ -67,6 +67,8 @@ class WriterProgram:
     touch: Callable[[frozenset[int]], Touch]
     cascades: bool  # whether deleting a row may write others
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
+    before_insert: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # fires the BEFORE triggers alone
+    insert_after: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # inserts, and fires the others
 
     @property
     def without_triggers(self) -> WriterProgram:

@@ -35,21 +35,23 @@ from BTrees.OOBTree import OOTreeSet
 from ZODB.utils import z64
 
 from zodbapi import errors
-from zodbapi.catalog import Schema
+from zodbapi.catalog import FIRST_TEMPORARY_ID, Schema
 from zodbapi.isolation import Isolation
 from zodbapi.storage import ddl, rowids
 from zodbapi.storage.failures import translated
 from zodbapi.storage.leaves import WatchedTrees, find_leaf, find_leaves, plain
 from zodbapi.storage.overflow import put_away
 from zodbapi.storage.restoring import restore
+from zodbapi.storage.temporary import Temporary, combined
 from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from zodbapi.storage.cache import Passing
     from zodbapi.storage.database import Database
 
-_SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
+_SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the others are cookie and schemas to go back to
 
 
 class Stream(Protocol):
@@ -59,17 +61,17 @@ class Stream(Protocol):
 
 
 class _Trees(dict[int, Any]):
-    """Id -> tree, filled from the database as ids are asked for."""
+    """Id -> tree, filled from the database, or from what is temporary, as ids are asked for."""
 
-    __slots__ = ("_entry", "_name")
+    __slots__ = ("_home", "_name")
 
-    def __init__(self, entry: Any, name: str) -> None:
+    def __init__(self, home: Callable[[int], Any], name: str) -> None:
         super().__init__()
-        self._entry = entry
+        self._home = home
         self._name = name
 
     def __missing__(self, key: int) -> Any:
-        tree = self[key] = self._entry[self._name][key]
+        tree = self[key] = self._home(key)[self._name][key]
         return tree
 
 
@@ -97,7 +99,9 @@ class Transaction:
         self.writing = False
         self.alone = False  # whether no other transaction can commit, or has since the snapshot
         self.has_read = False
-        self.schema = Schema()
+        self.schema = Schema()  # what the connection sees: ``stored`` with ``temporary.schema`` over it
+        self.stored = self.schema
+        self.temporary = Temporary()
         self.undo: list[tuple[Any, Any, Any]] = []
         self.pending: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.immediate: dict[Callable[[Transaction, Any], None], set[Any]] = {}
@@ -297,6 +301,7 @@ class Transaction:
                 self.settle()
             restored = False
             try:
+                self._undo_temporary()
                 if self._epoch == self.database.epoch:
                     restored = self._abort()
             finally:
@@ -410,6 +415,7 @@ class Transaction:
             raise errors.OperationalError("the transaction was lost: the process was forked or the database reopened")
 
     def _end_quietly(self) -> None:
+        self._undo_temporary()
         self.active = self.writing = self.prepared = self.alone = self.has_read = False
         self._savepoints = []
         self._set_level(self.session_isolation)
@@ -441,7 +447,7 @@ class Transaction:
             entry = self._connection.get(z64).get(ddl.ENTRY)
             if entry is None:
                 self.forget_trees()
-                self.schema = Schema()
+                self._see(Schema(), self.temporary.schema)
                 return
             self.database.check_format(entry)
             self.entry = entry
@@ -450,16 +456,20 @@ class Transaction:
         records = self.entry["schema"]
         cookie, trees_cookie = records["cookie"], records.get(ddl.TREES_COOKIE, 0)
         if cookie != self._cookie:  # changed by another connection, or by this one and then rolled back
-            self.schema = self.database.known_schema(cookie, records)
+            self._see(self.database.known_schema(cookie, records), self.temporary.schema)
         if cookie != self._cookie or trees_cookie != self._trees_cookie:
             self._cookie, self._trees_cookie = cookie, trees_cookie
             self.forget_trees()
+
+    def _see(self, stored: Schema, temporary: Schema) -> None:
+        self.stored, self.temporary.schema = stored, temporary
+        self.schema = combined(stored, temporary)
 
     def _create_entry(self) -> None:
         self.entry = ddl.new_entry()
         self._connection.get(z64)[ddl.ENTRY] = self.entry
         self._connection.add(self.entry)
-        self._cookie = self.schema.version
+        self._cookie = self.stored.version
         self.forget_trees()
 
     # --- trees --------------------------------------------------------------------------------------------------------
@@ -474,10 +484,14 @@ class Transaction:
         self.has_read = True
         return self._read_indexes[index_id]
 
+    def home(self, number: int) -> Any:
+        """Where the trees of a table or index are kept, by its id: the database's entry, or what is temporary."""
+        return self.entry if number < FIRST_TEMPORARY_ID else self.temporary.entry
+
     def forget_trees(self) -> None:
         """Look trees up again: one was put in the place of another."""
-        self._rows = _Trees(self.entry, "rows")
-        self._indexes = _Trees(self.entry, "indexes")
+        self._rows = _Trees(self.home, "rows")
+        self._indexes = _Trees(self.home, "indexes")
         self._watch(self._watching)
 
     def _watch(self, watching: bool) -> None:
@@ -536,11 +550,12 @@ class Transaction:
         self.undo.append((tree, key, tree[key]))
         del tree[key]
 
-    def schema_changed(self, schema: Schema) -> None:
-        """Go on with another schema, or other trees under the same, so that it can be undone; called by ``ddl``."""
-        self.undo.append((_SCHEMA, self._cookie, self.schema))
-        self.schema = schema
-        self._cookie = schema.version
+    def schema_changed(self, stored: Schema, temporary: Schema) -> None:
+        """Go on with another schema, so that it can be undone; called by ``ddl``."""
+        self.undo.append((_SCHEMA, self._cookie, (self.stored, self.temporary.schema)))
+        self.temporary.used |= temporary is not self.temporary.schema
+        self._see(stored, temporary)
+        self._cookie = stored.version
         self.forget_trees()
 
     def read_current(self, tree: Any, low: Any, high: Any = None) -> None:
@@ -573,6 +588,15 @@ class Transaction:
             if stream is not None:
                 stream.read_rest()
 
+    @contextmanager
+    def passing(self, objects: Passing) -> Iterator[None]:
+        """Count what is loaded in this block as what a long result passes by."""
+        self._connection.passing = objects
+        try:
+            yield
+        finally:
+            self._connection.passing = None
+
     def shrink_cache(self) -> None:
         """Forget objects that were not used lately, if there are more than the cache should hold."""
         self._shrink()
@@ -602,20 +626,22 @@ class Transaction:
         while len(undo) > mark:
             tree, key, old = undo[-1]
             if tree is _SCHEMA:
-                self._cookie, self.schema = key, old
+                self._cookie = key
+                self._see(*old)
                 schema_moved = True
-            elif old is MISSING:  # logged before it was made: it may not be there
-                if isinstance(plain(tree), OOTreeSet):
-                    tree.discard(key)
-                else:
-                    tree.pop(key, None)
-            elif old is PRESENT:
-                tree.add(key)
             else:
-                tree[key] = old
+                _put_back(tree, key, old)
             del undo[-1]
         if schema_moved:
             self.forget_trees()
+
+    def _undo_temporary(self) -> None:
+        """Before the database forgets a transaction's changes: take back those that it knows nothing of."""
+        for tree, key, old in reversed(self.undo if self.temporary.used else ()):
+            if tree is _SCHEMA:
+                self._see(self.stored, old[1])
+            elif getattr(tree, "_p_jar", None) is None:
+                _put_back(tree, key, old)
 
     @contextmanager
     def statement(self) -> Iterator[None]:
@@ -689,3 +715,16 @@ class Transaction:
             if self._savepoints[place][0] == folded:
                 return place
         raise errors.OperationalError(f"no such savepoint: {name}")
+
+
+def _put_back(tree: Any, key: Any, old: Any) -> None:
+    """Undo one change of a tree."""
+    if old is MISSING:  # logged before it was made: it may not be there
+        if isinstance(plain(tree), OOTreeSet):
+            tree.discard(key)
+        else:
+            tree.pop(key, None)
+    elif old is PRESENT:
+        tree.add(key)
+    else:
+        tree[key] = old
