@@ -5,12 +5,13 @@ PORT ?= 8000
 SECONDS ?= 60
 LABELS ?=
 ROWS ?= 20000
+SIZES ?= 1000,20000,1000000
 
 BIN := .venv/bin
 STAMP := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint django bench golden fuzz clean
+.PHONY: help demo test lint django bench golden fuzz crash clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -37,14 +38,19 @@ lint: $(STAMP) ## ruff, mypy and import-linter
 django: $(STAMP) ## Django's own test suite on django_zodb (LABELS="queries lookup" for a part of it)
 	$(BIN)/python -m tests.django $(LABELS)
 
-bench: $(STAMP) ## speed side by side with sqlite3, of the driver, of several processes and through the ORM (ROWS=20000)
-	$(BIN)/python -m tests.bench --rows $(ROWS)
+bench: $(STAMP) ## speed side by side with sqlite3: the driver and processes (ROWS=20000), the ORM (SIZES=1000,20000,1000000), memory
+	$(BIN)/python -m tests.bench --rows $(ROWS) --sizes $(SIZES)
+	$(BIN)/python -m tests.bench memory --rows 1000000
 
 golden: $(STAMP) ## rewrite the golden files; review the difference before committing it
 	$(BIN)/python -m pytest tests -k golden --golden=rewrite
 
 fuzz: $(STAMP) ## random schemas, rows and queries against sqlite3 for SECONDS
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+crash: $(STAMP) ## eight processes, killed at random, on one file and over ZEO, for SECONDS each
+	$(BIN)/python -m tests.crash --seconds $(SECONDS)
+	$(BIN)/python -m tests.crash --seconds $(SECONDS) --zeo
 
 clean: ## remove what the targets made
 	rm -rf .venv .demo .django .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

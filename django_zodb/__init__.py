@@ -14,5 +14,7 @@ is what the database does differently, with the reason beside it:
 ``introspection``   tables as the engine's catalog knows them
 ``creation``        test databases, in memory and cloned in milliseconds
 ``client``          ``manage.py dbshell``
+``transaction``     ``atomic`` at an isolation level, ``retry`` and ``retrying``
+``middleware``      views that are run again after a lost conflict
 ==================  ============================================================================================
 """

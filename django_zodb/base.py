@@ -166,6 +166,10 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     introspection_class = DatabaseIntrospection
     ops_class = DatabaseOperations
 
+    # What django_zodb.transaction has to say about the transaction that begins next, and wants to know about the last.
+    next_transaction: tuple[str, str | None] = ("deferred", None)  # mode and isolation level of ``Connection.begin``
+    commits = 0
+
     connection: Connection
     creation: DatabaseCreation
     introspection: DatabaseIntrospection
@@ -240,8 +244,14 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def _start_transaction_under_autocommit(self) -> None:
         """An atomic block begins its transaction; without autocommit the driver would begin one at the first write."""
+        mode, isolation = self.next_transaction
         with debug_transaction(self, "BEGIN"), self.wrap_database_errors:
-            self.connection.begin()
+            self.connection.begin(mode, isolation=isolation)
+
+    def _commit(self) -> Any:
+        result = super()._commit()
+        self.commits += 1
+        return result
 
     def _savepoint(self, sid: str) -> None:
         self._control(self.ops.savepoint_create_sql(sid), self.connection.savepoint, sid)

@@ -110,12 +110,14 @@ class DatabaseCreation(BaseDatabaseCreation):
         name = self.connection.settings_dict["NAME"]
         if self.is_in_memory_db(name):
             self.keep(name)
-            file = _transfer_file(name, os.getppid())
+            parent = multiprocessing.parent_process()  # os.getppid() is a fork server
+            assert parent is not None and parent.pid is not None
+            file = _transfer_file(name, parent.pid)
             with closing(zodbapi.connect(file)) as source:
                 _copy(source, name)
             self.drop(file)
-            if os.environ.get("RUNNING_DJANGOS_TEST_SUITE") == "true":  # Django 6.0 does it itself
-                self.mark_expected_failures_and_skips()
+        if os.environ.get("RUNNING_DJANGOS_TEST_SUITE") == "true":  # Django 6.0 does it itself
+            self.mark_expected_failures_and_skips()
 
 
 def _copy(source: Connection, target: str) -> None:

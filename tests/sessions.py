@@ -154,7 +154,7 @@ def _done() -> Future[Outcome]:
 
 def _is_done_soon(future: Future[Outcome]) -> bool:
     try:
-        future.result(0.05)
+        future.result(0.02)
     except TimeoutError:
         return False
     return True

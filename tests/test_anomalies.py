@@ -250,6 +250,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     found.kill()
 
 
+def drop_tables(connection: zodbapi.Connection) -> None:
+    """Leaves nothing to the next test on the same server."""
+    connection.execute("PRAGMA foreign_keys = OFF")
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        connection.execute(f"DROP TABLE {name}")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
 class Place:
     """Where the database is, and where its sessions run: in threads, or in the processes ``remote``."""
 
@@ -296,8 +304,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         case "zeo":
             server = request.getfixturevalue("server")
             found = Place(server.dsn(), request.getfixturevalue("processes"), local=False)
-            for (name,) in found.keeper.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                found.keeper.execute(f"DROP TABLE {name}")
+            drop_tables(found.keeper)
         case name:
             remote = request.getfixturevalue("processes") if name == "processes" else []
             found = Place(str(tmp_path / "db.fs"), remote, local=True)
@@ -319,3 +326,18 @@ def test_anomaly(place: Place, level: str, name: str) -> None:
     assert anomaly.happened(outcomes, final) == (level in allowed), (outcomes, final)
     for outcome in outcomes:
         assert outcome.error in ("", "aborted") or "retry the transaction" in outcome.message, outcome
+
+
+def test_the_table_of_the_readme() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    section = readme.partition("\n## Isolation\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    told = {
+        row[0].split()[0]: {level for level, cell in zip(rows[0][1:], row[1:], strict=True) if cell == "possible"}
+        for row in rows[2:]
+    }
+    played: dict[str, set[str]] = {}
+    for name, anomaly in ANOMALIES.items():
+        played.setdefault(re.split("[ ,]", name)[0], set()).update(anomaly.allowed)
+    assert rows[0][1:] == [RC, SI, SER]
+    assert told == played

@@ -12,8 +12,8 @@ from tests.crash.scene import Scene
 
 @pytest.mark.parametrize("zeo", [False, True], ids=["file", "zeo"])
 def test_nothing_is_lost_when_processes_are_killed(tmp_path: Path, zeo: bool) -> None:
-    report = Scene(tmp_path, processes=4, seconds=6.0, seed=7, zeo=zeo).run(interval=1.0)
+    report = Scene(tmp_path, processes=4, seconds=8.0, seed=7, zeo=zeo).run(interval=1.5)
     assert not report.problems, str(report)
-    assert report.counts[COMMITTED] > 50
+    assert report.counts[COMMITTED] > 20
     assert report.killed["workers"]
     assert bool(report.killed["servers"]) is zeo

@@ -246,6 +246,19 @@ def test_drop_parent_table(table: zodbapi.Connection) -> None:
     table.execute("DROP TABLE t")
 
 
+@pytest.mark.parametrize("key", ["id", "code"])
+def test_drop_a_parent_that_nobody_refers_to(connection: zodbapi.Connection, key: str) -> None:
+    """Its rows are deleted, and what that puts off to the commit is checked while the table is there."""
+    connection.executescript(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY, code INTEGER UNIQUE);"
+        f"CREATE TABLE child (id INTEGER PRIMARY KEY, p INTEGER REFERENCES parent ({key}) DEFERRABLE INITIALLY DEFERRED);"
+        "INSERT INTO parent VALUES (1, 1)"
+    )
+    connection.execute("DROP TABLE parent")
+    connection.execute("INSERT INTO child VALUES (1, NULL)")
+    connection.commit()
+
+
 def test_comments(connection: zodbapi.Connection) -> None:
     connection.execute("CREATE TABLE t (a INTEGER)")
     connection.execute("CREATE INDEX i ON t (a)")

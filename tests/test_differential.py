@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
 from tests.fuzz import Case, complaint_of, run_seed
+from tests.random_slt import STYLES, differences
 
 FOUND = [
     pytest.param(
@@ -96,3 +99,20 @@ def test_found_differences(schema: list[str], rows: list[str], sql: str, params:
 def test_random_database(seed: int) -> None:
     found = run_seed(seed, queries=25)
     assert not found, "\n".join(f"{case.script()}\n{case.complaint}" for case in found)
+
+
+def test_a_value_of_another_class_in_an_index_of_expressions() -> None:
+    case = Case(
+        ["CREATE TABLE t (id INTEGER PRIMARY KEY, a TIME, b DATE)", "CREATE INDEX i ON t (b, a + 1)"],
+        [("INSERT INTO t VALUES (1, ?1, ?2)", (datetime.time(3, 30), datetime.date(2024, 1, 2)))],
+        "SELECT x.id FROM t AS x JOIN t AS y ON y.a WHERE x.b IN (1, ?1)",
+        (datetime.datetime(2024, 1, 2, 7, 0),),
+        ordered=False,
+        native=True,
+    )
+    assert complaint_of(case) is None
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_sqllogictest_style(style: str) -> None:
+    assert not differences(style, 11, 12 if style == "chains" else 60)

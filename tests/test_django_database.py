@@ -1,5 +1,6 @@
 """The backend on a database: transactions of several connections, constraints, introspection, databases of tests."""
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management.color import no_style
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
 
 from django_zodb.base import DatabaseWrapper
+from tests.clone_worker import names_in_clone
 
 
 @pytest.fixture
@@ -188,6 +190,24 @@ def test_clone_of_a_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("shop_1")) == []
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_process_that_was_not_forked_loads_its_clone(method: str) -> None:
+    Group.objects.create(name="a")
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(method, force=True)
+    try:
+        connection.creation.clone_test_db("1", verbosity=0)
+        names = multiprocessing.SimpleQueue()
+        process = multiprocessing.Process(target=names_in_clone, args=(connection.settings_dict, names))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+        assert names.get() == ["a"]
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
 @pytest.mark.django_db
 def test_a_database_in_memory_outlives_its_connections() -> None:
     wrapper = DatabaseWrapper({**connection.settings_dict, "NAME": "memory://outlives"}, alias="memory")
@@ -210,3 +230,34 @@ def test_options_of_the_object_cache(tmp_path: Path) -> None:
     kept = wrapper.connection._txn._connection._cache
     assert (kept.cache_size, kept.cache_size_bytes) == (10, 10 << 20)
     wrapper.close()
+
+
+# --- large values ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_large_values_round_trip() -> None:
+    class Attachment(models.Model):
+        name = models.CharField(max_length=50)
+        content = models.BinaryField()
+        body = models.TextField(default="")
+
+        class Meta:
+            app_label = "attachments"
+
+    content, body = bytes(range(256)) * (50 << 12), "aé\U0001f600\n" * 2_500_000
+    with connection.schema_editor() as editor:
+        editor.create_model(Attachment)
+    try:
+        Attachment.objects.create(name="large", content=content, body=body)
+        Attachment.objects.create(name="small", content=b"x")
+        found = Attachment.objects.get(name="large")
+        assert (bytes(found.content), found.body) == (content, body)
+        assert Attachment.objects.defer("content").filter(body__contains="\U0001f600").values_list("name").get() == (
+            "large",
+        )
+        Attachment.objects.update(name="both")
+        assert [len(item.content) for item in Attachment.objects.order_by("id")] == [50 << 20, 1]
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Attachment)

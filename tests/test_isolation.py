@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import zodbapi
-from tests.test_anomalies import server
+from tests.test_anomalies import drop_tables, server
 from tests.test_storage_zeo import Server
 
 __all__ = ["server"]  # a fixture
@@ -30,8 +30,7 @@ def dsns(request: pytest.FixtureRequest) -> tuple[str, str]:
 @pytest.fixture
 def pair(dsns: tuple[str, str]) -> Iterator[Pair]:
     first, second = (zodbapi.connect(dsn, autocommit=True) for dsn in dsns)
-    for (name,) in first.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-        first.execute(f"DROP TABLE {name}")
+    drop_tables(first)
     yield first, second
     first.rollback()
     assert first.check() == []
@@ -236,6 +235,21 @@ def test_others_may_change_what_was_not_read(pair: Pair) -> None:
     # The writer is alone from now on, and nothing that it read has changed: it goes on with the newest state.
     assert first.execute("SELECT count(*) FROM t WHERE id > 50000").fetchall() == [(1,)]
     first.commit()
+
+
+@pytest.mark.parametrize(
+    "change", ["TRUNCATE t", "DROP TABLE t", "ALTER TABLE t RENAME TO s", "CREATE INDEX t_w ON t (w)"]
+)
+def test_a_schema_that_was_read_changes(pair: Pair, change: str) -> None:
+    """Tables that are emptied or go away leave the leaves that were read as they were."""
+    first, second = pair
+    fill(first, 300)
+    first.begin(isolation="SERIALIZABLE")
+    assert first.execute("SELECT count(*) FROM t WHERE v > 20").fetchone() == (298,)
+    second.execute(change)
+    with pytest.raises(zodbapi.ConflictError):
+        first.execute("INSERT INTO log (text) VALUES ('seen')")
+        first.commit()
 
 
 def test_readers_never_fail(pair: Pair) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,13 @@ CREATE INDEX parent_length ON parent (length(title));
 CREATE INDEX parent_partial ON parent (id) WHERE title LIKE 'l%';
 """
 ROWS = [(1, LONG, BYTES, LONG), (2, "short", b"short", 5), (3, None, None, None), (4, LONG + "!", None, BYTES)]
+SERVE = """
+import sys
+from zodbapi.storage.server import serve
+
+path, address, blob_dir = sys.argv[1:]
+serve(path, address, blob_dir=blob_dir, running=lambda shown: print(shown, flush=True))
+"""
 QUERIES = [
     "SELECT * FROM parent ORDER BY id",
     "SELECT id, title FROM parent ORDER BY title DESC, id",
@@ -301,3 +312,124 @@ def test_values_that_older_files_have_in_their_rows_are_read(tmp_path: Path) -> 
         assert connection.execute("SELECT data FROM t").fetchall() == [(LONG,), (LONG,)]
         connection.execute("UPDATE t SET id = id + 10")
         assert connection.execute("SELECT id, length(data) FROM t").fetchall() == [(11, 8000), (12, 8000)]
+
+
+class TestBlobs:
+    """Values above a megabyte of a database that has a folder for them."""
+
+    @pytest.fixture
+    def connect(self, tmp_path: Path) -> Any:
+        def connect() -> Any:
+            return zodbapi.connect(str(tmp_path / "a.fs"), blob_dir=str(tmp_path / "blobs"), isolation_level=None)
+
+        with connect() as connection:
+            connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB, body TEXT)")
+        connection.close()
+        yield connect
+        with connect() as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
+
+    def files(self, folder: Path) -> list[int]:
+        return sorted(path.stat().st_size for path in (folder / "blobs").rglob("*") if path.suffix == ".blob")
+
+    def waiting(self, folder: Path) -> list[Path]:
+        return [path for path in (folder / "blobs" / "tmp").iterdir() if path.name.startswith("BUC")]
+
+    def test_round_trip(self, connect: Any, tmp_path: Path) -> None:
+        data, body = bytes(range(256)) * (200 << 10), "aé\U0001f600\ud800" * (1 << 20)
+        with connect() as connection:
+            connection.execute("INSERT INTO t VALUES (1, ?, ?)", [data, body])
+            assert connection.execute("SELECT data, body FROM t").fetchall() == [(data, body)]
+            connection.execute("UPDATE t SET id = 2")
+        connection.close()
+        assert (tmp_path / "a.fs").stat().st_size < 20_000
+        assert self.files(tmp_path) == [10 << 20, 50 << 20]
+        assert self.waiting(tmp_path) == []
+        with connect() as connection:
+            found = connection.execute("SELECT length(data), length(body) FROM t").fetchall()
+            assert found == [(50 << 20, 4 << 20)]
+            assert connection.execute("SELECT data, body FROM t").fetchall() == [(data, body)]
+        connection.close()
+
+    def test_what_is_undone_leaves_no_file(self, connect: Any, tmp_path: Path) -> None:
+        connection = connect()
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO t VALUES (1, ?, NULL)", [bytes(PIECE + 1)])
+        connection.execute("ROLLBACK")
+        with pytest.raises(zodbapi.IntegrityError):
+            connection.execute("INSERT INTO t VALUES (1, ?, NULL), (1, ?, NULL)", [bytes(PIECE + 1)] * 2)
+        connection.close()
+        gc.collect()
+        assert self.files(tmp_path) == [] and self.waiting(tmp_path) == []
+
+    def test_a_pack_removes_files(self, connect: Any, tmp_path: Path) -> None:
+        connection = connect()
+        connection.executemany("INSERT INTO t VALUES (?, ?, NULL)", [(i, bytes(PIECE + i)) for i in range(1, 4)])
+        connection.execute("DELETE FROM t WHERE id = 2")
+        connection.execute("UPDATE t SET data = ? WHERE id = 3", [bytes(PIECE + 30)])
+        orphan = next((tmp_path / "blobs").rglob("*.blob")).with_name("0x0123456789abcdef.blob")
+        orphan.write_bytes(b"left by a writer that died")
+        old = tmp_path / "blobs" / "tmp" / "BUCold"
+        old.write_bytes(b"left by a writer that died")
+        os.utime(old, (0, 0))
+        connection.execute("VACUUM")
+        assert self.files(tmp_path) == [PIECE + 1, PIECE + 30]
+        assert not old.exists()
+        assert connection.execute("SELECT length(data) FROM t").fetchall() == [(PIECE + 1,), (PIECE + 30,)]
+        connection.close()
+
+    def test_another_process_reads_and_writes_them(self, connect: Any, tmp_path: Path) -> None:
+        connection = connect()
+        connection.execute("INSERT INTO t VALUES (1, ?, NULL)", [b"x" * (2 << 20)])
+        script = f"""
+import zodbapi
+connection = zodbapi.connect({str(tmp_path / "a.fs")!r}, blob_dir={str(tmp_path / "blobs")!r}, isolation_level=None)
+connection.execute("INSERT INTO t SELECT 2, data, body FROM t")
+"""
+        subprocess.run([sys.executable, "-c", script], check=True)
+        assert connection.execute("SELECT data FROM t WHERE id = 2").fetchall() == [(b"x" * (2 << 20),)]
+        connection.close()
+
+    def test_a_database_in_memory_and_one_with_blobs_copy_each_other(self, connect: Any) -> None:
+        first, second = connect(), zodbapi.connect(":memory:")
+        first.execute("INSERT INTO t VALUES (1, ?, ?)", [bytes(3 << 20), "é" * (2 << 20)])
+        first.backup(second)
+        expected = first.execute("SELECT * FROM t").fetchall()
+        assert second.execute("SELECT * FROM t").fetchall() == expected
+        second.backup(first)
+        assert first.execute("SELECT * FROM t").fetchall() == expected
+        first.close()
+        second.close()
+
+    def test_a_database_that_is_opened_without_its_folder_says_so(self, connect: Any, tmp_path: Path) -> None:
+        with connect() as connection:
+            connection.execute("INSERT INTO t VALUES (1, ?, 'x')", [bytes(2 << 20)])
+        connection.close()
+        with zodbapi.connect(str(tmp_path / "a.fs")) as connection:
+            assert connection.execute("SELECT body, length(data) FROM t").fetchall() == [("x", 2 << 20)]
+            with pytest.raises(zodbapi.OperationalError, match="blob_dir"):
+                connection.execute("SELECT data FROM t").fetchall()
+        connection.close()
+
+    @pytest.mark.parametrize("shared", [True, False])
+    def test_over_zeo(self, tmp_path: Path, shared: bool) -> None:
+        served = tmp_path / "blobs"
+        place = served if shared else tmp_path / "cache"
+        command = [sys.executable, "-c", SERVE, str(tmp_path / "served.fs"), str(tmp_path / "zeo.sock"), str(served)]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().strip()
+            dsn = f"zeo://{address}?wait_timeout=10&blob_dir={place}&shared_blob_dir={int(shared)}"
+            body = "é" * (2 << 20)
+            for name in ("a", "b"):
+                connection = zodbapi.connect(dsn + f"&client_label={name}", isolation_level=None)
+                connection.execute("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, data BLOB, body TEXT)")
+                connection.execute("INSERT INTO t (data, body) VALUES (?, ?)", [bytes(3 << 20), body])
+                assert set(connection.execute("SELECT data, body FROM t").fetchall()) == {(bytes(3 << 20), body)}
+                connection.close()
+        finally:
+            server.kill()
+            server.communicate()
+        assert len(self.files(tmp_path)) == 4

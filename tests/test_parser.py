@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlglot import exp
 
+import zodbapi
 from zodbapi.errors import OperationalError, ProgrammingError
 from zodbapi.parser import item_text, parse, parse_expression, parse_one
 
@@ -146,6 +147,31 @@ def test_update_alternative() -> None:
     tree = parse_one("UPDATE OR IGNORE t SET a = 1").tree
     assert isinstance(tree, exp.Update)
     assert tree.args["alternative"] == "IGNORE"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("SELECT EXISTS(((SELECT 1) UNION (SELECT 2)) LIMIT 1)", 1),
+        ("SELECT EXISTS((SELECT 1) UNION (SELECT 2) LIMIT 0)", 0),
+        ("SELECT NOT EXISTS(((SELECT 1) UNION (SELECT 2)) ORDER BY 1 LIMIT 1 OFFSET 2) + 0", 1),
+        ("SELECT EXISTS(WITH x AS (SELECT 1) SELECT * FROM x WHERE 0) + 5", 5),
+        ("SELECT EXISTS (VALUES (1)) AND EXISTS(((SELECT 1)))", 1),
+        ("SELECT 1 + clike('a%', 'abc')", 2),
+        ("SELECT CASE WHEN clike('A%', 'abc') THEN 1 ELSE 2 END", 2),
+        ("SELECT 'abc' NOT CLIKE 'A%' AND clike ('a!%', 'a%', '!')", 1),
+    ],
+)
+def test_answers(text: str, found: int) -> None:
+    with zodbapi.connect(":memory:") as connection:
+        assert connection.execute(text).fetchall() == [(found,)]
+    connection.close()
+
+
+@pytest.mark.parametrize("text", ["SELECT EXISTS(1)", "SELECT EXISTS()", "SELECT EXISTS"])
+def test_exists_wants_a_query(text: str) -> None:
+    with pytest.raises(OperationalError, match="syntax error"):
+        parse_one(text)
 
 
 def test_names_of_types_and_of_other_dialects_are_names() -> None:

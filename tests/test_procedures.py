@@ -93,3 +93,14 @@ def test_procedures_are_stored_and_dumped(connection: zodbapi.Connection, tmp_pa
         line.startswith('CREATE PROCEDURE "transfer" ("source", "target", "amount") AS ')
         for line in connection.iterdump()
     )
+
+
+def test_a_function_is_called_as_a_procedure(connection: zodbapi.Connection) -> None:
+    cursor = connection.cursor()
+    assert list(cursor.callproc("lower", ("FOO",))) == ["FOO"]
+    assert cursor.fetchall() == [("foo",)]
+    connection.create_function("twice", 1, lambda n: n * 2)
+    cursor.callproc("twice", [21])
+    assert cursor.fetchone() == (42,)
+    with pytest.raises(zodbapi.OperationalError, match="no such procedure: missing"):
+        cursor.callproc("missing", [1])

@@ -22,7 +22,7 @@ from ZODB.serialize import ObjectWriter
 
 from tests.storage_worker import create, insert, until_done
 from zodbapi import errors
-from zodbapi.storage import classes, file_log
+from zodbapi.storage import classes, untrusted_file
 from zodbapi.storage.database import Database
 from zodbapi.storage.reading import RecordReader
 from zodbapi.storage.records import RecordWriter
@@ -111,7 +111,7 @@ def test_resolving_conflicts_runs_nothing(tmp_path: Path) -> None:
 def test_a_hostile_index_file_runs_nothing(tmp_path: Path) -> None:
     (tmp_path / "index").write_bytes(pickle.dumps(Exploit(tmp_path / "run"), 3))
     with pytest.raises((ValueError, SystemError)):  # zodbpickle turns one into the other
-        file_log.load_index(str(tmp_path / "index"))
+        untrusted_file.load_index(str(tmp_path / "index"))
     assert not (tmp_path / "run").exists()
 
 

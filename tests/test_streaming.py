@@ -13,6 +13,7 @@ import pytest
 
 import zodbapi
 from zodbapi import execution
+from zodbapi.storage import cache
 
 ROWS = [(i, i % 7) for i in range(500)]
 
@@ -198,3 +199,26 @@ def test_memory_stays_low(tmp_path: Any) -> None:
     count, megabytes = map(int, found.stdout.split())
     assert count == 300_000
     assert megabytes < 50
+
+
+def test_a_long_result_leaves_the_rest_of_the_cache_alone(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "PASSING", 200_000)
+    monkeypatch.setattr(execution, "LARGE", 10_000)
+    path = tmp_path / "a.fs"
+    with zodbapi.connect(path) as connection:
+        for name in ("large", "small"):
+            connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, a TEXT)")
+        connection.executemany("INSERT INTO large VALUES (?, ?)", ((i, f"text {i}") for i in range(60_000)))
+        connection.executemany("INSERT INTO small VALUES (?, ?)", ((i, f"text {i}") for i in range(3_000)))
+    connection.close()
+    with zodbapi.connect(path) as connection:
+        objects = connection._txn._connection._cache
+        objects.minimize()
+        connection.execute("SELECT count(*), max(a) FROM small").fetchall()
+        small = {oid for oid, item in objects.lru_items() if item._p_changed is False}
+        cursor = connection.execute("SELECT * FROM large WHERE id % 2")
+        assert sum(len(rows) for rows in iter(lambda: cursor.fetchmany(500), [])) == 30_000
+        left = {oid for oid, item in objects.lru_items() if item._p_changed is False}
+        assert small <= left
+        assert len(left - small) < 200  # of 2,000 leaves
+    connection.close()

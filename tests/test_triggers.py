@@ -129,3 +129,60 @@ def test_conflict_resolutions(action: str, sql: str) -> None:
         answers.append((connection.in_transaction, connection.execute("SELECT a FROM t ORDER BY a").fetchall()))
         connection.close()
     assert answers[: len(answers) // 2] == answers[len(answers) // 2 :]
+
+
+SCRIPTS = {
+    "before triggers fire for a row that is ignored": """
+        CREATE TABLE t (a INTEGER PRIMARY KEY, b);
+        CREATE TABLE log (a);
+        CREATE TRIGGER r BEFORE INSERT ON t BEGIN INSERT INTO log VALUES (new.a); END;
+        CREATE TRIGGER s AFTER INSERT ON t BEGIN INSERT INTO log VALUES (-new.a); END;
+        INSERT INTO t VALUES (1, 1);
+        INSERT OR IGNORE INTO t VALUES (1, 2), (2, 2);
+        INSERT OR REPLACE INTO t VALUES (1, 3);
+        INSERT INTO t VALUES (1, 4), (3, 4) ON CONFLICT DO UPDATE SET b = 5;
+        SELECT * FROM log;
+        SELECT * FROM t;
+        """,
+    "a renamed column": """
+        CREATE TABLE t (a INTEGER, b);
+        CREATE TABLE log (a, c);
+        CREATE TRIGGER r AFTER UPDATE OF a ON t WHEN new.a > old.a
+            BEGIN INSERT INTO log VALUES (new.a, (SELECT max(a) FROM t)); UPDATE t SET b = a WHERE t.a = old.a; END;
+        CREATE TRIGGER s AFTER INSERT ON log BEGIN UPDATE t SET a = a + 1 WHERE a = new.a - 1; END;
+        INSERT INTO t VALUES (1, 1), (2, 2);
+        ALTER TABLE t RENAME COLUMN a TO z;
+        UPDATE t SET z = 5 WHERE z = 2;
+        SELECT * FROM t;
+        SELECT * FROM log;
+        """,
+    "names that are not there are an error of the statement": """
+        CREATE TABLE t (a INTEGER, b);
+        CREATE TRIGGER r AFTER DELETE ON t BEGIN INSERT INTO nowhere VALUES (1); END;
+        CREATE TRIGGER s AFTER UPDATE OF b ON t BEGIN SELECT new.z; END;
+        DELETE FROM t;
+        INSERT INTO t VALUES (1, 1);
+        UPDATE t SET b = 1 WHERE a = 7;
+        UPDATE t SET a = 2;
+        SELECT * FROM t;
+        """,
+}
+
+
+def answers_of(connection: Any, script: str) -> list[Any]:
+    """The rows of each statement, or that it failed."""
+    found: list[Any] = []
+    for sql in script.strip().replace("\n            BEGIN", " BEGIN").splitlines():
+        try:
+            cursor = connection.execute(sql)
+            found.append((sql, cursor.fetchall() if cursor.description else []))
+        except (sqlite3.Error, zodbapi.Error):
+            found.append((sql, "error"))
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_as_in_sqlite(name: str) -> None:
+    expected = answers_of(sqlite3.connect(":memory:", isolation_level=None), SCRIPTS[name])
+    assert answers_of(zodbapi.connect(":memory:", autocommit=True), SCRIPTS[name]) == expected

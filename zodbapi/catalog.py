@@ -19,6 +19,8 @@ from zodbapi.large import LIMIT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FIRST_TEMPORARY_ID = 1 << 40  # tables and indexes from here on belong to one connection
+
 
 class Kind(Enum):
     """What a value of a type is in Python; the declared name's family."""
@@ -173,6 +175,11 @@ class Table:
         """Folded column name -> position."""
         return MappingProxyType({column.name.lower(): i for i, column in enumerate(self.columns)})
 
+    @property
+    def temporary(self) -> bool:
+        """Whether it belongs to one connection."""
+        return self.id >= FIRST_TEMPORARY_ID
+
     @cached_property
     def computes_keys(self) -> bool:
         """Whether an index has an expression for a key part."""
@@ -213,6 +220,7 @@ class View:
     name: str
     columns: tuple[str, ...]  # () takes the names of the SELECT
     sql: str
+    temporary: bool = field(default=False, repr=False)  # belongs to one connection
 
     @cached_property
     def digest(self) -> int:
@@ -232,6 +240,12 @@ class Trigger:
     when: str = ""
     columns: tuple[str, ...] = ()  # of UPDATE OF; () is any
     number: int = 0  # triggers have ascending ones in the order in which they were made
+    temporary: bool = field(default=False, repr=False)  # belongs to one connection
+
+    @property
+    def key(self) -> str:
+        """Its place in a schema: temporary triggers have names of their own."""
+        return f"temp.{self.name.lower()}" if self.temporary else self.name.lower()
 
     @cached_property
     def digest(self) -> int:
@@ -265,6 +279,12 @@ class Schema:
     views: Mapping[str, View] = field(default_factory=dict)
     procedures: Mapping[str, Procedure] = field(default_factory=dict)
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    below: Schema | None = field(default=None, repr=False, compare=False)  # without what is temporary, if anything is
+
+    @property
+    def stored(self) -> Schema:
+        """What every connection sees, and the views and triggers of the database see."""
+        return self.below or self
 
     @cached_property
     def version(self) -> int:
@@ -278,7 +298,7 @@ class Schema:
         ]
         for item in items:
             total ^= item.digest
-        return total
+        return total if self.below is None else total ^ _digest(self.below.version)
 
     @cached_property
     def indexes(self) -> Mapping[str, tuple[Table, Index]]:
@@ -297,7 +317,10 @@ class Schema:
     def triggers_of(self, name: str) -> tuple[Trigger, ...]:
         """The triggers of a table or view; the last one made comes first, as in SQLite."""
         folded = name.lower()
-        return tuple(t for t in reversed(tuple(self.triggers.values())) if t.table.lower() == folded)
+        on = self.tables.get(folded) or self.views.get(folded)
+        own = on is not None and on.temporary
+        found = reversed(tuple(self.triggers.values()))
+        return tuple(t for t in found if t.table.lower() == folded and (t.temporary or not own))
 
     def table(self, name: str) -> Table | None:
         """The table of that name in any case, or None."""
@@ -309,7 +332,8 @@ class Schema:
 
     @cached_property
     def _by_id(self) -> Mapping[int, Table]:
-        return {table.id: table for table in self.tables.values()}
+        hidden = self.below._by_id if self.below is not None else {}
+        return {**hidden, **{table.id: table for table in self.tables.values()}}
 
     def with_table(self, table: Table, *, instead_of: str | None = None) -> Schema:
         """This schema with the table added, or put in the place of the one of the same (or the given) name."""
@@ -351,19 +375,24 @@ class Schema:
     def without_view(self, name: str) -> Schema:
         """This schema without that view."""
         views = {k: v for k, v in self.views.items() if k != name.lower()}
-        return replace(self, views=views).without_triggers(name)
+        return replace(self.without_triggers(name), views=views)
 
     def with_trigger(self, trigger: Trigger) -> Schema:
         """This schema with the trigger added, or put in the place of the one of that name."""
-        return replace(self, triggers={**self.triggers, trigger.name.lower(): trigger})
+        return replace(self, triggers={**self.triggers, trigger.key: trigger})
 
     def without_trigger(self, name: str) -> Schema:
-        """This schema without that trigger."""
-        return replace(self, triggers={k: t for k, t in self.triggers.items() if k != name.lower()})
+        """This schema without that trigger; the temporary one, if there are two."""
+        found = self.trigger(name)
+        return replace(self, triggers={k: t for k, t in self.triggers.items() if t is not found})
+
+    def trigger(self, name: str) -> Trigger | None:
+        """The trigger of that name in any case, or None."""
+        return self.triggers.get(f"temp.{name.lower()}") or self.triggers.get(name.lower())
 
     def without_triggers(self, table: str) -> Schema:
         """This schema without the triggers of a table or view."""
-        gone = {trigger.name.lower() for trigger in self.triggers_of(table)}
+        gone = {trigger.key for trigger in self.triggers_of(table)}
         return replace(self, triggers={k: t for k, t in self.triggers.items() if k not in gone}) if gone else self
 
     def with_procedure(self, procedure: Procedure) -> Schema:

@@ -8,9 +8,9 @@ Transactions, three ways:
   opened one.
 * ``with connection:`` commits at the end of the block, or rolls back when it raises.
 
-A statement that opens its own transaction and loses a write conflict is run again, a bounded number of times: nothing
-the caller saw depends on what it read. Inside a longer transaction only the caller can do that, so ``ConflictError`` is
-raised. A statement that fails leaves nothing behind, whatever the transaction did before.
+A statement that opens its own transaction and loses a write conflict is run again, for as long as a writer would wait for
+its turn: nothing the caller saw depends on what it read. Inside a longer transaction only the caller can do that, so
+``ConflictError`` is raised. A statement that fails leaves nothing behind, whatever the transaction did before.
 """
 
 from __future__ import annotations
@@ -190,6 +190,12 @@ class Connection:
         self._txn.set_session_isolation(meant)
         if level is None:
             self.autocommit = True
+
+    @property
+    def transaction_isolation(self) -> str:
+        """The level of the open transaction, or of the next one."""
+        self._check_usable()
+        return self._txn.isolation.value  # type: ignore[no-any-return]
 
     def begin(self, mode: str = "deferred", *, isolation: str | None = None) -> None:
         """Opens a transaction; ``immediate`` makes it a writing one at once, ``isolation`` is a level for it alone."""

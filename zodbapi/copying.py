@@ -41,7 +41,7 @@ def dump(connection: Connection) -> Iterator[str]:
     """CREATE and INSERT statements, tables first, then their rows, then indexes, views and procedures."""
     yield "BEGIN TRANSACTION;"
     with _snapshot(connection) as txn:
-        tables = sorted(txn.schema.tables.values(), key=lambda table: table.id)
+        tables = sorted(txn.stored.tables.values(), key=lambda table: table.id)
         for table in tables:
             yield f"{table_sql(table)};"
             written = [i for i, column in enumerate(table.columns) if column.generated is None]
@@ -55,11 +55,11 @@ def dump(connection: Connection) -> Iterator[str]:
                     yield f"{index_sql(table, index)};"
             for comment in comment_statements(table):
                 yield f"{comment};"
-        for view in txn.schema.views.values():
+        for view in txn.stored.views.values():
             yield f"{view_sql(view)};"
-        for trigger in txn.schema.triggers.values():
+        for trigger in txn.stored.triggers.values():
             yield f"{trigger_sql(trigger)};"
-        for procedure in txn.schema.procedures.values():
+        for procedure in txn.stored.procedures.values():
             yield f"{procedure_sql(procedure)};"
     yield "COMMIT;"
 
@@ -116,11 +116,11 @@ def copy_database(source: Connection, target: Connection) -> None:
         receiver.begin(write=True)
         try:
             ddl.set_schema(receiver, type(receiver.schema)())
-            ddl.set_schema(receiver, giver.schema)
-            top = max((max(t.id, *(i.id for i in t.indexes), 0) for t in giver.schema.tables.values()), default=0)
+            ddl.set_schema(receiver, giver.stored)
+            top = max((max(t.id, *(i.id for i in t.indexes), 0) for t in giver.stored.tables.values()), default=0)
             while ddl.allot(receiver, 1)[0] < top:
                 pass  # ids are never used again, here as in the source
-            for table in giver.schema.tables.values():
+            for table in giver.stored.tables.values():
                 receiver.rows(table.id).update(_rows(giver, receiver, table))
                 for index in table.indexes:
                     receiver.index(index.id).update(giver.index(index.id))

@@ -141,10 +141,13 @@ class Cursor:
     def callproc(
         self, name: str, parameters: Sequence[Any] = (), named: Mapping[str, Any] | None = None, /
     ) -> Sequence[Any]:
-        """Runs a procedure with parameters by place, then by name; they are returned as they came: it changes none."""
+        """Runs a procedure with parameters by place, then by name; they are returned as they came: it changes none.
+
+        A function that SQL knows can be called so, too: its answer is the only row.
+        """
         values = list(parameters)
+        procedure = self.connection.schema.procedures.get(name.lower())
         if named:
-            procedure = self.connection.schema.procedures.get(name.lower())
             given = {key.lower(): value for key, value in named.items()}
             expected = procedure.parameters[len(values) :] if procedure is not None else ()
             values += [given.pop(key.lower()) for key in expected if key.lower() in given]
@@ -152,7 +155,9 @@ class Cursor:
                 raise ProgrammingError(f"procedure {name} has no parameter {next(iter(given))}")
         quoted = '"' + name.replace('"', '""') + '"'
         style = "%s" if self.connection.paramstyle == "format" else "?"
-        self.execute(f"CALL {quoted}({', '.join([style] * len(values))})", tuple(values))
+        is_function = procedure is None and self.connection._functions.knows(name)
+        verb = "SELECT" if is_function else "CALL"
+        self.execute(f"{verb} {quoted}({', '.join([style] * len(values))})", tuple(values))
         return parameters
 
     def executescript(self, script: str, /) -> Cursor:

@@ -12,7 +12,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain, count, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +31,14 @@ from zodbapi.large import Oversize
 from zodbapi.parser import parse
 from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
 from zodbapi.storage import ddl
+from zodbapi.storage.cache import Passing
 from zodbapi.storage.stats import Stats
 
 if TYPE_CHECKING:
     from zodbapi.connection import Connection
     from zodbapi.storage.transaction import Transaction
 
-ATTEMPTS = 12  # of a statement that is its own transaction, before ConflictError reaches the caller
+ATTEMPTS = 12  # at least, of a statement that is its own transaction; it gives up no sooner than a writer that waits
 LARGE = 50_000  # rows of a table from which on its scans are streamed
 BLOCK = 1000  # rows that a stream reads at a time
 Row = tuple[Any, ...]
@@ -95,17 +96,20 @@ def translate(error: BaseException) -> Error | None:
 
 
 def _passed_program(error: BaseException) -> bool:
-    return any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__))
+    if any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return True
+    return error.__context__ is not None and _passed_program(error.__context__)  # raised while it was undone
 
 
 class Stream:
     """The rest of a large result: read as it is asked for, or at once when the trees are about to change."""
 
-    __slots__ = ("__weakref__", "_rows", "_txn")
+    __slots__ = ("__weakref__", "_passing", "_rows", "_txn")
 
-    def __init__(self, txn: Transaction, rows: Iterator[Row]) -> None:
+    def __init__(self, txn: Transaction, rows: Iterator[Row], passing: Passing) -> None:
         self._txn = txn
         self._rows = rows
+        self._passing = passing
         txn.streams[id(self)] = weakref.ref(self)
 
     def __del__(self) -> None:
@@ -116,7 +120,8 @@ class Stream:
         while block:
             yield block
             try:
-                block = list(islice(self._rows, BLOCK))
+                with self._txn.passing(self._passing):
+                    block = list(islice(self._rows, BLOCK))
             except Exception as error:
                 if (translated := translate(error)) is not None:
                     raise translated from error
@@ -147,8 +152,10 @@ def read(connection: Connection, statement: Statement, params: tuple[Any, ...]) 
     if not _is_large(txn, statement.scanned):
         return statement.run(txn, params) or []
     rows = statement.stream(txn, params, connection._functions.collations)
-    block = list(islice(rows, BLOCK))
-    return block if len(block) < BLOCK else chain.from_iterable(Stream(txn, rows).blocks(block))
+    passing = Passing()
+    with txn.passing(passing):
+        block = list(islice(rows, BLOCK))
+    return block if len(block) < BLOCK else chain.from_iterable(Stream(txn, rows, passing).blocks(block))
 
 
 def _is_large(txn: Transaction, table_id: int) -> bool:
@@ -160,7 +167,7 @@ def run_for_update(
 ) -> tuple[Statement, Rows | None]:
     """Runs a SELECT ... FOR UPDATE: who finds rows is the writer until the end of the transaction."""
     txn = connection._txn
-    was_writing, had_read, had_noted = txn.writing, txn.has_read, txn.read_set.copy()
+    was_writing, had_read, had_noted = txn.writing, txn.has_read, dict(txn.read_set)
     try:
         statement = start_writing(connection, statement)
     except LockError:
@@ -171,7 +178,9 @@ def run_for_update(
     if not rows and not was_writing:
         txn.stop_writing()  # without rows nothing is locked
         if not txn.serializable:  # and nothing was seen that a newer snapshot could belie
-            txn.has_read, txn.read_set = had_read, had_noted
+            txn.has_read = had_read
+            txn.read_set.clear()
+            txn.read_set.update(had_noted)
     return statement, rows
 
 
@@ -229,7 +238,8 @@ def run_begun(
 ) -> tuple[Statement, Rows | None]:
     """Runs ``work`` in the transaction just begun, again after a lost conflict; commits it if that is the mode."""
     txn = connection._txn
-    for attempt in range(1, ATTEMPTS + 1):
+    deadline = 0.0
+    for attempt in count(1):
         try:
             statement = start_writing(connection, statement)
             rows = work(statement)
@@ -238,7 +248,8 @@ def run_begun(
             return statement, rows
         except ConflictError:
             txn.rollback()
-            if attempt == ATTEMPTS:
+            deadline = deadline or time.monotonic() + txn.database.timeout
+            if attempt >= ATTEMPTS and time.monotonic() > deadline:
                 raise
             time.sleep(random.random() * 0.001 * 2 ** min(attempt, 7))
             txn.begin()

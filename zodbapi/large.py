@@ -5,7 +5,8 @@ whole, so a value of more than ``LIMIT`` leaves the row for an object of its own
 (no column holds one otherwise)::
 
     (1, "cover.png", (52428800, <PersistentList>))
-                      |          `-- its ``data``: the value, or lists of pieces of it; or a blob, which has ``open``
+                      |          `-- its ``data``: the value, or lists of pieces of it; or a ZODB blob, which has ``open``,
+                      |              and then TEXT as a third item if its bytes are a text in UTF-8
                       `-- characters of a text, bytes of a blob
 
 Ordinary tables pay nothing for this. A column holds markers only if the schema says so (``Column.large``), and only
@@ -26,6 +27,10 @@ KEPT: Final = 1 << 16  # characters or bytes of a value that the connection's ca
 PIECE: Final = 1 << 20  # characters or bytes of one object: what is read, written and sent over a network at a time
 
 
+TEXT: Final = "text"
+Marker = tuple[int, Any] | tuple[int, Any, str]
+
+
 class Oversize(Exception):
     """A value is too large for its row, in a column that the schema does not expect one in."""
 
@@ -37,7 +42,7 @@ class Oversize(Exception):
 
 def load_value(found: Any) -> Any:
     """The value of a column, given what the row has there."""
-    return found if found.__class__ is not tuple else _load(found[1])
+    return found if found.__class__ is not tuple else _load(*found)
 
 
 def load_row(row: tuple[Any, ...], positions: Collection[int]) -> tuple[Any, ...]:
@@ -47,10 +52,11 @@ def load_row(row: tuple[Any, ...], positions: Collection[int]) -> tuple[Any, ...
     return tuple([load_value(found) if place in positions else found for place, found in enumerate(row)])
 
 
-def _load(stored: Any) -> Any:
+def _load(_length: int, stored: Any, kind: str = "") -> Any:
     if not hasattr(stored, "data"):
         with stored.open() as file:
-            return file.read()
+            content: bytes = file.read()
+        return content.decode("utf-8", "surrogatepass") if kind == TEXT else content
     pieces = stored.data
     if len(pieces) == 1:
         return pieces[0] if len(pieces[0]) <= KEPT else _take(stored)

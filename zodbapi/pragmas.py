@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.binder.schema_sql import index_sql, table_sql, trigger_sql, view_sql
-from zodbapi.catalog import INTEGER, TEXT, Column, Type
+from zodbapi.catalog import INTEGER, TEXT, Column, Schema, Table, Type, View
 from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.integrity import find_orphans, find_problems, numbered_keys
@@ -78,30 +78,43 @@ def _table_info(txn: Transaction, stages: Stages, name: Any) -> Answer:
     return [(number, *row[1:6]) for number, row in enumerate(visible)]
 
 
+def _database(item: Table | View) -> str:
+    return "temp" if item.temporary else "main"
+
+
 def _table_list(txn: Transaction, stages: Stages, name: Any) -> Answer:
     for table in txn.schema.tables.values():
         if name is None or table.name.lower() == str(name).lower():
-            yield "main", table.name, "table", len(table.columns), 0, 1
+            yield _database(table), table.name, "table", len(table.columns), 0, 1
     for view in txn.schema.views.values():
         if name is None or view.name.lower() == str(name).lower():
-            yield "main", view.name, "view", len(stages.describe(view.sql, txn.schema)[0]), 0, 0
+            yield _database(view), view.name, "view", len(stages.describe(view.sql, txn.schema)[0]), 0, 0
 
 
 def sqlite_master(txn: Transaction) -> Answer:
     """SQLite's own table of the schema; indexes of constraints have no SQL."""
-    for table in sorted(txn.schema.tables.values(), key=lambda table: table.id):
+    return _master(txn.stored)
+
+
+def sqlite_temp_master(txn: Transaction) -> Answer:
+    """The same of what belongs to the connection alone."""
+    return _master(txn.temporary.schema)
+
+
+def _master(schema: Schema) -> Answer:
+    for table in sorted(schema.tables.values(), key=lambda table: table.id):
         yield "table", table.name, table.name, table.id, table_sql(table)
         for index in table.indexes:
             yield "index", index.name, table.name, index.id, index_sql(table, index) if index.origin == "c" else None
-    for view in txn.schema.views.values():
+    for view in schema.views.values():
         yield "view", view.name, view.name, 0, view_sql(view)
-    for trigger in txn.schema.triggers.values():
+    for trigger in schema.triggers.values():
         yield "trigger", trigger.name, trigger.table, 0, trigger_sql(trigger)
 
 
 def sqlite_sequence(txn: Transaction) -> Answer:
     """The highest rowid that each AUTOINCREMENT table ever had."""
-    for table in txn.schema.tables.values():
+    for table in txn.stored.tables.values():
         if table.autoincrement and (highest := highest_rowid(txn.entry, table.id)):
             yield table.name, highest
 
@@ -281,6 +294,8 @@ def table_functions(stages_for: Callable[[Transaction], Stages]) -> Iterator[Tab
     master = _typed("type name tbl_name #rootpage sql")
     yield TableFunction("sqlite_master", sqlite_master, 0, 0, master)
     yield TableFunction("sqlite_schema", sqlite_master, 0, 0, master)
+    yield TableFunction("sqlite_temp_master", sqlite_temp_master, 0, 0, master)
+    yield TableFunction("sqlite_temp_schema", sqlite_temp_master, 0, 0, master)
     yield TableFunction("sqlite_sequence", sqlite_sequence, 0, 0, _typed("name #seq"))
 
 

@@ -38,6 +38,18 @@ if TYPE_CHECKING:
 # --- names --------------------------------------------------------------------------------------------------------
 
 
+def _part(txn: Transaction, temporary: bool) -> Schema:
+    """Where something new goes: names in the one part hide those in the other."""
+    return txn.temporary.schema if temporary else txn.stored
+
+
+def _set_part(txn: Transaction, schema: Schema, temporary: bool) -> None:
+    if temporary:
+        ddl.set_parts(txn, txn.stored, schema)
+    else:
+        ddl.set_parts(txn, schema, txn.temporary.schema)
+
+
 def _check_new_name(schema: Schema, what: str, name: str) -> None:
     """Raises if a table, view or index of that name exists; tables, views and indexes share one set of names."""
     folded = name.lower()
@@ -70,26 +82,28 @@ def _find_table(schema: Schema, name: str) -> Table:
 def create_table(command: CreateTable, stages: Stages, txn: Transaction, params: tuple[Any, ...]) -> None:
     """CREATE TABLE, and the rows of CREATE TABLE AS."""
     name = command.table.name.lower()
-    if command.if_not_exists and (name in txn.schema.tables or name in txn.schema.views):
+    part = _part(txn, command.temporary)
+    if command.if_not_exists and (name in part.tables or name in part.views):
         return
-    _check_new_name(txn.schema, "table", command.table.name)
+    _check_new_name(part, "table", command.table.name)
     for index in command.table.indexes:
-        _check_new_name(txn.schema, "index", index.name)
+        _check_new_name(part, "index", index.name)
     rows: Iterable[tuple[Any, ...]] = ()
     if command.query is not None:
         rows = stages.generate(stages.optimize(command.query, txn.schema), txn.schema).run(txn, params) or ()
-    table = ddl.number(txn, command.table)
-    ddl.set_schema(txn, txn.schema.with_table(table))
+    table = ddl.number(txn, command.table, temporary=command.temporary)
+    _set_part(txn, part.with_table(table), command.temporary)
     if command.query is not None:
         _fill(table, [(None, *row) for row in rows], stages, txn)
 
 
 def create_index(command: CreateIndex, stages: Stages, txn: Transaction) -> None:
     """CREATE INDEX, filled from the rows."""
-    if command.if_not_exists and command.index.name.lower() in txn.schema.indexes:
-        return
-    _check_new_name(txn.schema, "index", command.index.name)
     table = txn.schema.table(command.table)
+    part = _part(txn, table is not None and table.temporary)
+    if command.if_not_exists and command.index.name.lower() in part.indexes:
+        return
+    _check_new_name(part, "index", command.index.name)
     if table is None:
         raise OperationalError(f"no such table: main.{command.table}")
     table = ddl.number(txn, replace(table, indexes=(*table.indexes, command.index)))
@@ -100,16 +114,17 @@ def create_index(command: CreateIndex, stages: Stages, txn: Transaction) -> None
 def create_view(command: CreateView, txn: Transaction) -> None:
     """CREATE VIEW."""
     name = command.view.name.lower()
-    if command.if_not_exists and (name in txn.schema.tables or name in txn.schema.views):
+    part = _part(txn, command.view.temporary)
+    if command.if_not_exists and (name in part.tables or name in part.views):
         return
-    _check_new_name(txn.schema, "view", command.view.name)
-    ddl.set_schema(txn, txn.schema.with_view(command.view))
+    _check_new_name(part, "view", command.view.name)
+    _set_part(txn, part.with_view(command.view), command.view.temporary)
 
 
 def create_trigger(command: CreateTrigger, txn: Transaction) -> None:
     """CREATE TRIGGER. Names in the body are looked up when the trigger fires, as in SQLite."""
     schema, trigger = txn.schema, command.trigger
-    if trigger.name.lower() in schema.triggers:
+    if trigger.key in schema.triggers:
         if command.if_not_exists:
             return
         raise OperationalError(f"trigger {trigger.name} already exists")
@@ -181,11 +196,10 @@ def drop(command: Drop, stages: Stages, txn: Transaction) -> None:
         "table": schema.tables,
         "view": schema.views,
         "index": schema.indexes,
-        "trigger": schema.triggers,
         "procedure": schema.procedures,
     }
-    known = kinds[command.what]
-    if folded not in known:
+    known = schema.trigger(folded) if command.what == "trigger" else kinds[command.what].get(folded)
+    if known is None:
         if command.what == "table" and folded in schema.views:
             raise OperationalError(f"use DROP VIEW to delete view {command.name}")
         if command.what == "view" and folded in schema.tables:
@@ -210,15 +224,12 @@ def _drop_table(table: Table, stages: Stages, txn: Transaction) -> None:
     """Rows that other tables refer to are deleted first, with all that their foreign keys ask for, as SQLite does."""
     children = [child for child, _ in txn.schema.children.get(table.name.lower(), ()) if child.id != table.id]
     if txn.foreign_keys_enabled and any(txn.rows(child.id) for child in children):
-        before = {check: set(keys) for check, keys in txn.pending.items()}
         delete = stages.writer(txn.schema, table.id).without_triggers.delete
         for rowid, row in list(txn.rows(table.id).items()):
             delete(txn, rowid, row)
-        for check, keys in list(txn.pending.items()):  # once the table is gone nobody can look into it
-            for key in keys - before.get(check, set()):
-                check(txn, key)
+        txn.run_pending()  # once the table is gone nobody can look into it
         txn.run_immediate()
-    ddl.set_schema(txn, txn.schema.without_table(table.name).without_triggers(table.name))
+    ddl.set_schema(txn, txn.schema.without_triggers(table.name).without_table(table.name))
 
 
 def _drop_foreign_keys_to(parent: str, txn: Transaction) -> None:

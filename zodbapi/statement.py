@@ -19,13 +19,15 @@ import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from zodbapi import codegen, commands, values
 from zodbapi.binder import bind
-from zodbapi.binder.trigger import bind_trigger
+from zodbapi.binder.trigger import bind_trigger, may_fire
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
@@ -51,6 +53,7 @@ from zodbapi.plan.nodes import (
 )
 from zodbapi.pragmas import table_functions
 from zodbapi.storage.stats import Stats
+from zodbapi.values.conversion import MAX_EXPONENT
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Index, Schema, Table, Trigger, Type
@@ -152,9 +155,19 @@ class Statement:
             if cls is int:
                 if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
                     continue
-            elif cls is not float and cls in values.NATIVE:
+            elif cls in values.NATIVE:
                 continue
-            parameters = tuple([_adapt(i, item) for i, item in enumerate(parameters, 1)])
+            elif cls is float:
+                if value == value:
+                    continue
+            elif cls is datetime:
+                if value.tzinfo is UTC:
+                    continue
+            elif cls is Decimal and value.is_finite() and -MAX_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
+                continue
+            parameters = tuple(
+                [item if type(item) in values.NATIVE else _adapt(i, item) for i, item in enumerate(parameters, 1)]
+            )
             break
         if self.slices:
             parameters = grouped(parameters, self.slices)
@@ -339,6 +352,8 @@ def compile_parsed(
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
     writes = isinstance(plan, Insert | Update | Delete | Instead)
+    if isinstance(plan, Insert | Update | Delete | Instead):
+        compiler.check_triggers(plan, schema)
     silent = isinstance(plan, Instead) or (isinstance(plan, Insert | Update | Delete) and plan.returning is None)
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
@@ -417,6 +432,7 @@ class Compiler:
 
     def trigger(self, trigger: Trigger, schema: Schema) -> codegen.TriggerProgram:
         """The programs of a trigger."""
+        schema = schema if trigger.temporary else schema.stored
 
         def program(node: Node) -> Program:
             plan = self.optimize(node, schema)
@@ -426,6 +442,12 @@ class Compiler:
 
         bound = bind_trigger(trigger, schema, self.functions)
         return codegen.TriggerProgram(program(bound.when) if bound.when else None, tuple(map(program, bound.body)))
+
+    def check_triggers(self, plan: Insert | Update | Delete | Instead, schema: Schema) -> None:
+        """Raises if a trigger that the statement may fire names what is not there, even if no row will fire it."""
+        for trigger in schema.triggers_of(plan.table.name):
+            if may_fire(trigger, plan):
+                bind_trigger(trigger, schema if trigger.temporary else schema.stored, self.functions)
 
     def query(self, sql: str, schema: Schema, *, as_stored: bool = False) -> Program:
         """The program of a query without parameters, given as text; ``as_stored``: large values stay where they are."""
@@ -462,10 +484,12 @@ def writer(schema: Schema, functions: Functions, table_id: int) -> WriterProgram
     found = _WRITERS.recall(key)
     if found is None:
         table = schema.table_by_id(table_id)
-        bound = bind_writer(schema, table, functions)
+        own = schema if table.temporary else schema.stored
+        bound = bind_writer(own, table, functions)
         found = codegen.generate_writer(bound, partial(writer, schema, functions), functions.collations)
-        if schema.triggers_of(table.name):
-            found = codegen.with_triggers(found, table, triggers(schema, functions, table))
+        seen = schema if schema.table(table.name) is table else own
+        if seen.triggers_of(table.name):
+            found = codegen.with_triggers(found, table, triggers(seen, functions, table))
         _WRITERS.add(key, found)
     return found
 

@@ -130,14 +130,16 @@ def _delete(connection: Any, rows: int) -> Work:
     return work
 
 
+_numbers = count()
+
+
 def _cold(connection: Any, rows: int) -> Work:
-    numbers = count()
     cursor = connection.cursor()
     sql = (
         "SELECT b.id, b.title, a.name FROM book b INNER JOIN author a ON a.id = b.author_id"
         " WHERE b.year = ? AND a.country = ? AND {0} = {0} ORDER BY b.title LIMIT 21"
     )
-    return lambda: cursor.execute(sql.format(next(numbers)), (1999, "de")).fetchall()
+    return lambda: cursor.execute(sql.format(next(_numbers)), (1999, "de")).fetchall()
 
 
 WORKLOADS = (

@@ -199,10 +199,7 @@ def final_problems(connection: zodbapi.Connection) -> Iterator[str]:
     (expected,) = connection.execute("SELECT coalesce(sum(amount), 0) FROM journal WHERE kind = 'child'").fetchone()
     if children != expected:
         yield f"{children} children, the journal says {expected}"
-    for (problem,) in connection.execute("PRAGMA integrity_check"):
-        if problem != "ok":
-            yield problem
-    yield from (f"foreign key: {row}" for row in connection.execute("PRAGMA foreign_key_check"))
+    yield from zodbapi.check(connection)
 
 
 def tokens_there(connection: zodbapi.Connection) -> set[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -13,6 +14,12 @@ from tests.django.expected import Expected, Outcomes
 from tests.django.source import FOLDER, fetch_suite, install_requirements
 
 ROOT = Path(__file__).resolve().parents[2]
+# The suite has no option for it.
+START = """
+import multiprocessing, runpy, sys
+multiprocessing.set_start_method(sys.argv.pop(1))
+runpy.run_path("runtests.py", run_name="__main__")
+"""
 
 
 def main() -> None:
@@ -20,7 +27,7 @@ def main() -> None:
     suite = fetch_suite()
     install_requirements(suite)
     whole = not options.labels and not more
-    arguments = [*options.labels, f"--parallel={options.parallel}", *more]
+    arguments = [options.start_method, *options.labels, f"--parallel={options.parallel}", *more]
     outcomes, seconds = run_suite(suite, options.engine, arguments, whole)
     print_skips(outcomes)
     if options.engine == "django_zodb":
@@ -47,6 +54,12 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
         "--engine", default="django_zodb", help="e.g. sqlite3: any stock backend, nothing is compared then"
     )
     parser.add_argument("--parallel", type=int, default=2, help="the number of processes (2)")
+    parser.add_argument(
+        "--start-method",
+        choices=multiprocessing.get_all_start_methods(),
+        default="fork",
+        help="how the processes start (fork)",
+    )
     return parser.parse_known_args()
 
 
@@ -62,7 +75,7 @@ def run_suite(suite: Path, engine: str, arguments: list[str], whole: bool) -> tu
         "LANG": "C.UTF-8",
     }
     environment.pop("DJANGO_SETTINGS_MODULE", None)
-    program = [sys.executable, "runtests.py", "--settings=tests.django.settings", "--noinput", *arguments]
+    program = [sys.executable, "-c", START, *arguments, "--settings=tests.django.settings", "--noinput"]
     start = time.monotonic()
     done = subprocess.run(program, cwd=suite, env=environment, check=False)
     if not results.exists():

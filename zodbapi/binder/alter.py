@@ -17,7 +17,7 @@ How commands.py applies one ``AlterTable``, in one transaction and with statemen
 
 Values in ``rows`` are not coerced yet and generated columns are None: the writer does both, and checks NOT NULL, CHECK and
 UNIQUE on the way. Foreign keys that refer to the table are not affected by a rewrite: do not cascade.
-Names in the SQL text of CHECK, DEFAULT, generated columns, indexes and views follow a rename.
+Names in the SQL text of CHECK, DEFAULT, generated columns, indexes, views and triggers follow a rename.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zodbapi.binder.rename import mentions_column, quote, rename_column_in, rename_table_in, rename_view_column
+from zodbapi.binder.rename import (
+    mentions_column,
+    quote,
+    rename_column_in,
+    rename_column_in_trigger,
+    rename_column_of,
+    rename_table_in,
+)
 from zodbapi.binder.rewrite import key_violation, null_violation, rowid_name, rows_query, stored_values
 from zodbapi.binder.table import AUTOINDEX, name_indexes, rowid_position
 from zodbapi.catalog import ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type
@@ -121,8 +128,10 @@ def _rename_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
         return name in schema.views or (other is not None and old.lower() in other.positions)
 
     for view in tuple(schema.views.values()):
-        sql = rename_view_column(view.sql, table.name, old, step.name, ambiguous)
+        sql = rename_column_of(view.sql, table.name, old, step.name, ambiguous)
         schema = schema.with_view(replace(view, sql=sql))
+    for trigger in schema.triggers.values():
+        schema = schema.with_trigger(rename_column_in_trigger(trigger, table.name, old, step.name, ambiguous))
     return Alteration(schema, table.name)
 
 

@@ -20,7 +20,7 @@ from zodbapi.catalog import JSON, Kind
 from zodbapi.errors import OperationalError
 from zodbapi.functions.json import MARK, NESTING
 from zodbapi.parser.dialect import PLUS
-from zodbapi.plan.expr import AggregateCall, Call, Case, Compare, Const, Exists, Expr, IsNull, Or, SortKey, WindowCall
+from zodbapi.plan.expr import AggregateCall, Call, Case, Compare, Const, Expr, IsNull, Or, SortKey, WindowCall
 from zodbapi.plan.walk import free_sources
 
 if TYPE_CHECKING:
@@ -77,10 +77,6 @@ def bind_call(tree: exp.Expression, scope: Scope) -> Expr:
         from zodbapi.binder.expr import plus
 
         return plus(parts.args[0], scope)
-    if parts.name.lower() == "exists" and len(parts.args) == 1 and isinstance(parts.args[0], exp.Query):
-        from zodbapi.binder.expr import bind_subquery
-
-        return Exists(bind_subquery(parts.args[0], scope))  # of a compound in parentheses, which looks like a call
     if parts.star:
         raise _wrong_call(parts.name, scope)
     if parts.filter is not None or parts.distinct or parts.order is not None:

@@ -111,7 +111,7 @@ def _bind_create_table(tree: TableDefinition, binding: Binding) -> Command:
         check_index_names(binding.schema, table.indexes)
     table = name_indexes(table, {} if exists else binding.schema.indexes)
     bind_writer(binding.schema.with_table(table), table, binding.functions)
-    return CreateTable(table, tree.if_not_exists)
+    return CreateTable(table, tree.if_not_exists, temporary=tree.temporary)
 
 
 def _bind_create_table_as(tree: TableDefinition, binding: Binding) -> Command:
@@ -131,7 +131,7 @@ def _bind_create_table_as(tree: TableDefinition, binding: Binding) -> Command:
         used.add(unique.lower())
         kind = ANY if shown.affinity is None else shown.affinity
         columns.append(Column(unique, replace(kind, declared=kind.declared or _declared(kind.kind))))
-    return CreateTable(Table(0, tree.name, tuple(columns)), tree.if_not_exists, node)
+    return CreateTable(Table(0, tree.name, tuple(columns)), tree.if_not_exists, node, tree.temporary)
 
 
 def _declared(kind: Kind) -> str:
@@ -160,7 +160,7 @@ def _bind_create_view(tree: ViewDefinition) -> Command:
     _check_name(tree.name)
     if not isinstance(parse_one(tree.query).tree, exp.Query):
         raise OperationalError(f"not a query: {tree.query}")
-    return CreateView(View(tree.name, tree.columns, tree.query), tree.if_not_exists)
+    return CreateView(View(tree.name, tree.columns, tree.query, tree.temporary), tree.if_not_exists)
 
 
 def _check_name(name: str) -> None:

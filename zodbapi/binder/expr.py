@@ -193,7 +193,10 @@ def _negative(tree: exp.Neg, scope: Scope) -> Expr:
     operand: exp.Expression = tree.this
     if isinstance(operand, exp.Literal) and operand.this == "9223372036854775808":
         return Const(-(2**63), INTEGER)
-    return negation(bind_expr(operand, scope))
+    value = bind_expr(operand, scope)
+    if isinstance(operand.unnest(), exp.Literal) and isinstance(value, Const) and type(value.value) is float:
+        return Const(-value.value, REAL)  # only a literal gives -0.0
+    return negation(value)
 
 
 def _bit_not(tree: exp.BitwiseNot, scope: Scope) -> Expr:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from sqlglot import exp
 
 from zodbapi.binder.compare import compare, conjunction
-from zodbapi.binder.scope import Binding, Field, Merged, Relation, Scope
+from zodbapi.binder.scope import Binding, Field, Merged, Relation, Scope, database_of
 from zodbapi.catalog import INTEGER, View
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Const, Expr
@@ -83,8 +83,7 @@ def _bind_table(tree: exp.Table, scope: Scope) -> Node:
         raise OperationalError(f'near "{tree.sql("sqlite")}": syntax error')
     name: str = tree.this.this
     database = tree.args.get("db")
-    if database is not None and database.name.lower() not in ("main", "temp"):
-        raise OperationalError(f"no such table: {database.name}.{name}")
+    schema = database_of(tree, scope.binding.schema)
     alias, binding = _alias(tree), scope.binding
     if _alias_columns(tree):
         raise OperationalError('near "(": syntax error')
@@ -93,14 +92,14 @@ def _bind_table(tree: exp.Table, scope: Scope) -> Node:
         from zodbapi.binder.cte import bind_reference
 
         return _add_derived(bind_reference(cte, binding), alias or name, scope)
-    table = binding.schema.table(name)
+    table = schema.table(name)
     if table is not None:
         relation = scope.add_table(table, alias or name)
         indexed = tree.args.get("indexed")
         if indexed and indexed.name.lower() not in {index.name.lower() for index in table.indexes}:
             raise OperationalError(f"no such index: {indexed.name}")
         return Scan(relation.source, table)
-    view = binding.schema.views.get(name.lower())
+    view = schema.views.get(name.lower())
     if view is not None:
         return _add_derived(bind_view(view, binding), alias or name, scope)
     if name.lower() in binding.functions.tables:
@@ -177,12 +176,13 @@ def bind_view(view: View, binding: Binding) -> Node:
 
     if view.name.lower() in binding.views:
         raise OperationalError(f"view {view.name} is circularly defined")
-    sql, views = binding.sql, binding.views
+    sql, views, schema = binding.sql, binding.views, binding.schema
     binding.sql, binding.views = view.sql, (*views, view.name.lower())
+    binding.schema = schema if view.temporary else schema.stored
     try:
         node = bind_query(_view_tree(view.sql), binding, None, {})
     finally:
-        binding.sql, binding.views = sql, views
+        binding.sql, binding.views, binding.schema = sql, views, schema
     source = output_source(node)
     if view.columns and len(view.columns) != len(binding.fields[source]):
         raise OperationalError(

@@ -223,3 +223,16 @@ def table_fields(table: Table) -> Sequence[Field]:
 def table_field(column: TableColumn) -> Field:
     """The field that a table's column shows."""
     return Field(column.name, column.type, not column.not_null, column.collation, column.type)
+
+
+def database_of(tree: exp.Expression, schema: Schema) -> Schema:
+    """Where to look for a table: ``main.name`` is not hidden by what is temporary, ``temp.name`` has to be."""
+    database = tree.args.get("db")
+    if database is None:
+        return schema
+    if database.name.lower() == "main":
+        return schema.stored
+    found = schema.table(tree.name) or schema.views.get(tree.name.lower())
+    if database.name.lower() != "temp" or (found is not None and not found.temporary):
+        raise OperationalError(f"no such table: {database.name}.{tree.name}")
+    return schema

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from zodbapi.binder.expr import bind_expr
-from zodbapi.binder.scope import Binding, Scope
+from zodbapi.binder.scope import Binding, Scope, database_of
 from zodbapi.binder.select import bind_query, query_fields
 from zodbapi.binder.writer import bind_default
 from zodbapi.catalog import Table
@@ -32,10 +32,7 @@ class Assignment:
 
 def find_target(tree: exp.Expression, binding: Binding) -> Table:
     """The table that the statement writes; views and tables that do not exist are errors."""
-    schema = tree.args.get("db")
-    if schema is not None and schema.name.lower() != "main":
-        raise OperationalError(f"no such table: {schema.name}.{tree.name}")
-    table = binding.schema.table(tree.name)
+    table = database_of(tree, binding.schema).table(tree.name)
     if table is not None:
         return table
     if tree.name.lower() in binding.schema.views:

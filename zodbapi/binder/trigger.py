@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -18,7 +19,17 @@ from zodbapi.functions.registry import Functions
 from zodbapi.functions.trigger import FUNCTIONS
 from zodbapi.parser import parse_one
 from zodbapi.parser.syntax import TriggerDefinition
-from zodbapi.plan.nodes import NEW_ROW, OLD_ROW, BoundTrigger, CreateTrigger, Node
+from zodbapi.plan.nodes import (
+    NEW_ROW,
+    OLD_ROW,
+    BoundTrigger,
+    CreateTrigger,
+    Delete,
+    Insert,
+    Instead,
+    Node,
+    Update,
+)
 
 _RAISE = re.compile(r"('[^']*')|\bRAISE\s*\(\s*(IGNORE|ABORT|FAIL|ROLLBACK)\b", re.IGNORECASE)
 
@@ -36,7 +47,8 @@ def bind_create_trigger(tree: TriggerDefinition, schema: Schema) -> CreateTrigge
     for statement in tree.body:
         parse_one(_raise_as_call(statement))
     trigger = Trigger(tree.name, tree.table, tree.timing, tree.event, tree.body, tree.when, tree.columns)
-    return CreateTrigger(trigger, tree.if_not_exists)
+    target = schema.views[folded] if folded in schema.views else schema.tables[folded]
+    return CreateTrigger(replace(trigger, temporary=tree.temporary or target.temporary), tree.if_not_exists)
 
 
 def bind_trigger(trigger: Trigger, schema: Schema, functions: Functions) -> BoundTrigger:
@@ -44,6 +56,27 @@ def bind_trigger(trigger: Trigger, schema: Schema, functions: Functions) -> Boun
     functions = functions.extended(*FUNCTIONS)
     when = _bind_text(f"SELECT {trigger.when}", trigger, schema, functions) if trigger.when else None
     return BoundTrigger(when, tuple(_bind_text(text, trigger, schema, functions) for text in trigger.body))
+
+
+def may_fire(trigger: Trigger, plan: Insert | Update | Delete | Instead) -> bool:
+    """Whether a statement that writes the trigger's table can be an event for it."""
+    assigned: tuple[int, ...] = ()
+    match plan:
+        case Insert():
+            updates = [clause for clause in plan.clauses if clause.action == "update"]
+            events = {"INSERT", "UPDATE"} if updates else {"INSERT"}
+            assigned = tuple(position for clause in updates for position, _ in clause.assignments)
+        case Update():
+            events = {"UPDATE"}
+            assigned = tuple(position for position, _ in plan.assignments)
+        case Delete():
+            events = {"DELETE"}
+        case Instead():
+            events, assigned = {plan.event}, plan.assigned
+    if trigger.event not in events:
+        return False
+    positions = {plan.table.positions.get(column.lower(), -1) for column in trigger.columns}
+    return trigger.event != "UPDATE" or not positions or not positions.isdisjoint(assigned)
 
 
 def _bind_text(text: str, trigger: Trigger, schema: Schema, functions: Functions) -> Node:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from zodbapi import values
@@ -21,7 +22,8 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class, items_code
 from zodbapi.codegen.descending import items_descending, keys_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
-from zodbapi.codegen.unit import tuple_code
+from zodbapi.codegen.unit import ComputedRow, tuple_code
+from zodbapi.plan.entries import covers, readable
 from zodbapi.plan.expr import Affine, Const, Expr
 from zodbapi.plan.lists import param_list, seeks_once
 from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
@@ -277,24 +279,40 @@ def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> Non
         name = unit.fresh("k")
         unit.body.line(f"{name} = {key}")
         key = name
-    above = unit.call_value(values.ABOVE, "above")
     if is_raw(node.table, node.index):
         _loop_entries(unit, node, f"{key}[0], {key}[0]", consume)
     else:
+        above = _above(unit, node, len(node.alternatives[0]))
         _loop_entries(unit, node, f"{key}, (*{key}, {above})", consume)
+
+
+def _above(unit: Unit, node: IndexSeek | IndexRange, width: int) -> str:
+    """Code of what is greater than anything that follows so many parts of a key; it compares with integers fastest."""
+    index = node.index
+    if width < len(index.columns):
+        type_, nullable = part_type(node.table, index.columns[width])
+        whole = type_.kind is Kind.INTEGER and not nullable
+    else:
+        whole = not index.keyed  # the rowid
+    return unit.call_value(inf, "inf") if whole else unit.call_value(values.ABOVE, "above")
 
 
 def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume) -> None:
     tree = _tree(unit, node.index)
     row, rowid = bind_row(unit, node.source, node.table)
     rows = unit.query.tree(node.table.id)
+    parts = _bind_entry(unit, node)
     if node.index.keyed:
+        named = [part or "_" for part in parts]
+        key = named[0] if is_raw(node.table, node.index) or not any(parts) else tuple_code(named)
         if node.descending:
-            header = f"for _, {rowid} in {unit.call(items_descending)}({tree}, {arguments})"
+            header = f"for {key}, {rowid} in {unit.call(items_descending)}({tree}, {arguments})"
+        elif any(parts):
+            header = f"for {key}, {rowid} in {tree}.items({arguments})"
         else:
             header = f"for {rowid} in {tree}.values({arguments})"
     else:
-        target = "_, " * len(node.index.columns) + rowid
+        target = "".join(f"{part or '_'}, " for part in parts) + rowid
         iterable = (
             f"{unit.call(keys_descending)}({tree}, {arguments})" if node.descending else f"{tree}.keys({arguments})"
         )
@@ -303,8 +321,26 @@ def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, cons
         place = len(unit.body.lines)
         unit.body.line(f"{row} = {rows}[{rowid}]")
         consume()
-        if not unit.uses_source(node.source) and not _mentions(unit.body.lines[place + 1 :], row):
+        is_covered = isinstance(unit.env[node.source], ComputedRow) or not unit.uses_source(node.source)
+        if is_covered and not _mentions(unit.body.lines[place + 1 :], row):
             del unit.body.lines[place]  # the entry says enough: nobody looks at the row
+
+
+def _bind_entry(unit: Unit, node: IndexSeek | IndexRange) -> list[str]:
+    """Names for the parts of an entry that stand for columns, "" for the others; the row is read from them if they suffice."""
+    names = [""] * len(node.index.columns)
+    wanted = {position for source, position in unit.uses if source == node.source}
+    if not wanted or node.source in unit.rowids_used or not covers(node.table, node.index, wanted):
+        return names
+    columns: list[str | None] = [None] * len(node.table.columns)
+    places = readable(node.table, node.index)
+    for position in sorted(wanted):
+        if position == node.table.rowid_column:
+            columns[position] = f"i{node.source}"
+        else:
+            names[places[position]] = columns[position] = f"e{node.source}_{position}"
+    unit.env[node.source] = ComputedRow(columns)
+    return names
 
 
 def _mentions(lines: list[tuple[int, str]], name: str) -> bool:
@@ -321,7 +357,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
         return
     column = node.index.columns[len(prefix)] if len(prefix) < len(node.index.columns) else None
     tests = [test] if test else []
-    above = unit.call_value(values.ABOVE, "above")
+    above = _above(unit, node, len(prefix) + 1)
     ends = []
     for bound, lower in ((node.lower, True), (node.upper, False)):
         if bound is not None:
@@ -336,7 +372,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
             assert column is not None
             ends.append([*prefix, *_after_null(unit, node.table, column, above)])
         else:
-            ends.append(prefix if lower else [*prefix, above])
+            ends.append(prefix if lower else [*prefix, _above(unit, node, len(prefix))])
     # A key of a non-unique index goes on with the rowid and so sorts after its own parts; a unique key is just its parts.
     is_last = node.index.keyed and len(prefix) + 1 == len(node.index.columns)
     strict = ", False, True" if is_last and node.upper is not None and not node.upper.inclusive else ""

@@ -104,6 +104,7 @@ class _Insert:
         self.node = node
         self.writer = writer
         self.table = node.table
+        self.insert = "insert"
 
     def write(self) -> None:
         unit, node = self.unit, self.node
@@ -142,9 +143,12 @@ class _Insert:
         """Stores the row, or does what the clauses say if one of its keys is there already."""
         if not self.node.clauses:
             self._store()
-            return
-        self.unit.body.line(f"found = {_function(self.unit, self.writer, 'conflicts')}(txn, rowid, row)")
-        self._resolve(list(self.node.clauses))
+        elif self.writer.before_insert is None:
+            self._resolve(list(self.node.clauses))
+        else:  # BEFORE triggers fire first, whatever comes of the row
+            with self.unit.body.block(f"if not {_function(self.unit, self.writer, 'before_insert')}(txn, rowid, row)"):
+                self.insert = "insert_after"
+                self._resolve(list(self.node.clauses))
 
     def _rowid(self, given: Expr | None) -> None:
         unit, body, table = self.unit, self.unit.body, self.table
@@ -158,13 +162,14 @@ class _Insert:
             body.line(f"rowid = {following}")
 
     def _store(self) -> None:
-        with _writing(self.unit, self.writer, f"{_function(self.unit, self.writer, 'insert')}(txn, rowid, row)"):
+        with _writing(self.unit, self.writer, f"{_function(self.unit, self.writer, self.insert)}(txn, rowid, row)"):
             self.unit.body.line("txn.last_rowid = rowid")
             _return_row(self.unit, self.node, "row", "rowid")
 
     def _resolve(self, clauses: list[ConflictClause]) -> None:
         """What happens to a row with conflicts: the first clause that covers one of them decides."""
         body = self.unit.body
+        body.line(f"found = {_function(self.unit, self.writer, 'conflicts')}(txn, rowid, row)")
         for number, clause in enumerate(clauses):
             keyword = "if" if number == 0 else "elif"
             with body.block(f"{keyword} {self._covers(clause)}"):

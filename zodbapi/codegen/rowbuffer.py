@@ -43,7 +43,7 @@ class RowBuffer:
         self._rowids: list[int] = []
 
     def pack(self, before: list[str] | None = None) -> str:
-        """Code of a tuple of the current rows, with other codes before them. Call it where the rows are bound."""
+        """Code of the current row, or of a tuple of several or with other codes before. Call it where they are bound."""
         codes = list(before or ())
         self._rowids = []
         for source in self.sources:
@@ -56,29 +56,35 @@ class RowBuffer:
                 codes.append(access.rowid)
                 self._rowids.append(source)
             self._bound[source] = replace(access, name=f"r{source}", rowid_name=f"i{source}")
-        return tuple_code(codes) if codes else "()"
+        return _packed(codes, alone=not before)
 
     def unpack(self, skipped: int = 0) -> str:
-        """Target of a ``for`` over packed tuples, without their first ``skipped`` items. Call it after ``pack``."""
+        """Target of a ``for`` over what was packed, without its first ``skipped`` items. Call it after ``pack``."""
         names = ["_"] * skipped
         for source in self.sources:
             names.append(f"r{source}")
             if source in self._rowids:
                 names.append(f"i{source}")
-        return tuple_code(names) if names else "_"
+        return _packed(names, alone=not skipped) if names else "_"
 
     def nulls(self, widths: dict[int, int]) -> str:
-        """Code of a packed tuple whose rows are all NULL, as on the missing side of an outer join."""
+        """Code of what is packed when the rows are all NULL, as on the missing side of an outer join."""
         codes = []
         for source in self.sources:
             codes.append(self.unit.constant((None,) * widths[source]))
             if source in self._rowids:
                 codes.append("None")
-        return tuple_code(codes) if codes else "()"
+        return _packed(codes, alone=True)
 
     def bind(self) -> None:
         """From here on the sources are read from the unpacked variables."""
         self.unit.env.update(self._bound)
+
+
+def _packed(codes: list[str], *, alone: bool) -> str:
+    if len(codes) == 1 and alone:
+        return codes[0]
+    return tuple_code(codes) if codes else "()"
 
 
 def source_widths(node: Node) -> dict[int, int]:

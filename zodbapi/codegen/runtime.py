@@ -328,8 +328,12 @@ def rowids_of(items: Iterable[Any], *, descending: bool = False) -> list[int]:
 
 def distinct_keys(keys: Iterable[Any], *, descending: bool = False) -> list[Any]:
     """The distinct keys that can match an entry, in index order."""
-    found = {key for key in keys if key is not None and not any(part is NEVER or part == (NEVER,) for part in key)}
+    found = {key for key in keys if key is not None and not any(map(_never, key))}
     return sorted(found, reverse=descending)
+
+
+def _never(part: Any) -> bool:
+    return part is NEVER or (type(part) is tuple and len(part) == 1 and part[0] is NEVER)
 
 
 _LOW, _HIGH = -0x8000000000000000, 0x7FFFFFFFFFFFFFFF
@@ -431,7 +435,7 @@ def sum_result(total: Any) -> Any:
     """
     if type(total) is int and not _LOW <= total <= _HIGH:
         raise errors.OperationalError("integer overflow")
-    return total
+    return total if type(total) is not float else total + 0.0  # no sum is -0.0
 
 
 def average(total: Any, count: int) -> Any:
@@ -440,7 +444,7 @@ def average(total: Any, count: int) -> Any:
         return None
     if type(total) is Decimal or type(total) is timedelta:
         return total / count
-    return float(total) / count
+    return (float(total) + 0.0) / count
 
 
 def raise_error(message: Any) -> NoReturn:

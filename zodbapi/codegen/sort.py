@@ -18,6 +18,8 @@ from zodbapi import values
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.rowbuffer import RowBuffer
+from zodbapi.codegen.unit import tuple_code
+from zodbapi.plan.expr import Const
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -44,6 +46,9 @@ def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool)
     if node.presorted and node.limit is not None:
         _produce_presorted(unit, node, consume, whole=whole)
         return
+    if isinstance(node.limit, Const) and node.limit.value == 1 and len({key.descending for key in node.keys}) == 1:
+        _produce_best(unit, node, consume, whole=whole)
+        return
     rows = unit.fresh("buffer")
     unit.body.line(f"{rows} = []")
     buffer = RowBuffer(unit, node.input, whole=whole)
@@ -59,6 +64,26 @@ def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool)
     unit.query.produce(node.input, keep, whole=whole)
     sort.write()
     with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {rows}"):
+        buffer.bind()
+        consume()
+
+
+def _produce_best(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool) -> None:
+    """Writes the search for the one row that comes first, the first of several that are alike."""
+    best, buffer, body = unit.fresh("best"), RowBuffer(unit, node.input, whole=whole), unit.body
+    body.line(f"{best} = None")
+
+    def keep() -> None:
+        codes = [key_code(unit, key) for key in node.keys]
+        name = unit.fresh("k")
+        body.line(f"{name} = {codes[0] if len(codes) == 1 else tuple_code(codes)}")
+        comparison = ">" if node.keys[0].descending else "<"
+        with body.block(f"if {best} is None or {name} {comparison} {best}[0]"):
+            body.line(f"{best} = {buffer.pack([name])}")
+
+    unit.query.produce(node.input, keep, whole=whole)
+    with body.block(f"if {best} is not None"):
+        body.line(f"{buffer.unpack(1)} = {best}")
         buffer.bind()
         consume()
 

@@ -16,14 +16,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from zodbapi import errors, values
+from zodbapi import values
 from zodbapi.catalog import Kind, Table
 from zodbapi.codegen import runtime
+from zodbapi.codegen.children import scan_children, seek_children
+from zodbapi.codegen.constraints import (
+    check_failed,
+    foreign_key_failed,
+    key_mismatch,
+    missing_parent,
+    not_null_failed,
+    schedule,
+    schedule_unique,
+    unique_failed,
+)
 from zodbapi.codegen.expr import ExprWriter
-from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
+from zodbapi.codegen.keys import encode, is_raw, part_type
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.unit import Unit, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
@@ -36,6 +48,7 @@ from zodbapi.undo import MISSING, PRESENT
 
 # Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
 _RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
+_ZONES = {Kind.TIMESTAMPTZ: UTC, Kind.TIMESTAMP: None}
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
 
@@ -65,62 +78,13 @@ class WriterProgram:
     touch: Callable[[frozenset[int]], Touch]
     cascades: bool  # whether deleting a row may write others
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
+    before_insert: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # fires the BEFORE triggers alone
+    insert_after: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # inserts, and fires the others
 
     @property
     def without_triggers(self) -> WriterProgram:
         """The functions that fire no triggers."""
         return self.silent or self
-
-
-def not_null_failed(name: str) -> errors.IntegrityError:
-    """The error of a NULL in a NOT NULL column."""
-    return errors.IntegrityError(f"NOT NULL constraint failed: {name}")
-
-
-def unique_failed(name: str) -> errors.IntegrityError:
-    """The error of a key that exists."""
-    return errors.IntegrityError(f"UNIQUE constraint failed: {name}")
-
-
-def check_failed(name: str) -> errors.IntegrityError:
-    """The error of a CHECK that is false."""
-    return errors.IntegrityError(f"CHECK constraint failed: {name}")
-
-
-def foreign_key_failed() -> errors.IntegrityError:
-    """The error of a child without a parent."""
-    return errors.IntegrityError("FOREIGN KEY constraint failed")
-
-
-def missing_parent(name: str) -> errors.OperationalError:
-    """The error of a foreign key whose parent table does not exist."""
-    return errors.OperationalError(f"no such table: {name}")
-
-
-def key_mismatch(child: str, parent: str) -> errors.OperationalError:
-    """The error of a foreign key that refers to columns that are no unique key."""
-    return errors.OperationalError(f'foreign key mismatch - "{child}" referencing "{parent}"')
-
-
-def schedule(txn: Any, deferred: bool, check: Any, key: Any) -> None:
-    """Has a foreign key's value checked at the end of the statement, or of the transaction."""
-    if txn.foreign_keys_enabled:
-        _put_off(txn, deferred or txn.defer_foreign_keys, check, key)
-
-
-def _put_off(txn: Any, deferred: bool, check: Any, key: Any) -> None:
-    checks = txn.pending if deferred and not txn.check_at_once else txn.immediate
-    keys = checks.get(check)
-    if keys is None:
-        keys = checks[check] = set()
-    keys.add(key)
-
-
-def schedule_unique(txn: Any, deferred: bool, check: Any, entry: tuple[Any, ...]) -> None:
-    """Has the key of an entry of a deferrable unique constraint checked later; one with a NULL never collides."""
-    parts = entry[:-1]
-    if () not in parts:
-        _put_off(txn, deferred or txn.defer_foreign_keys, check, parts)
 
 
 @roomy
@@ -152,6 +116,10 @@ def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
     test = f"if {name} is not None"
     if exact is not None and column.type.kind not in _RECAST:
         test = f"if type({name}) is not {unit.call_value(exact, exact.__name__)} and {name} is not None"
+    elif column.type.kind in _ZONES:  # of a moment only the zone may have to change
+        zone = unit.call_value(_ZONES[column.type.kind], "utc") if _ZONES[column.type.kind] else "None"
+        right = f"type({name}) is {unit.call_value(datetime, 'datetime')} and {name}.tzinfo is {zone}"
+        test = f"if {name} is not None and not ({right})"
     if column.large:
         test += f" and type({name}) is not tuple"
     with unit.body.block(test):
@@ -323,6 +291,20 @@ class _TableWriter:
                     self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
             self.body.line(f"return {codes[0] if is_raw(self.table, index) else tuple_code(codes)}")
 
+    def _entry_code(self, bound: BoundIndex, row: str, rowid: str) -> str:
+        """Code of a row's key: written out where it is made of columns, else a call of ``entryN``."""
+        index = bound.index
+        plain = bound.where is None and all(isinstance(expr, Column) for expr in bound.keys)
+        if not plain or (index.keyed and not is_raw(self.table, index)):
+            return f"entry{index.id}({rowid}, {row})"
+        codes = []
+        with self.unit.bound({0: self.unit.table_row(self.table, row, rowid)}):
+            for column, expr in zip(index.columns, bound.keys, strict=True):
+                type_, nullable = part_type(self.table, column)
+                code = self.unit.expr.folded(self.unit.expr.value(expr), column.collation)
+                codes.append(encode(self.unit, code, type_, nullable, maybe_null=True))
+        return codes[0] if index.keyed else tuple_code([*codes, rowid])
+
     def _unique_name(self, bound: BoundIndex) -> str:
         if any(column.position is None for column in bound.index.columns):
             return f"index '{bound.index.name}'"
@@ -386,7 +368,7 @@ class _TableWriter:
     def _entry(self, bound: BoundIndex, then: Callable[[BoundIndex, str], None]) -> None:
         """Computes the row's key and, unless a partial index leaves the row out, does something with it."""
         number = bound.index.id
-        self.body.line(f"k{number} = entry{number}(rowid, row)")
+        self.body.line(f"k{number} = {self._entry_code(bound, 'row', 'rowid')}")
         if bound.where is None:
             self.body.line(f"x{number} = txn.index({number})")
             then(bound, f"k{number}")
@@ -474,8 +456,8 @@ class _TableWriter:
 
     def _move_entry(self, bound: BoundIndex, new_rowid: str) -> None:
         number, body = bound.index.id, self.body
-        body.line(f"k{number} = entry{number}(rowid, row)")
-        body.line(f"n{number} = entry{number}({new_rowid}, new)")
+        body.line(f"k{number} = {self._entry_code(bound, 'row', 'rowid')}")
+        body.line(f"n{number} = {self._entry_code(bound, 'new', new_rowid)}")
         # A unique entry also holds the rowid; that of any other index is part of its key.
         moved = f" or rowid != {new_rowid}" if bound.index.keyed and new_rowid != "rowid" else ""
         with body.block(f"if k{number} != n{number}{moved}"):
@@ -613,54 +595,3 @@ def _inputs(bound: BoundIndex) -> list[int]:
     """The columns that an index is computed from."""
     inputs = (*bound.keys, bound.where) if bound.where is not None else bound.keys
     return sorted({part.position for expr in inputs for part in descend(expr) if isinstance(part, Column)})
-
-
-Found = list[tuple[int, tuple[Any, ...]]]
-
-
-def scan_children(table_id: int, columns: tuple[int, ...]) -> Callable[[Any, Any, int], Found]:
-    """A finder that reads the whole child table. That there are no more children has to be so at the commit too."""
-
-    def find(txn: Any, key: Any, limit: int) -> Found:
-        wanted = key if len(columns) > 1 else (key,)
-        found = []
-        for rowid, row in txn.rows(table_id).items():
-            cells = [load_value(row[c]) for c in columns]
-            if all(cell is not None and values.eq(cell, v) for cell, v in zip(cells, wanted, strict=True)):
-                found.append((rowid, row))
-                if len(found) == limit:
-                    return found
-        txn.read_whole(txn.rows(table_id))
-        return found
-
-    return find
-
-
-def seek_children(
-    table: Any, index: Any, parts: tuple[Any, ...], collations: Mapping[str, Callable[[Any], Any]]
-) -> Callable[[Any, Any, int], Found]:
-    """A finder that reads the entries of an index of the child, and has no others come before the commit."""
-    raw = is_raw(table, index)
-
-    def encoded(value: Any, type_: Any, nullable: bool, collation: str) -> Any:
-        value = values.comparable(type_.kind)(value)
-        if collation.upper() != "BINARY":
-            value = runtime.collation_key(collation, collations)(value)
-        if type_.kind in MIXED:
-            return values.sort_key(value)
-        return (value,) if nullable else value
-
-    def find(txn: Any, key: Any, limit: int) -> Found:
-        prefix = tuple(encoded(key if place is None else key[place], *rest) for place, *rest in parts)
-        tree, rows = txn.index(index.id), txn.rows(table.id)
-        low, high = (prefix[0], prefix[0]) if raw else (prefix, (*prefix, values.ABOVE))
-        rowids = tree.values(low, high) if index.keyed else (entry[-1] for entry in tree.keys(low, high))
-        found = []
-        for rowid in rowids:
-            found.append((rowid, rows[rowid]))
-            if len(found) == limit:
-                return found
-        txn.read_current(tree, low, high)
-        return found
-
-    return find

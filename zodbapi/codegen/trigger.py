@@ -88,10 +88,16 @@ def with_triggers(program: WriterProgram, table: Table, triggers: Triggers) -> W
     """The functions of a table's writer, firing triggers."""
 
     def insert(txn: Any, rowid: int, row: Row) -> bool:
+        return before_insert(txn, rowid, row) or insert_after(txn, rowid, row)
+
+    def before_insert(txn: Any, rowid: int, row: Row) -> bool:
         try:
             triggers.fire(txn, "BEFORE", "INSERT", (None, None, rowid, row))
         except RowIgnored:
             return True
+        return False
+
+    def insert_after(txn: Any, rowid: int, row: Row) -> bool:
         program.insert(txn, rowid, row)
         txn.last_rowid = rowid
         _after(txn, "INSERT", (None, None, rowid, row))
@@ -131,4 +137,12 @@ def with_triggers(program: WriterProgram, table: Table, triggers: Triggers) -> W
         except RowIgnored:
             return
 
-    return replace(program, insert=insert, update=update, delete=delete, silent=program)
+    return replace(
+        program,
+        insert=insert,
+        update=update,
+        delete=delete,
+        silent=program,
+        before_insert=before_insert,
+        insert_after=insert_after,
+    )

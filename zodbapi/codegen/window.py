@@ -6,9 +6,12 @@ in the order of the first window, as they do in SQLite.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from zodbapi import values
 from zodbapi.codegen import runtime
 from zodbapi.codegen.rowbuffer import RowBuffer
 from zodbapi.codegen.unit import StoredRow, tuple_code
@@ -22,17 +25,20 @@ if TYPE_CHECKING:
 
 Directions = tuple[tuple[bool, bool], ...]
 Spec = tuple["AggregateFunction", Directions]
+# partition keys (None: one partition), values of each ORDER BY term, tuples of arguments (None: none), filter (None: no FILTER)
+Input = tuple[list[Any] | None, Sequence[list[Any]], list[tuple[Any, ...]] | None, list[bool] | None]
 
 
 def compute(
-    calls: Sequence[Spec], frames: Sequence[Any], rows: list[tuple[Any, ...]]
-) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    calls: Sequence[Spec], frames: Sequence[Any], rows: list[Any], inputs: Sequence[Input]
+) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     """Results of all calls for each buffered row.
 
     Args:
         calls: the function and the directions of its ORDER BY, one a call.
         frames: (unit, (kind, offset), (kind, offset), exclude) or None, one a call.
-        rows: ((partition key, order values, arguments, filter) a call, kept row).
+        rows: what was kept of each row.
+        inputs: what each call needs of the rows, as columns.
 
     Returns:
         (kept row, results) in the order of the first call's window.
@@ -41,38 +47,66 @@ def compute(
     order: list[int] = []
     for number, ((function, directions), frame) in enumerate(zip(calls, frames, strict=True)):
         column: list[Any] = [None] * len(rows)
-        for members in _partitions(rows, number, directions):
-            parts = [rows[i][0][number] for i in members]
+        keys, orders, args, flags = inputs[number]
+        arguments = [()] * len(rows) if args is None else args
+        peers = list(zip(*orders, strict=True)) if orders else [()] * len(rows)
+        for members in _partitions(len(rows), keys, orders, directions):
             found = partition(
                 function,
                 frame,
                 bool(directions and directions[0][0]),
-                [part[2] for part in parts],
-                [part[1] for part in parts],
-                [part[3] for part in parts],
+                [arguments[i] for i in members],
+                [peers[i] for i in members],
+                None if flags is None else [flags[i] for i in members],
             )
             for i, value in zip(members, found, strict=True):
                 column[i] = value
             if number == 0:
                 order.extend(members)
         results.append(column)
-    return [(rows[i][1], tuple(column[i] for column in results)) for i in order]
+    found_columns = [[column[i] for i in order] for column in results]
+    return zip([rows[i] for i in order], zip(*found_columns, strict=True), strict=True)
 
 
-def _partitions(rows: list[tuple[Any, ...]], number: int, directions: Directions) -> list[list[int]]:
+def _partitions(
+    count: int, keys: list[Any] | None, orders: Sequence[list[Any]], directions: Directions
+) -> list[list[int]]:
     """Row numbers of each partition, sorted by the window's ORDER BY; partitions in the order of their keys."""
     groups: dict[Any, list[int]] = {}
-    for i, (parts, _) in enumerate(rows):
-        groups.setdefault(parts[number][0], []).append(i)
-
-    def place(i: int) -> tuple[Any, ...]:
-        return tuple(runtime.directed(v, *d) for v, d in zip(rows[i][0][number][1], directions, strict=True))
-
-    if directions:
+    if keys is None:
+        groups[None] = list(range(count))
+    else:
+        for i, key in enumerate(keys):
+            groups.setdefault(key, []).append(i)
+    passes = [
+        (_sortable(values_, descending != nulls_first).__getitem__, descending)
+        for values_, (descending, nulls_first) in zip(orders, directions, strict=True)
+    ]
+    for place, descending in reversed(passes):  # the last term first: sorting is stable
         for members in groups.values():
-            members.sort(key=place)
-    keys = sorted(groups, key=lambda key: tuple(runtime.directed(v, False, True) for v in key))
-    return [groups[key] for key in keys]
+            members.sort(key=place, reverse=descending)
+    return [groups[key] for key in sorted(groups, key=_partition_place)]
+
+
+def _partition_place(key: Any) -> Any:
+    if type(key) is tuple:
+        return tuple(runtime.directed(value, False, True) for value in key)
+    return runtime.directed(key, False, True)
+
+
+_COMPARABLE = frozenset({int, float, Decimal})
+
+
+def _sortable(values_: list[Any], nulls_smallest: bool) -> list[Any]:
+    """Values that Python sorts as the engine does: as they are, if they are of one class."""
+    classes = set(map(type, values_))
+    null = type(None) in classes
+    classes.discard(type(None))
+    if not (classes <= _COMPARABLE or (len(classes) == 1 and datetime not in classes)):
+        values_ = [None if value is None else values.sort_key(value) for value in values_]
+    if null:
+        return [((value is not None) is nulls_smallest, value) for value in values_]
+    return values_
 
 
 def produce(unit: Unit, node: Window, consume: Callable[[], None]) -> None:
@@ -80,33 +114,50 @@ def produce(unit: Unit, node: Window, consume: Callable[[], None]) -> None:
     rows = unit.fresh("buffer")
     unit.body.line(f"{rows} = []")
     buffer = RowBuffer(unit, node.input)
+    place = len(unit.body.lines)
+    at = unit.body.depth
+    inputs: list[str] = []
+    columns: list[str] = []
 
     def keep() -> None:
-        parts = tuple_code([_call_values(unit, call) for call in node.calls])
-        unit.body.line(f"{rows}.append(({parts}, {buffer.pack()}))")
+        unit.body.line(f"{rows}.append({buffer.pack()})")
+        inputs.extend(_kept_input(unit, call, columns) for call in node.calls)
 
     unit.query.produce(node.input, keep)
+    unit.body.lines[place:place] = [(at, f"{column} = []") for column in columns]
     specs = unit.constant(
         tuple((c.function, tuple((k.descending, k.nulls_first) for k in c.order)) for c in node.calls)
     )
     frames = tuple_code([_frame(unit, call.frame) for call in node.calls])
     name = f"r{node.source}"
-    with unit.body.block(f"for {buffer.unpack()}, {name} in {unit.call(compute)}({specs}, {frames}, {rows})"):
+    found = f"{unit.call(compute)}({specs}, {frames}, {rows}, {tuple_code(inputs)})"
+    with unit.body.block(f"for {buffer.unpack()}, {name} in {found}"):
         buffer.bind()
         unit.env[node.source] = StoredRow(name)
         consume()
 
 
-def _call_values(unit: Unit, call: WindowCall) -> str:
-    """Code of what one call needs of a row: partition key, order values, arguments, filter."""
+def _kept_input(unit: Unit, call: WindowCall, columns: list[str]) -> str:
+    """Writes what keeps the input of one call for a row; code of its columns: keys, order, arguments, filter."""
     writer = unit.expr
+
+    def kept(code: str) -> str:
+        name = unit.fresh("w")
+        columns.append(name)
+        unit.body.line(f"{name}.append({code})")
+        return name
+
     pairs = zip(call.partition, call.collations or ("BINARY",) * len(call.partition), strict=True)
     keys = [writer.folded(writer.value(key), collation) for key, collation in pairs]
-    partition_key = tuple_code(keys) if keys else "()"
-    order = [writer.folded(writer.value(k.expr), k.collation) for k in call.order]
+    order = [kept(writer.folded(writer.value(k.expr), k.collation)) for k in call.order]
     args = [writer.value(arg) for arg in call.args]
-    test = "True" if call.filter is None else f"bool({writer.is_true(call.filter)})"
-    return f"({partition_key}, {tuple_code(order) if order else '()'}, {tuple_code(args) if args else '()'}, {test})"
+    items = [
+        "None" if not keys else kept(keys[0] if len(keys) == 1 else tuple_code(keys)),
+        tuple_code(order) if order else "()",
+        kept(tuple_code(args)) if args else "None",
+        "None" if call.filter is None else kept(f"bool({writer.is_true(call.filter)})"),
+    ]
+    return tuple_code(items)
 
 
 def _frame(unit: Unit, frame: Frame | None) -> str:

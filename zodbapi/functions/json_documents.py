@@ -7,33 +7,16 @@ what is asked for again moves back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
 from zodbapi.errors import OperationalError
 from zodbapi.functions.json_path import MISSING, Path, find
 from zodbapi.values import to_text
+from zodbapi.values.column import decode_json
 
 ROOM: Final = 16_000_000  # estimated bytes of the documents of one generation
 _FIXED, _PER_CHARACTER = 300, 4
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(name)
-
-
-_decoder = json.JSONDecoder(parse_constant=_refuse)
-_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]
-
-
-def decode(text: str) -> Any:
-    """The document of a text; ValueError or RecursionError if it is none."""
-    try:
-        document, end = _scan(text, 0)
-    except StopIteration:  # it starts with a space, or is no JSON
-        return _decoder.decode(text)
-    return document if end == len(text) else _decoder.decode(text)
 
 
 class Documents:
@@ -48,7 +31,7 @@ class Documents:
         """The document of a text that the young generation does not have."""
         document = self._old.get(text, MISSING)
         if document is MISSING:
-            document = decode(text)
+            document = decode_json(text)
         cost = _FIXED + _PER_CHARACTER * len(text)
         if cost > self._room // 8:
             return document

@@ -15,6 +15,7 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     seek_extremes        min and max read one end of an index
     choose_access        scans become seeks, joins become index loops or hash joins
     group_by_rows        groups that are the rows of a table need no hash table
+    cover_scans          where order does not matter, an index that has all columns is read instead of the rows
     drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
     push_limits          a Sort under a LIMIT keeps no more rows than wanted
 
@@ -30,6 +31,7 @@ from zodbapi.catalog import Schema
 from zodbapi.depth import roomy
 from zodbapi.optimizer.choose_access import choose_access
 from zodbapi.optimizer.context import BindIndex, Context, Stats
+from zodbapi.optimizer.cover_scans import cover_scans
 from zodbapi.optimizer.drive_by_keys import drive_by_keys
 from zodbapi.optimizer.drop_duplicates import drop_duplicates
 from zodbapi.optimizer.drop_sorts import drop_sorts
@@ -62,6 +64,7 @@ RULES: tuple[Rule, ...] = (
     seek_extremes,
     choose_access,
     group_by_rows,
+    cover_scans,
     drop_sorts,
     push_limits,
 )

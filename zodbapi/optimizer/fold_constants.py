@@ -217,7 +217,7 @@ def _fold_unary(expr: Unary) -> Expr:
         case Unary(op="-", operand=Const(value=int() as value)) if value.__class__ is int and value != -(2**63):
             return Const(-value, INTEGER)
         case Unary(op="-", operand=Const(value=float() as value)):
-            return Const(-value, REAL)
+            return Const(0.0 - value, REAL)
         case _:
             return expr
 

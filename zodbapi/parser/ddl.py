@@ -7,6 +7,7 @@ A recursive descent in the order of https://www.sqlite.org/lang.html, extended w
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from zodbapi.catalog import Procedure
 from zodbapi.errors import NotSupportedError
@@ -56,9 +57,9 @@ def parse_ddl(sql: str) -> Definition | Command | None:
 def _create(cursor: WordCursor) -> Definition | Command:
     temporary = bool(cursor.accept_any("TEMP", "TEMPORARY"))
     if cursor.accept("TRIGGER"):
-        return parse_trigger(cursor)
-    if temporary:
-        raise NotSupportedError("temporary tables and views are not supported")
+        return replace(parse_trigger(cursor), temporary=temporary)
+    if temporary and not (cursor.sees("TABLE") or cursor.sees("VIEW")):
+        raise cursor.error()
     or_replace = cursor.accept("OR", "REPLACE")
     if or_replace and not cursor.sees("PROCEDURE"):
         raise cursor.error()
@@ -66,9 +67,9 @@ def _create(cursor: WordCursor) -> Definition | Command:
     if cursor.accept("INDEX"):
         return _create_index(cursor, unique)
     if not unique and cursor.accept("TABLE"):
-        return _create_table(cursor)
+        return _create_table(cursor, temporary)
     if not unique and cursor.accept("VIEW"):
-        return _create_view(cursor)
+        return _create_view(cursor, temporary)
     if not unique and cursor.accept("PROCEDURE"):
         return _create_procedure(cursor, or_replace)
     what = cursor.accept_any("VIRTUAL", "FUNCTION", "SEQUENCE", "SCHEMA", "EXTENSION", "MATERIALIZED", "TYPE")
@@ -77,23 +78,25 @@ def _create(cursor: WordCursor) -> Definition | Command:
     raise cursor.error()
 
 
-def _create_table(cursor: WordCursor) -> Definition:
+def _create_table(cursor: WordCursor, temporary: bool) -> Definition:
     exists = cursor.accept("IF", "NOT", "EXISTS")
+    temporary = temporary or cursor.sees("TEMP", ".")
     name = qualified_name(cursor)
     if cursor.accept("AS"):
-        return TableDefinition(name, (), if_not_exists=exists, query=cursor.rest())
+        return TableDefinition(name, (), if_not_exists=exists, temporary=temporary, query=cursor.rest())
     columns, constraints = parse_table_body(cursor)
     while cursor.accept("WITHOUT", "ROWID") or cursor.accept("STRICT"):
         cursor.accept(",")
-    return TableDefinition(name, columns, constraints, exists)
+    return TableDefinition(name, columns, constraints, exists, temporary)
 
 
-def _create_view(cursor: WordCursor) -> Definition:
+def _create_view(cursor: WordCursor, temporary: bool) -> Definition:
     exists = cursor.accept("IF", "NOT", "EXISTS")
+    temporary = temporary or cursor.sees("TEMP", ".")
     name = qualified_name(cursor)
     columns = cursor.names() if cursor.sees("(") else ()
     cursor.expect("AS")
-    return ViewDefinition(name, columns, cursor.rest(), exists)
+    return ViewDefinition(name, columns, cursor.rest(), exists, temporary)
 
 
 def _create_procedure(cursor: WordCursor, or_replace: bool) -> Command:

@@ -84,6 +84,18 @@ def _parse_cast(self: Any) -> exp.Expression:
     return made
 
 
+def _parse_exists(self: Any) -> exp.Expression:
+    """``EXISTS (query)``; the query may be a compound in parentheses, with ORDER BY and LIMIT behind them."""
+    self._advance(-1)
+    query = self._parse_primary()
+    self._advance(-1)
+    if not isinstance(query, exp.Subquery):
+        self.raise_error("Expected a query after EXISTS")
+    bare = not any(value for name, value in query.args.items() if name != "this")
+    made: exp.Expression = self.expression(exp.Exists(this=query.this if bare else query))
+    return made
+
+
 def _parse_insert(self: Any) -> exp.Expression:
     """INSERT with any number of ON CONFLICT clauses: ``conflict`` is a list when there are several."""
     parse: Any = SQLiteParser.STATEMENT_PARSERS[TokenType.INSERT]
@@ -130,10 +142,11 @@ class Parser(SQLiteParser):
     ALIAS_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.ALIAS_TOKENS - _RESERVED
     AMBIGUOUS_ALIAS_TOKENS: ClassVar[tuple[TokenType, TokenType]] = (TokenType.BLOCK_START, TokenType.BLOCK_END)
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
-    FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CAST": _parse_cast}
+    FUNC_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.FUNC_TOKENS | {TokenType.SIMILAR_TO}
+    FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CAST": _parse_cast, "EXISTS": _parse_exists}
     NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CASE": SQLiteParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}
     NO_PAREN_FUNCTIONS: ClassVar[dict[TokenType, Any]] = {}
-    SUBQUERY_PREDICATES: ClassVar[dict[TokenType, Any]] = {TokenType.EXISTS: exp.Exists}
+    SUBQUERY_PREDICATES: ClassVar[dict[TokenType, Any]] = {}
     SUBQUERY_TOKENS: ClassVar[set[TokenType]] = SQLiteParser.SUBQUERY_TOKENS | {TokenType.VALUES}
     LAMBDAS: ClassVar[dict[TokenType, Any]] = {}
     COLUMN_OPERATORS: ClassVar[dict[TokenType, Any]] = {TokenType.DOT: None}

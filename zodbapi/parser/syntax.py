@@ -71,6 +71,7 @@ class TableDefinition(Definition):
     columns: tuple[ColumnDefinition, ...]
     constraints: tuple[Constraint, ...] = ()
     if_not_exists: bool = False
+    temporary: bool = False
     query: str = ""
 
 
@@ -96,6 +97,7 @@ class ViewDefinition(Definition):
     columns: tuple[str, ...]
     query: str
     if_not_exists: bool = False
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class TriggerDefinition(Definition):
     when: str
     columns: tuple[str, ...]
     if_not_exists: bool = False
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ class WordCursor:
 
 
 def qualified_name(cursor: WordCursor) -> str:
-    """Consumes ``name`` or ``main.name``; there is only one schema."""
+    """Consumes ``name``, ``main.name`` or ``temp.name``; what is temporary and what is not share one set of names."""
     name = cursor.name()
     if not cursor.accept("."):
         return name

@@ -438,6 +438,7 @@ class CreateTable(Command):
     table: Table
     if_not_exists: bool
     query: Node | None = None
+    temporary: bool = False
 
 
 @record(frozen=True, slots=True)

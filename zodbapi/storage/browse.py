@@ -101,7 +101,7 @@ class Root(Mapping[str, Rows]):
         """
         txn = self._txn
         with reading(txn):
-            everything = sorted(txn.schema.tables.values(), key=lambda table: table.name)
+            everything = sorted(txn.stored.tables.values(), key=lambda table: table.name)
             chosen = [table for table in everything if tables is None or table.name in tables]
             yield (ENTRY,), None
             yield (ENTRY, "tables"), None
@@ -116,14 +116,14 @@ class Root(Mapping[str, Rows]):
 
     def __getitem__(self, name: str) -> Rows:
         with reading(self._txn):
-            table = self._txn.schema.tables.get(name.lower())
+            table = self._txn.stored.tables.get(name.lower())
         if table is None:
             raise KeyError(name)
         return Rows(self._txn, table)
 
     def __iter__(self) -> Iterator[str]:
         with reading(self._txn):
-            names = sorted(table.name for table in self._txn.schema.tables.values())
+            names = sorted(table.name for table in self._txn.stored.tables.values())
         return iter(names)
 
     def __len__(self) -> int:
@@ -158,10 +158,10 @@ def _describe(table: Table, index: Index) -> str:
 def _walk_rest(txn: Transaction) -> Iterator[Place]:
     """Views, sequences, and what does not belong to us."""
     yield (ENTRY, "views"), None
-    for view in sorted(txn.schema.views.values(), key=lambda view: view.name):
+    for view in sorted(txn.stored.views.values(), key=lambda view: view.name):
         yield (ENTRY, "views", view.name), view.sql
     yield (ENTRY, "sequences"), None
-    names = {table.id: table.name for table in txn.schema.tables.values()}
+    names = {table.id: table.name for table in txn.stored.tables.values()}
     entry: Any = txn.entry
     if entry is not None:
         for table_id, rowid in entry["sequences"].items():

@@ -13,12 +13,14 @@ of indexes, 1 for long texts.
 from __future__ import annotations
 
 import os
+from collections import deque
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 MEMORY_A_BYTE: Final = 6
 LEAST: Final = 16 << 20  # bytes of memory that each connection may always use
 NO_LIMIT: Final = 1 << 30  # objects
+PASSING: Final = 96 << 20  # bytes of memory that a result which is read bit by bit may add, however large the cache is
 _LIMITS_OF_CONTAINERS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -44,3 +46,24 @@ def share_of_bytes(total: int, connections: int) -> int:
 def share_of_objects(total: int, connections: int) -> int:
     """What ZODB's cache of each connection may hold, in objects."""
     return max(total // connections, 1)
+
+
+class Passing:
+    """What one long result has loaded: when that is too much, what came first goes, and nothing that was there before it."""
+
+    __slots__ = ("_items", "_limit", "_size")
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[Any, int]] = deque()
+        self._size = 0
+        self._limit = PASSING // MEMORY_A_BYTE
+
+    def add(self, item: Any) -> None:
+        """Note an object that was loaded just now."""
+        size: int = item._p_estimated_size
+        self._items.append((item, size))
+        self._size += size
+        while self._size > self._limit:
+            first, size = self._items.popleft()
+            self._size -= size
+            first._p_deactivate()  # not if it was changed; what still reads it loads it again

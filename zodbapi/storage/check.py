@@ -25,8 +25,8 @@ def stray_trees(txn: Transaction) -> Iterator[str]:
     """Trees that belong to nothing in the schema."""
     if txn.entry is None:
         return
-    tables = {table.id for table in txn.schema.tables.values()}
-    indexes = {index.id for table in txn.schema.tables.values() for index in table.indexes}
+    tables = {table.id for table in txn.stored.tables.values()}
+    indexes = {index.id for table in txn.stored.tables.values() for index in table.indexes}
     for name, known in (("rows", tables), ("indexes", indexes), ("sequences", tables)):
         for found in txn.entry[name]:
             if found not in known:
@@ -35,12 +35,12 @@ def stray_trees(txn: Transaction) -> Iterator[str]:
 
 def damage_of_rows(txn: Transaction, table_id: int) -> str | None:
     """What is wrong with the tree of a table's rows."""
-    return _damage(txn.entry["rows"].get(table_id))
+    return _damage(txn.home(table_id)["rows"].get(table_id))
 
 
 def damage_of_index(txn: Transaction, index: Index) -> str | None:
     """What is wrong with the tree of an index."""
-    tree = txn.entry["indexes"].get(index.id)
+    tree = txn.home(index.id)["indexes"].get(index.id)
     if tree is not None and isinstance(tree, OOBTree) != index.keyed:
         return "its tree is of the wrong kind"
     return _damage(tree)

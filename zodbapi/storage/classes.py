@@ -5,8 +5,9 @@ the native values), or an inert stand-in for anything else, which keeps its stat
 is ever imported because a file says so.
 
 Two paths unpickle records: loading an object, which is given ``find_class`` as ``DB(class_factory=...)``, and the conflict
-resolution of storages in this process, which is given ``GuardedResolution``. Not covered: conflict resolution inside a
-ZEO server, whose operator trusts its own file, and whatever else of the root a user's own code opens with plain ZODB.
+resolution of storages in this process, which is given ``GuardedResolution``. What else a file's
+pickles reach is the business of ``untrusted_file``. Not covered: a storage that a URI names with options of its own, and
+whatever else of the root a user's own code opens with plain ZODB.
 """
 
 from __future__ import annotations
@@ -95,16 +96,16 @@ def _resolution_class(module: str, name: str) -> Any:
     return found if found is not None else ConflictResolution.BadClass(module, name)
 
 
-def _guarded(function: Any, names: dict[str, Any]) -> Any:
-    """The same function looking up its globals in ``names``: ZODB gives its resolution no parameter for the classes."""
+def guarded(function: Any, names: dict[str, Any]) -> Any:
+    """The same function looking up its globals in ``names``: ZODB gives no parameter for the classes."""
     return types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
 
 
 _NAMES = {**vars(ConflictResolution), "find_global": _resolution_class, "_unresolvable": {}}
-_NAMES["state"] = _guarded(ConflictResolution.state, _NAMES)
+_NAMES["state"] = guarded(ConflictResolution.state, _NAMES)
 
 
 class GuardedResolution(ConflictResolvingStorage):  # type: ignore[misc]
     """Conflict resolution for our own storages that unpickles the allowed classes only."""
 
-    tryToResolveConflict = _guarded(ConflictResolution.tryToResolveConflict, _NAMES)
+    tryToResolveConflict = guarded(ConflictResolution.tryToResolveConflict, _NAMES)

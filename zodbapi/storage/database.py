@@ -5,8 +5,8 @@ In: a DSN. Out: ``Transaction`` objects, one a driver connection.
 ========================================  ==========================================================================
 ``:memory:``                              private to whoever opened it
 ``memory://NAME``                         shared in the process, gone when the last one closes it
-a path                                    a FileStorage file that any number of processes open
-``file:// zeo:// zconfig:// demo: neo:``  what zodburi makes of it
+a path, ``file://PATH``                   a FileStorage file that any number of processes open
+``file://PATH?... zeo: demo: neo:`` ...   what zodburi makes of it
 ========================================  ==========================================================================
 
 Opening a file reads its index and fills caches, so a few databases that nobody uses any more stay open for the next one
@@ -24,6 +24,7 @@ import random
 import threading
 import time
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import transaction
@@ -35,6 +36,7 @@ from zodbapi.storage import ddl
 from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, SCHEMES, canonical, is_local, open_db, open_storage
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
+from zodbapi.storage.overflow import blob_folder
 from zodbapi.storage.participant import Participant
 from zodbapi.storage.rowids import highest_rowid
 from zodbapi.storage.shared_file import SharedFileStorage
@@ -85,6 +87,7 @@ class Database:
         self.storage: Any = None
         self._db: Any = None
         self.local = True
+        self.blob_folder: str | None = None
         self._rowids: dict[int, Iterator[int]] = {}
         self._schemas: dict[int, Schema] = {}
         self._lock = threading.RLock()
@@ -99,8 +102,9 @@ class Database:
     def open(cls, dsn: str, **options: Any) -> Database:
         """The process's database for that DSN; the options of its first open count.
 
-        ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir``, and
-        ``durable``: False leaves it to the operating system when a commit reaches the disk. ``server_sync`` for ZEO: False
+        ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir`` (a folder for
+        values above a megabyte; a database that has had one always wants it), and ``durable``: False leaves it to the
+        operating system when a commit reaches the disk. ``server_sync`` for ZEO: False
         saves the round trip at the begin of a transaction, which then may see less than others were told is committed.
         A ``zeo://`` URI also takes ``wait_timeout`` (seconds to wait for a server), ``client_cache`` (the path of a cache
         that outlives the process, one for each process), ``client_cache_size`` (bytes, 20 MB unless told), and for TLS
@@ -140,7 +144,7 @@ class Database:
                 del _open[key]
                 found._stop()
         with translated():
-            for suffix in ("", ".index", ".lock", ".tmp", ".old"):
+            for suffix in ("", ".index", ".lock", ".tmp", ".old", ".pack"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(key + suffix)
 
@@ -211,7 +215,10 @@ class Database:
             self.storage = storage
             if isinstance(storage, MemoryStorage):
                 storage.oldest_snapshot = self._oldest_snapshot
+            elif isinstance(storage, SharedFileStorage):
+                storage.oldest_snapshot = partial(self._oldest_snapshot, with_writer=True)
             self.local = is_local(storage)
+            self.blob_folder = blob_folder(storage)
             self._write_lock = threading.Lock() if self.local else None
             self._writer = None
             settings.update((name, value) for name, value in self.options.items() if name in DB_OPTIONS)
@@ -278,12 +285,14 @@ class Database:
             self._sessions[:] = [session for session in self._sessions if session() is not txn]
         connection.close()
 
-    def _oldest_snapshot(self) -> bytes | None:
-        """Where the oldest active transaction reads, but for the one that writes: its snapshot ends with its commit."""
+    def _oldest_snapshot(self, with_writer: bool = False) -> bytes | None:
+        """Where the oldest active transaction reads, in memory but for the writer: its snapshot ends with its commit."""
         active = [
             txn for session in tuple(self._sessions) if (txn := session()) is not None and (txn.active or txn.streams)
         ]
-        return min((txn.snapshot for txn in active if txn is not self._writer and txn.snapshot), default=None)
+        return min(
+            (txn.snapshot for txn in active if (with_writer or txn is not self._writer) and txn.snapshot), default=None
+        )
 
     def _outside_test(self) -> Callable[[], bool] | None:
         if isinstance(self.storage, MemoryStorage):
@@ -373,7 +382,12 @@ class Database:
         if found is None:
             if len(self._schemas) >= KEPT_SCHEMAS:
                 self._schemas.clear()
-            found = self._schemas[cookie] = ddl.load_schema(records)
+            try:
+                found = self._schemas[cookie] = ddl.load_schema(records)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                raise errors.OperationalError(
+                    f"database disk image is malformed: no schema is in it: {error}"
+                ) from error
         return found
 
 

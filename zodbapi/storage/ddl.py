@@ -44,6 +44,7 @@ from zodbapi.catalog import (
     View,
 )
 from zodbapi.storage.rowids import highest_rowid
+from zodbapi.storage.temporary import divided
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,10 +141,13 @@ def allot(txn: Transaction, count: int) -> range:
     return range(first, first + count)
 
 
-def number(txn: Transaction, table: Table) -> Table:
+def number(txn: Transaction, table: Table, *, temporary: bool = False) -> Table:
     """The table with ids in the places where it and its indexes have 0."""
     missing = (table.id == 0) + sum(index.id == 0 for index in table.indexes)
-    ids = iter(allot(txn, missing) if missing else ())
+    if temporary or table.temporary:
+        ids = iter(txn.temporary.allot(missing))
+    else:
+        ids = iter(allot(txn, missing) if missing else ())
     table_id = table.id or next(ids)
     indexes = tuple(index if index.id else replace(index, id=next(ids)) for index in table.indexes)
     return replace(table, id=table_id, indexes=indexes)
@@ -154,18 +158,31 @@ def set_schema(txn: Transaction, schema: Schema) -> None:
 
     New indexes start empty: whoever adds one to a table with rows fills it.
     """
+    set_parts(txn, *divided(schema, txn.stored, txn.temporary.schema))
+
+
+def set_parts(txn: Transaction, stored: Schema, temporary: Schema) -> None:
+    """The same, with what the database has and what the connection has for itself told apart."""
+    if stored is not txn.stored:
+        _store(txn, txn.stored, stored)
+    if temporary is not txn.temporary.schema:
+        tables = txn.temporary.schema.tables
+        _set_trees(txn, txn.temporary.entry, _changed(tables, temporary.tables), _changed(temporary.tables, tables))
+    txn.schema_changed(stored, temporary)
+
+
+def _store(txn: Transaction, before: Schema, schema: Schema) -> None:
     records = txn.entry["schema"]
-    old, new = _changed(txn.schema.tables, schema.tables), _changed(schema.tables, txn.schema.tables)
-    old_records = _records(old, txn.schema, schema)
-    new_records = _records(new, schema, txn.schema)
+    old, new = _changed(before.tables, schema.tables), _changed(schema.tables, before.tables)
+    old_records = _records(old, before, schema)
+    new_records = _records(new, schema, before)
     for name in old_records.keys() - new_records.keys():
         txn.drop(records, name)
     for name, item in new_records.items():
         if old_records.get(name) != item:
             txn.put(records, name, dump(item))
     txn.put(records, "cookie", schema.version)
-    _set_trees(txn, old, new)
-    txn.schema_changed(schema)
+    _set_trees(txn, txn.entry, old, new)
 
 
 def _changed(items: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
@@ -182,8 +199,8 @@ def _records(tables: dict[str, Table], schema: Schema, other: Schema) -> dict[st
     }
 
 
-def _set_trees(txn: Transaction, old: dict[str, Table], new: dict[str, Table]) -> None:
-    rows, indexes, sequences = txn.entry["rows"], txn.entry["indexes"], txn.entry["sequences"]
+def _set_trees(txn: Transaction, entry: Any, old: dict[str, Table], new: dict[str, Table]) -> None:
+    rows, indexes, sequences = entry["rows"], entry["indexes"], entry["sequences"]
     old_tables, new_tables = {t.id for t in old.values()}, {t.id for t in new.values()}
     assert 0 not in new_tables, "tables get their ids from number()"
     for table_id in old_tables - new_tables:
@@ -207,33 +224,40 @@ def mark_large(txn: Transaction, table_id: int, position: int) -> None:
     table = txn.schema.table_by_id(table_id)
     column = replace(table.columns[position], large=True)
     columns = (*table.columns[:position], column, *table.columns[position + 1 :])
-    set_schema(txn, txn.schema.with_table(replace(table, columns=columns)))
+    changed = replace(table, columns=columns)
+    if table.temporary:
+        set_parts(txn, txn.stored, txn.temporary.schema.with_table(changed))
+    else:
+        set_parts(txn, txn.stored.with_table(changed), txn.temporary.schema)
 
 
 def restart_sequence(txn: Transaction, table: Table) -> None:
     """Forget the rowids that were ever used."""
-    sequences = txn.entry["sequences"]
+    sequences = txn.home(table.id)["sequences"]
     if table.id in sequences:
         txn.drop(sequences, table.id)
 
 
 def clear_index(txn: Transaction, index: Index) -> None:
     """Put an empty tree in the place of the index's, for REINDEX."""
-    txn.put(txn.entry["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
-    _trees_replaced(txn)
+    home = txn.home(index.id)
+    txn.put(home["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
+    _trees_replaced(txn, home)
 
 
 def clear_rows(txn: Transaction, table: Table) -> None:
     """Empty a table and its indexes in constant time."""
+    home = txn.home(table.id)
     if table.autoincrement:
-        txn.put(txn.entry["sequences"], table.id, highest_rowid(txn.entry, table.id))
-    txn.put(txn.entry["rows"], table.id, LOBTree())
+        txn.put(home["sequences"], table.id, highest_rowid(home, table.id))
+    txn.put(home["rows"], table.id, LOBTree())
     for index in table.indexes:
-        txn.put(txn.entry["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
-    _trees_replaced(txn)
+        txn.put(home["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
+    _trees_replaced(txn, home)
 
 
-def _trees_replaced(txn: Transaction) -> None:
-    records = txn.entry["schema"]
-    txn.put(records, TREES_COOKIE, records.get(TREES_COOKIE, 0) + 1)
-    txn.schema_changed(txn.schema)
+def _trees_replaced(txn: Transaction, home: Any) -> None:
+    if home is txn.entry:
+        records = txn.entry["schema"]
+        txn.put(records, TREES_COOKIE, records.get(TREES_COOKIE, 0) + 1)
+    txn.schema_changed(txn.stored, txn.temporary.schema)

@@ -42,6 +42,8 @@ DB_DEFAULTS = {"cache_size": NO_LIMIT, "pool_size": 1000, "large_record_size": 1
 
 def canonical(dsn: str) -> str:
     """One spelling for all the names of a file."""
+    if dsn.startswith("file://") and "?" not in dsn:
+        dsn = dsn.removeprefix("file://")
     if dsn.startswith((":memory:", "memory://", *SCHEMES)):
         return dsn
     return os.path.realpath(dsn)
@@ -65,6 +67,8 @@ def _open_file(path: str, options: dict[str, Any]) -> SharedFileStorage:
     directory = os.path.dirname(path)
     if os.path.isdir(path):
         raise errors.OperationalError(f"unable to open database file: {path} is a directory")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise errors.OperationalError(f"unable to open database file: {path} is not a file")
     if not os.path.isdir(directory):
         raise errors.OperationalError(f"unable to open database file: there is no directory {directory}")
     try:

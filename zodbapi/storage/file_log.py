@@ -12,10 +12,7 @@ from contextlib import suppress
 from struct import Struct
 from typing import Final
 
-from ZODB._compat import Unpickler
 from ZODB.FileStorage.format import DATA_HDR, DATA_HDR_LEN, TRANS_HDR, TRANS_HDR_LEN, CorruptedDataError
-from ZODB.fsIndex import fsBucket, fsIndex
-from ZODB.POSException import POSKeyError
 
 from zodbapi import errors
 
@@ -82,33 +79,16 @@ class Log:
         return found
 
 
-def load_index(path: str) -> tuple[fsIndex, int]:
-    """The index and position of an index file. It is a pickle of numbers and bytes: anything else in it is refused."""
-
-    def refuse(module: str, name: str) -> None:
-        raise ValueError(f"an index file names no classes, this one names {module}.{name}")
-
-    with open(path, "rb") as file:
-        unpickler = Unpickler(file)
-        unpickler.find_global = refuse
-        pos = unpickler.load()
-        index = fsIndex()
-        while item := unpickler.load():
-            prefix, positions = item
-            index._data[bytes(prefix)] = fsBucket().fromString(bytes(positions))
-    if type(pos) is not int:
-        raise ValueError("an index file begins with a position")
-    return index, pos
-
-
-def check_magic(path: str) -> None:
-    try:
-        with open(path, "rb") as file:
-            start = file.read(4)
-    except FileNotFoundError:
-        return
-    if start and start != MAGIC:
+def check_magic(path: str, start: bytes) -> None:
+    """Refuse a file that does not begin as a FileStorage does."""
+    if start != MAGIC:
         raise errors.OperationalError(f"file is not a database: {path}")
+
+
+def can_write(path: str) -> bool:
+    """Whether this user may write the file, and the lock file beside it."""
+    directory = os.path.dirname(path) or "."
+    return os.access(directory, os.W_OK) and (not os.path.exists(path) or os.access(path, os.W_OK))
 
 
 def ends_with_transaction(fd: int, pos: int) -> bool:
@@ -122,18 +102,6 @@ def ends_with_transaction(fd: int, pos: int) -> bool:
         return Log(fd, size).transaction(start) is not None
     except (CorruptedDataError, EOFError):
         return False
-
-
-def follow(fd: int, oid: bytes, buffer: bytes) -> bytes:
-    """The data of a record that only points to an older one, which undo writes."""
-    while True:
-        back = int.from_bytes(buffer[DATA_HDR_LEN : DATA_HDR_LEN + 8], "big")
-        if not back:
-            raise POSKeyError(oid)
-        buffer = os.pread(fd, DATA_HDR_LEN + 8, back)
-        length = RECORD.unpack_from(buffer)[5]
-        if length:
-            return os.pread(fd, length, back + DATA_HDR_LEN)
 
 
 def write_at(fd: int, data: bytes, pos: int) -> int:
@@ -167,3 +135,10 @@ def sync_directory(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_folders(path: str, top: str) -> None:
+    """Have the entries of a folder, and of those above it up to ``top``, on disk."""
+    while len(path) >= len(top):
+        sync_directory(os.path.join(path, ""))
+        path = os.path.dirname(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import zope.interface
+from transaction._transaction import Status
 from transaction.interfaces import ISynchronizer, NoTransaction
 
 from zodbapi import errors
@@ -53,8 +54,9 @@ class Participant(Transaction):
             self._run(self.pending)
         self._guard_reads()
 
-    def _abort(self) -> None:
+    def _abort(self) -> bool:
         self._manager.abort()
+        return False
 
     def commit(self) -> None:
         """Commit the manager's transaction, with all its resources. A failing deferred check leaves it open."""
@@ -96,9 +98,11 @@ class Participant(Transaction):
     def beforeCompletion(self, _transaction: Any) -> None:
         """Nothing: the deferred checks are a hook before the commit."""
 
-    def afterCompletion(self, _transaction: Any) -> None:
+    def afterCompletion(self, transaction: Any) -> None:
         """The manager's transaction has ended, and this one with it."""
         if self.writing:
+            if transaction.status != Status.COMMITTED:
+                self._undo_temporary()
             self._rolled_back()
         elif self.active:
             self._end()

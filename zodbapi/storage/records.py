@@ -30,7 +30,7 @@ from ZODB.serialize import ObjectWriter
 from zodbpickle.pickle import Pickler
 
 from zodbapi import errors
-from zodbapi.storage.cache import share_of_bytes, share_of_objects
+from zodbapi.storage.cache import Passing, share_of_bytes, share_of_objects
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
 from zodbapi.storage.reading import RecordReader
@@ -116,12 +116,15 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
         self._reader = RecordReader(self, self._cache, find_class)
+        self.passing: Passing | None = None  # notes what is loaded, while a long result is read
         self.unmerged: set[bytes] = set()  # objects whose changes must not be merged with those of others
 
     def setstate(self, item: Any) -> None:
         """Load the state of an object; every read of a tree that goes to the storage comes through here."""
         try:
             super().setstate(item)
+            if self.passing is not None:
+                self.passing.add(item)
             if not self._load_count % SHRINK_EVERY:
                 self._cache.incrgc()
         except Exception as error:

@@ -31,7 +31,7 @@ def next_rowid(txn: Transaction, table_id: int, rows: Any, autoincrement: bool) 
     if not txn.alone and rows._p_serial not in (None, z64):
         top = max(top, _newest_top(txn, table_id))
     elif autoincrement:
-        top = max(top, txn.entry["sequences"].get(table_id, 0))
+        top = max(top, txn.home(table_id)["sequences"].get(table_id, 0))
     if top < MAX_ROWID:
         return int(top + 1)
     if autoincrement:
@@ -53,7 +53,7 @@ def _newest_top(txn: Transaction, table_id: int) -> int:
 
 def free_rowid(txn: Transaction, table_id: int, rows: Any, rowid: int) -> None:
     """Note that an AUTOINCREMENT table's row has gone: no other gets its rowid, also if it was the largest."""
-    sequences = txn.entry["sequences"]
+    sequences = txn.home(table_id)["sequences"]
     if (not rows or rows.maxKey() < rowid) and rowid > sequences.get(table_id, 0):
         txn.put(sequences, table_id, rowid)
 

@@ -21,11 +21,10 @@ from typing import Any, NoReturn
 
 from zc.lockfile import LockError
 from ZEO.runzeo import ZEOOptions, ZEOServer
-from ZODB.FileStorage import FileStorage
 
 from zodbapi import errors
-from zodbapi.storage.classes import GuardedResolution
 from zodbapi.storage.failures import translated
+from zodbapi.storage.untrusted_file import UntrustedFile
 
 Address = tuple[str, int] | str  # (host, port), or the path of a Unix socket
 
@@ -48,12 +47,13 @@ def serve(
     running: Callable[[str], None] = lambda shown: None,
 ) -> NoReturn:
     """Serves the file until SIGINT or SIGTERM; calls ``starting`` and ``running`` with the address as shown to people."""
-    place = free_port(parse_address(address))
+    place = parse_address(address)
     if certificates is None and is_public(place):
         raise errors.ProgrammingError(
             f"{show_address(place)} can be reached from other machines: a public address needs a certificate and a "
             "certificate authority for TLS, for everyone who reaches a ZEO server may read and write the database"
         )
+    place = free_port(place)
     if not Path(path).absolute().parent.is_dir():
         raise errors.OperationalError(
             f"unable to open database file: there is no directory {Path(path).absolute().parent}"
@@ -146,7 +146,7 @@ class _Options(ZEOOptions):  # type: ignore[misc]
         raise errors.OperationalError(str(message).strip())
 
 
-class _ServedFile(GuardedResolution, FileStorage):  # type: ignore[misc]
+class _ServedFile(UntrustedFile):
     """ZODB's own FileStorage, which keeps other processes out: the server alone knows what its clients have cached."""
 
 

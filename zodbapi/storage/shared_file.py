@@ -28,28 +28,27 @@ makes sharing it simple::
 
 from __future__ import annotations
 
-import fcntl
 import io
 import logging
 import os
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from struct import Struct
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
 
 from persistent.TimeStamp import TimeStamp
 from ZODB.BaseStorage import BaseStorage
-from ZODB.FileStorage import FileStorage
-from ZODB.FileStorage.FileStorage import FilePool, RedundantPackWarning, TempFormatter
-from ZODB.FileStorage.format import DATA_HDR_LEN, CorruptedDataError
+from ZODB.FileStorage.FileStorage import FilePool, TempFormatter
+from ZODB.FileStorage.format import CorruptedDataError
 from ZODB.fsIndex import fsIndex
-from ZODB.POSException import POSKeyError, StorageTransactionError
+from ZODB.interfaces import IBlobStorageRestoreable
+from ZODB.POSException import StorageTransactionError
 from ZODB.utils import p64, u64, z64
+from zope.interface import alsoProvides
 
 from zodbapi import errors
-from zodbapi.storage.classes import GuardedResolution
 from zodbapi.storage.file_lock import FileLock
 from zodbapi.storage.file_log import (
     MAGIC,
@@ -57,37 +56,29 @@ from zodbapi.storage.file_log import (
     STATUS_AT,
     TRANSACTION,
     Log,
+    can_write,
     check_magic,
     ends_with_transaction,
-    follow,
-    load_index,
     remove,
     save_tail,
     sync_directory,
+    sync_folders,
     write_at,
 )
+from zodbapi.storage.file_views import Reader
+from zodbapi.storage.packing import Packing
+from zodbapi.storage.untrusted_file import save_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 logger = logging.getLogger("zodbapi.storage")
 
-_READ_AHEAD = 4096
 _IN_MEMORY = 1 << 25  # bytes of a transaction that are collected in memory
 _OID_AND_TID = Struct(">8s8s")  # how a record begins
 _OIDS_AT_ONCE = 128
 _WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
-_PACKED: Final = b"\0" * STATUS_AT + b"# packed"  # appended to a file that a pack replaced: no status looks like this
-
-
-class _Reader:
-    """A descriptor of the file whose position is nobody's; closed when the last thread that reads with it lets go."""
-
-    def __init__(self, path: str) -> None:
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        close(self.fd)
+_LOOK_EVERY = 1.0  # seconds
 
 
 class _CommitLock:
@@ -117,7 +108,7 @@ class _CommitLock:
         self._thread.release()
 
 
-class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
+class SharedFileStorage(Packing):
     """One process's view of a FileStorage file that others write to as well."""
 
     _transaction: Any
@@ -126,7 +117,6 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
     _index: Any
     _tid: bytes
     _resolved: list[bytes]
-    _pack_is_in_progress: bool
 
     def __init__(
         self,
@@ -137,14 +127,15 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         timeout: float = 30.0,
         durable: bool = True,
     ) -> None:
-        check_magic(path)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                check_magic(path, file.read(len(MAGIC)) or MAGIC)  # an empty file becomes a database
         BaseStorage.__init__(self, path)
-        self._is_read_only = read_only or not _can_write(path)
+        self._is_read_only = read_only or not can_write(path)
         self._file_name = path
         self._timeout = timeout
         self.durable = durable
         self._quota = None
-        self._pack_gc, self.pack_keep_old = True, False
         self._wrapper: Any = None
         self._oid_lock = threading.Lock()
         self._durable_lock = threading.Lock()
@@ -157,8 +148,9 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         self._tindex: dict[bytes, int] = {}
         self._nextpos = 0
         self._saved_pos = 4
-        self._packer_thread = 0
-        self._kept_for_pack = False
+        self._file = None
+        self._next_look = 0.0
+        self._prepare_packs()
         self._garbage = (-1, -1)  # where garbage begins and ends that was found behind the last transaction
         self._file_lock = None if self._is_read_only else FileLock(path + ".lock")
         try:
@@ -190,33 +182,41 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             self._file_lock.release()
 
     def _open_file(self) -> None:
-        """Open the file that the name stands for now and read its index; nothing of the file changes."""
-        self._file = open(self._file_name, "rb" if self._is_read_only else "r+b", buffering=0)  # noqa: SIM115
-        reader = _Reader(self._file_name)
-        found = os.fstat(reader.fd)
-        self._identity = found.st_dev, found.st_ino
-        restored = self._restore_index()
-        index, pos, ltid = restored or (fsIndex(), 4, z64)
-        started, log = pos, Log(reader.fd, found.st_size)
-        while (step := self._next_transaction(log, reader.fd, pos)) is not None:
-            ltid, records, pos = step
-            index.update(records)
-        self._set_view(reader, index)
-        self._pos, self._ltid, self._ts = pos, ltid, TimeStamp(ltid)
-        self._oid = index.maxKey() if len(index._data) else z64
-        if pos - started > _WORTH_SAVING:
-            self._save_index()
+        """Open the file that the name stands for now and read its index; nothing of the file changes.
 
-    def _set_view(self, reader: _Reader, index: fsIndex) -> None:
-        """Let readers use this file with this index; both change at once for them."""
-        self._initIndex(index, self._tindex)
-        self._reader_fd = reader.fd
-        self._view = (index.get, self._reader_fd, reader)
+        Unless it is a database, all stays as it was.
+        """
+        reader = Reader(self._file_name)
+        check_magic(self._file_name, os.pread(reader.fd, len(MAGIC), 0))
+        former = self._file
+        self._file = open(self._file_name, "rb" if self._is_read_only else "r+b", buffering=0)  # noqa: SIM115
+        try:
+            found = os.fstat(reader.fd)
+            restored = self._restore_index()
+            index, pos, ltid = restored or (fsIndex(), len(MAGIC), z64)
+            saved, log = pos, Log(reader.fd, found.st_size)
+            while (step := self._next_transaction(log, reader.fd, pos)) is not None:
+                ltid, records, pos = step
+                index.update(records)
+        except BaseException:
+            self._file.close()
+            self._file = former
+            raise
+        if former is not None:
+            former.close()
+            self._retire_view()
+        self._set_view(reader, index)
+        self._pos, self._ltid, self._ts, self._saved_pos = pos, ltid, TimeStamp(ltid), saved
+        self._oid = index.maxKey() if len(index._data) else z64
+        if pos - saved > _WORTH_SAVING:
+            self._save_index()
 
     def _next_transaction(self, log: Log, fd: int, pos: int) -> tuple[bytes, dict[bytes, int], int] | None:
         """The transaction at ``pos``, None at the end of what is committed; garbage counts as the end if nothing follows."""
-        try:
+        with suppress(CorruptedDataError, EOFError):
             return log.transaction(pos)
+        try:  # again, for others may have cut off garbage and written something else between two reads
+            return Log(fd, os.lseek(fd, 0, os.SEEK_END)).transaction(pos)
         except (CorruptedDataError, EOFError) as error:
             if ends_with_transaction(fd, pos):
                 raise errors.OperationalError(
@@ -228,14 +228,35 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             return None
 
     def is_behind(self) -> bool:
-        """Whether the file has a transaction that this process has not read yet."""
-        fd, pos = self._reader_fd, self._pos
+        """Whether the file has a transaction that this process has not read yet, or is not the same any more.
+
+        The second is looked at once a second only: replacing a file under its users is rare, and no way to write to it.
+        """
+        now = time.monotonic()
+        if now > self._next_look:
+            if not (self.is_in_place() and self._is_same()):
+                return True
+            self._next_look = now + _LOOK_EVERY
+            if self._retired:
+                with self._lock:
+                    self._forget_views()
+        (_, fd, _reader), pos = self._view, self._pos  # kept in a name, so that the descriptor stays open
         size = os.lseek(fd, 0, os.SEEK_END)
         if size == pos:
             return False
+        if size < pos:
+            return True
         if size <= pos + STATUS_AT or os.pread(fd, 1, pos + STATUS_AT) == b"c":
             return False
         return (pos, size) != self._garbage
+
+    def _is_same(self) -> bool:
+        """Whether the last transaction is still where it was, which it is not after something else was copied over the file."""
+        (_, fd, _reader), pos, ltid = self._view, self._pos, self._ltid
+        if ltid == z64:
+            return os.pread(fd, len(MAGIC), 0) == MAGIC
+        start = pos - 8 - int.from_bytes(os.pread(fd, 8, pos - 8), "big")
+        return start > 0 and os.pread(fd, 8, start) == ltid
 
     def sync(self) -> None:
         """Catch up with what other processes committed; ZODB calls it when a transaction begins."""
@@ -244,10 +265,10 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
                 self._catch_up()
 
     def _catch_up(self) -> None:
-        if self._was_replaced():
+        if self._was_replaced() or not self._is_same():
             self._reopen()
             return
-        fd = self._reader_fd
+        fd = self._view.fd
         log, pos, ltid = Log(fd, os.lseek(fd, 0, os.SEEK_END)), self._pos, self._ltid
         while (step := self._next_transaction(log, fd, pos)) is not None:
             ltid, records, pos = step
@@ -275,7 +296,6 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             return False
 
     def _reopen(self) -> None:
-        self._file.close()
         self._open_file()
         self._oids = iter(())
         if self._wrapper is not None:
@@ -312,7 +332,7 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
     def _learn(self) -> None:
         """Learn what others committed; nobody commits any more."""
         with self._lock:
-            if self._was_replaced() or self.is_behind():
+            if self._was_replaced() or self._pos != os.lseek(self._view.fd, 0, os.SEEK_END) or not self._is_same():
                 self._catch_up()
 
     def drop(self) -> None:
@@ -333,77 +353,26 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         """Remove what a writer that died left behind; the lock is held."""
         with self._lock:
             fd = self._file.fileno()
-            size = os.lseek(self._reader_fd, 0, os.SEEK_END)
+            size = os.lseek(self._view.fd, 0, os.SEEK_END)
             if size <= self._pos:
                 return
             if os.pread(fd, 1, self._pos + STATUS_AT) not in (b"c", b""):
                 save_tail(fd, self._file_name, self._pos, size)
             os.ftruncate(fd, self._pos)
 
-    def keep_for_pack(self) -> None:
-        """Once a pack has come to what was committed since it began, other processes wait until it is done.
-
-        The packer takes the commit lock for each of these transactions; against processes that commit all the time it
-        would not come to an end.
-        """
-        if self._packer_thread == threading.get_ident() and not self._kept_for_pack:
-            self.hold()
-            self._kept_for_pack = True
-
     def new_oid(self) -> bytes:
         with self._oid_lock:
-            number = next(self._oids, None)
-            if number is None:
+            while True:
+                for number in self._oids:
+                    oid = bytes(p64(number))
+                    if (
+                        self._index.get(oid) is None
+                    ):  # taken only if the lock file, with what is reserved in it, was lost
+                        return oid
                 with self.held():
                     assert self._file_lock is not None
                     start = self._file_lock.reserve(_OIDS_AT_ONCE, u64(self._oid))
                 self._oids = iter(range(start + 1, start + _OIDS_AT_ONCE + 1))
-                number = next(self._oids)
-            return bytes(p64(number))
-
-    # --- reading ----------------------------------------------------------------------------------------------------------
-
-    def _record(self, oid: bytes, wanted: Callable[[bytes], bool]) -> tuple[bytes, bytes, bytes | None] | None:
-        """Data, transaction id and the next transaction id of the newest revision whose transaction id is ``wanted``."""
-        position, fd, _reader = self._view  # kept in a name, so that the descriptor stays open
-        pos = position(oid)
-        if pos is None:
-            raise POSKeyError(oid)
-        following = None
-        while True:
-            buffer = os.pread(fd, _READ_AHEAD, pos)
-            if len(buffer) < DATA_HDR_LEN:
-                raise CorruptedDataError(oid, buffer, pos)
-            found, tid, previous, _transaction, _version, length = RECORD.unpack_from(buffer)
-            if found != oid:
-                raise CorruptedDataError(oid, buffer[:DATA_HDR_LEN], pos)
-            if wanted(tid):
-                break
-            if not previous:
-                return None
-            following, pos = tid, previous
-        if not length:
-            return follow(fd, oid, buffer), tid, following
-        end = DATA_HDR_LEN + length
-        if end > len(buffer):
-            buffer = os.pread(fd, end, pos)
-            if len(buffer) < end:
-                raise CorruptedDataError(oid, buffer[:DATA_HDR_LEN], pos)
-        return buffer[DATA_HDR_LEN:end], tid, following
-
-    def loadBefore(self, oid: bytes, tid: bytes) -> tuple[bytes, bytes, bytes | None] | None:
-        return self._record(oid, tid.__gt__)
-
-    def load(self, oid: bytes, version: str = "") -> tuple[bytes, bytes]:
-        found = self._record(oid, lambda _tid: True)
-        assert found is not None
-        return found[0], found[1]
-
-    def loadSerial(self, oid: bytes, serial: bytes) -> bytes:
-        found = self._record(oid, serial.__ge__)
-        if found is None or found[1] != serial:
-            raise POSKeyError(oid)
-        return found[0]
 
     # --- committing -------------------------------------------------------------------------------------------------------
 
@@ -453,6 +422,9 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             length = self._thl + data_length
             header = TRANSACTION.pack(self._tid, length, b"c", len(user), len(description), len(extension))
             fd = self._file.fileno()
+            if self.durable and self.blob_dir:
+                for oid, _tid in self.dirty_oids:
+                    sync_folders(self.fshelper.getPathForOID(oid), self.blob_dir)
             try:
                 end, data = self._pos, [header, user, description, extension]
                 while data_length > 0:
@@ -503,22 +475,9 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         if self._nextpos:
             os.ftruncate(self._file.fileno(), self._pos)
             self._nextpos = 0
-            self._blob_tpc_abort()
+        self._blob_tpc_abort()
 
     # --- the index file -----------------------------------------------------------------------------------------------------
-
-    def _restore_index(self) -> tuple[fsIndex, int, bytes] | None:
-        """Index, position and last transaction id of the index file, if it fits the file."""
-        try:
-            index, pos = load_index(self._file_name + ".index")
-            tid = self._check_sanity(index, pos)
-        except FileNotFoundError:
-            return None
-        except Exception:  # whatever is wrong with it, the index can be made again from the file
-            logger.warning("%s: ignoring its index file", self._file_name, exc_info=True)
-            return None
-        self._saved_pos = pos
-        return (index, pos, tid) if tid else None
 
     def _save_index(self) -> None:
         if self._is_read_only:
@@ -529,80 +488,12 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
             with self._lock:
                 if not self.is_in_place():
                     return
-                self._index.save(self._pos, mine)
+                save_index(self._index, self._pos, self._ltid, mine)
                 os.replace(mine, name)
                 self._saved_pos = self._pos
         except OSError:
+            remove(mine)  # half of it, on a disk that is full
             logger.warning("%s: could not save its index", self._file_name, exc_info=True)
-
-    # --- pack -------------------------------------------------------------------------------------------------------------
-
-    def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
-        """Write a new file without what is older than ``t`` and not current, or not reachable; others go on meanwhile."""
-        stop = TimeStamp(*time.gmtime(t)[:5] + (t % 60,)).raw()
-        self.sync()
-        if len(self._index._data) == 0:
-            return
-        with self._packing() as old:
-            try:
-                packed = self.packer(self, referencesf, stop, self._pack_gc if gc is None else gc)
-            except RedundantPackWarning as detail:
-                logger.info("%s", detail)
-                return
-            if packed is None:
-                return
-            try:  # the packer has taken the commit lock
-                pos, index = packed
-                self._replace_file(old, pos, index)
-            finally:
-                self._commit_lock.release()
-            if self.blob_dir:
-                self._remove_blob_files_tagged_for_removal_during_pack()
-        self._save_index()
-
-    @contextmanager
-    def _packing(self) -> Iterator[Any]:
-        """The file to pack, while nobody else packs it."""
-        with self._lock:
-            if self._pack_is_in_progress:
-                raise errors.OperationalError("database is locked: it is being packed")
-            self._pack_is_in_progress = True
-        self._packer_thread = threading.get_ident()
-        old = self._file
-        try:
-            fcntl.flock(old.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield old
-        except BlockingIOError:
-            raise errors.OperationalError("database is locked: another process is packing it") from None
-        finally:
-            self._packer_thread = 0
-            if self._kept_for_pack:
-                self._kept_for_pack = False
-                self.drop()
-            self._pack_is_in_progress = False
-            if not old.closed:
-                fcntl.flock(old.fileno(), fcntl.LOCK_UN)
-
-    def _replace_file(self, old: Any, pos: int, index: fsIndex) -> None:
-        name = self._file_name
-        with self._lock:
-            remove(name + ".index")  # it would belong to another file
-            with open(name + ".pack", "rb") as new:
-                os.fsync(new.fileno())
-            if self.pack_keep_old:
-                remove(name + ".old")
-                os.link(name, name + ".old")
-            os.replace(name + ".pack", name)
-            sync_directory(name)
-            if not self.pack_keep_old:
-                write_at(old.fileno(), _PACKED, self._pos)
-            self._file = open(name, "r+b", buffering=0)  # noqa: SIM115
-            reader = _Reader(name)
-            found = os.fstat(reader.fd)
-            self._identity = found.st_dev, found.st_ino
-            self._set_view(reader, index)
-            self._pos = pos
-            old.close()
 
     def _set_up_blobs(self, blob_dir: str | None) -> None:
         if blob_dir is None:
@@ -611,8 +502,4 @@ class SharedFileStorage(GuardedResolution, FileStorage):  # type: ignore[misc]
         else:
             self.blob_dir = os.path.abspath(blob_dir)
             self._blob_init(self.blob_dir)
-
-
-def _can_write(path: str) -> bool:
-    directory = os.path.dirname(path) or "."
-    return os.access(directory, os.W_OK) and (not os.path.exists(path) or os.access(path, os.W_OK))
+            alsoProvides(self, IBlobStorageRestoreable)

@@ -24,7 +24,8 @@ class Stats:
 
         Up to ``few`` the answer is the cheapest one, the number of rowids from the first to the last.
         """
-        rows = self._txn.entry["rows"].get(table_id) if self._txn.entry is not None else None
+        home = self._txn.home(table_id)
+        rows = home["rows"].get(table_id) if home is not None else None
         if not rows:
             return 0
         spread = int(rows.maxKey() - rows.minKey() + 1)

@@ -35,20 +35,24 @@ from BTrees.OOBTree import OOTreeSet
 from ZODB.utils import z64
 
 from zodbapi import errors
-from zodbapi.catalog import Schema
+from zodbapi.catalog import FIRST_TEMPORARY_ID, Schema
 from zodbapi.isolation import Isolation
 from zodbapi.storage import ddl, rowids
 from zodbapi.storage.failures import translated
-from zodbapi.storage.leaves import WatchedTrees, find_leaf, find_leaves, plain
+from zodbapi.storage.leaves import WatchedTrees, plain
 from zodbapi.storage.overflow import put_away
+from zodbapi.storage.read_set import ReadSet
+from zodbapi.storage.restoring import restore
+from zodbapi.storage.temporary import Temporary, combined
 from zodbapi.undo import MISSING, PRESENT, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from zodbapi.storage.cache import Passing
     from zodbapi.storage.database import Database
 
-_SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the third item is the schema to go back to
+_SCHEMA: Final = Mark("SCHEMA")  # in the place of the tree: the others are cookie and schemas to go back to
 
 
 class Stream(Protocol):
@@ -58,17 +62,17 @@ class Stream(Protocol):
 
 
 class _Trees(dict[int, Any]):
-    """Id -> tree, filled from the database as ids are asked for."""
+    """Id -> tree, filled from the database, or from what is temporary, as ids are asked for."""
 
-    __slots__ = ("_entry", "_name")
+    __slots__ = ("_home", "_name")
 
-    def __init__(self, entry: Any, name: str) -> None:
+    def __init__(self, home: Callable[[int], Any], name: str) -> None:
         super().__init__()
-        self._entry = entry
+        self._home = home
         self._name = name
 
     def __missing__(self, key: int) -> Any:
-        tree = self[key] = self._entry[self._name][key]
+        tree = self[key] = self._home(key)[self._name][key]
         return tree
 
 
@@ -96,7 +100,9 @@ class Transaction:
         self.writing = False
         self.alone = False  # whether no other transaction can commit, or has since the snapshot
         self.has_read = False
-        self.schema = Schema()
+        self.schema = Schema()  # what the connection sees: ``stored`` with ``temporary.schema`` over it
+        self.stored = self.schema
+        self.temporary = Temporary()
         self.undo: list[tuple[Any, Any, Any]] = []
         self.pending: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.immediate: dict[Callable[[Transaction, Any], None], set[Any]] = {}
@@ -110,12 +116,11 @@ class Transaction:
         self.isolation = self.session_isolation = Isolation.SNAPSHOT  # of the transaction, and of those to come
         self.read_committed = self.serializable = False  # the same, for quick questions
         self._watching = False  # whether what is read is noted
-        self.read_set: dict[
-            bytes, bytes
-        ] = {}  # leaves whose change by others makes the commit fail: id -> serial number
+        self.read_set = ReadSet()
         self.defer_foreign_keys = False
         self.check_at_once = False  # SET CONSTRAINTS ALL IMMEDIATE: nothing is put off to the commit
         self.prepared = False
+        self._half_undone = False
         self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
         self._savepoints: list[tuple[str, int]] = []
         self._given_manager = manager
@@ -199,9 +204,9 @@ class Transaction:
             return True
         if not (self.serializable and self.database.local):
             return False
+        self._rely_on_schema()
         self._mvcc.sync(True)
-        changed = self._mvcc._invalidations  # since the snapshot, None if they were too many to tell
-        if changed is None or not self.read_set.keys().isdisjoint(changed):
+        if self.read_set.is_touched(self._mvcc._invalidations):  # the objects that were changed since the snapshot
             raise errors.ConflictError("could not serialize access, retry the transaction: what it read has changed")
         self._refresh()
         return True
@@ -261,29 +266,14 @@ class Transaction:
         """Make the commit fail if others have changed the schema, or what this transaction relies on."""
         if self.alone:
             return
-        self.read_current(self.entry["schema"], "cookie", ddl.TREES_COOKIE)
-        self._note_what_came_back()
-        self._connection._readCurrent.update(self.read_set)
-        self._connection.unmerged = set(self.read_set)
+        self._rely_on_schema()
+        self.read_set.note_what_came_back(entry for entry in self.undo if entry[0] is not _SCHEMA)
+        self.read_set.require(self._connection)
 
-    def _note_what_came_back(self) -> None:
-        """Rely on the leaves of what was written and is as it was.
-
-        ZODB would take the other's value of a row that we have updated to the one it had, which is how SQL asks for a row
-        that must not change: UPDATE t SET n = n.
-        """
-        before: dict[tuple[int, Any], tuple[Any, Any]] = {}
-        for watched, key, old in self.undo:
-            if watched is not _SCHEMA:
-                tree = plain(watched)
-                before.setdefault((id(tree), key), (tree, old))
-        for (_, key), (tree, old) in before.items():
-            if old is PRESENT or old is MISSING:
-                is_back = (key in tree) == (old is PRESENT)
-            else:
-                is_back = tree.get(key, MISSING) == old
-            if is_back:
-                self._note(find_leaf(tree, key))
+    def _rely_on_schema(self) -> None:
+        """Rely on the schema, and on the trees that belong to it: DDL shows in no leaf that was read."""
+        if self.entry is not None:
+            self.read_set.note_range(self.entry["schema"], "cookie", ddl.TREES_COOKIE)
 
     def rollback(self) -> None:
         """End the transaction and forget its changes; nothing happens when there is none."""
@@ -293,18 +283,30 @@ class Transaction:
         if self.writing:
             if self.streams:
                 self.settle()
+            restored = False
             try:
+                self._undo_temporary()
                 if self._epoch == self.database.epoch:
-                    self._abort()
+                    restored = self._abort()
             finally:
-                self._rolled_back()
+                if restored:
+                    self._finished()
+                else:
+                    self._rolled_back()
         else:
             self._end()
 
-    def _abort(self) -> None:
-        if self.prepared:
-            self._connection.tpc_abort(self._manager.get())
-        self._manager.abort()
+    def _abort(self) -> bool:
+        """End the managed transaction; whether all objects are as they were, and none has to be read again."""
+        restored = False
+        try:
+            if self.prepared:
+                self._connection.tpc_abort(self._manager.get())
+            else:
+                restored = not self._half_undone and restore(self, self._connection)
+        finally:
+            self._manager.abort()
+        return restored
 
     def close(self) -> None:
         """Roll back and give the ZODB connection back."""
@@ -335,6 +337,7 @@ class Transaction:
     def _stop_writing(self) -> None:
         self.writing = self.prepared = self.alone = False
         self._connection.unmerged.clear()
+        self.newest_tops.clear()
         self.database.unlock(self)
         if self.serializable:
             self._watch(True)
@@ -352,14 +355,12 @@ class Transaction:
             self.immediate.clear()
         if self.read_set:
             self.read_set.clear()
-        if self.newest_tops:
-            self.newest_tops.clear()
         if self.isolation is not self.session_isolation:
             self._set_level(self.session_isolation)
         if self._watching:
             self._watch(False)
         self.defer_foreign_keys = self.check_at_once = False
-        self.begun_by_savepoint = False
+        self.begun_by_savepoint = self._half_undone = False
         self._shrink()
 
     def _or_end(self, step: Callable[[], Any]) -> None:
@@ -397,6 +398,7 @@ class Transaction:
             raise errors.OperationalError("the transaction was lost: the process was forked or the database reopened")
 
     def _end_quietly(self) -> None:
+        self._undo_temporary()
         self.active = self.writing = self.prepared = self.alone = self.has_read = False
         self._savepoints = []
         self._set_level(self.session_isolation)
@@ -425,26 +427,32 @@ class Transaction:
 
     def _read_schema(self) -> None:
         if self.entry is None:
-            self.entry = self._connection.get(z64).get(ddl.ENTRY)
-            self.forget_trees()
-            if self.entry is None:
-                self.schema = Schema()
+            entry = self._connection.get(z64).get(ddl.ENTRY)
+            if entry is None:
+                self.forget_trees()
+                self._see(Schema(), self.temporary.schema)
                 return
-            self.database.check_format(self.entry)
+            self.database.check_format(entry)
+            self.entry = entry
+            self.forget_trees()
             self._cookie = None
         records = self.entry["schema"]
         cookie, trees_cookie = records["cookie"], records.get(ddl.TREES_COOKIE, 0)
         if cookie != self._cookie:  # changed by another connection, or by this one and then rolled back
-            self.schema = self.database.known_schema(cookie, records)
+            self._see(self.database.known_schema(cookie, records), self.temporary.schema)
         if cookie != self._cookie or trees_cookie != self._trees_cookie:
             self._cookie, self._trees_cookie = cookie, trees_cookie
             self.forget_trees()
+
+    def _see(self, stored: Schema, temporary: Schema) -> None:
+        self.stored, self.temporary.schema = stored, temporary
+        self.schema = combined(stored, temporary)
 
     def _create_entry(self) -> None:
         self.entry = ddl.new_entry()
         self._connection.get(z64)[ddl.ENTRY] = self.entry
         self._connection.add(self.entry)
-        self._cookie = self.schema.version
+        self._cookie = self.stored.version
         self.forget_trees()
 
     # --- trees --------------------------------------------------------------------------------------------------------
@@ -459,18 +467,22 @@ class Transaction:
         self.has_read = True
         return self._read_indexes[index_id]
 
+    def home(self, number: int) -> Any:
+        """Where the trees of a table or index are kept, by its id: the database's entry, or what is temporary."""
+        return self.entry if number < FIRST_TEMPORARY_ID else self.temporary.entry
+
     def forget_trees(self) -> None:
         """Look trees up again: one was put in the place of another."""
-        self._rows = _Trees(self.entry, "rows")
-        self._indexes = _Trees(self.entry, "indexes")
+        self._rows = _Trees(self.home, "rows")
+        self._indexes = _Trees(self.home, "indexes")
         self._watch(self._watching)
 
     def _watch(self, watching: bool) -> None:
         """From the next statement on, note what is read; or do not."""
         self._watching = watching
         if watching:
-            self._read_rows = WatchedTrees(self._rows, self._note)
-            self._read_indexes = WatchedTrees(self._indexes, self._note)
+            self._read_rows = WatchedTrees(self._rows, self.read_set.note)
+            self._read_indexes = WatchedTrees(self._indexes, self.read_set.note)
         else:
             self._read_rows, self._read_indexes = self._rows, self._indexes
 
@@ -487,13 +499,6 @@ class Transaction:
         finally:
             self._watch(before and self.active)
 
-    def _note(self, leaf: Any) -> None:
-        if leaf._p_jar is None:  # made by this transaction
-            return
-        leaf._p_activate()
-        if leaf._p_serial != z64:
-            self.read_set[leaf._p_oid] = leaf._p_serial
-
     def next_rowid(self, table_id: int, autoincrement: bool) -> int:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
         return rowids.next_rowid(self, table_id, self._rows[table_id], autoincrement)
@@ -504,7 +509,7 @@ class Transaction:
 
     def put_away(self, row: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
         """The row as it is stored, without the large values at those positions."""
-        return put_away(row, positions)
+        return put_away(row, positions, self.database.blob_folder)
 
     def count_changes(self, rows: int) -> None:
         """Note how many rows a statement inserted, updated or deleted."""
@@ -521,11 +526,12 @@ class Transaction:
         self.undo.append((tree, key, tree[key]))
         del tree[key]
 
-    def schema_changed(self, schema: Schema) -> None:
-        """Go on with another schema, or other trees under the same, so that it can be undone; called by ``ddl``."""
-        self.undo.append((_SCHEMA, self._cookie, self.schema))
-        self.schema = schema
-        self._cookie = schema.version
+    def schema_changed(self, stored: Schema, temporary: Schema) -> None:
+        """Go on with another schema, so that it can be undone; called by ``ddl``."""
+        self.undo.append((_SCHEMA, self._cookie, (self.stored, self.temporary.schema)))
+        self.temporary.used |= temporary is not self.temporary.schema
+        self._see(stored, temporary)
+        self._cookie = stored.version
         self.forget_trees()
 
     def read_current(self, tree: Any, low: Any, high: Any = None) -> None:
@@ -538,15 +544,15 @@ class Transaction:
         """
         if self.alone:
             return
-        tree = plain(tree)
-        for leaf in find_leaves(tree, low, high) if high is not None else (find_leaf(tree, low),):
-            self._note(leaf)
+        if high is None:
+            self.read_set.note_key(tree, low)
+        else:
+            self.read_set.note_range(tree, low, high)
 
     def read_whole(self, tree: Any) -> None:
         """``read_current`` for all of a tree."""
         if not self.alone:
-            for leaf in find_leaves(plain(tree)):
-                self._note(leaf)
+            self.read_set.note_range(tree)
 
     # --- statements and savepoints --------------------------------------------------------------------------------------
 
@@ -557,6 +563,15 @@ class Transaction:
             stream = reference()
             if stream is not None:
                 stream.read_rest()
+
+    @contextmanager
+    def passing(self, objects: Passing) -> Iterator[None]:
+        """Count what is loaded in this block as what a long result passes by."""
+        self._connection.passing = objects
+        try:
+            yield
+        finally:
+            self._connection.passing = None
 
     def shrink_cache(self) -> None:
         """Forget objects that were not used lately, if there are more than the cache should hold."""
@@ -569,26 +584,40 @@ class Transaction:
         return len(self.undo)
 
     def undo_to(self, mark: int) -> None:
-        """Take back every change since ``mark()`` returned that mark."""
+        """Take back every change since ``mark()`` returned that mark; where that fails, the whole transaction."""
+        try:
+            self._undo_to(mark)
+        except Exception:  # the server is gone, or the file damaged: nothing half undone may be committed
+            self._half_undone = True
+            self.rollback()
+            raise
+
+    def undo_all(self) -> None:
+        """Take back every change; whoever is asked for that ends the transaction, whether it works or not."""
+        self._undo_to(0)
+
+    def _undo_to(self, mark: int) -> None:
         undo = self.undo
         schema_moved = False
         while len(undo) > mark:
             tree, key, old = undo[-1]
             if tree is _SCHEMA:
-                self._cookie, self.schema = key, old
+                self._cookie = key
+                self._see(*old)
                 schema_moved = True
-            elif old is MISSING:  # logged before it was made: it may not be there
-                if isinstance(plain(tree), OOTreeSet):
-                    tree.discard(key)
-                else:
-                    tree.pop(key, None)
-            elif old is PRESENT:
-                tree.add(key)
             else:
-                tree[key] = old
+                _put_back(tree, key, old)
             del undo[-1]
         if schema_moved:
             self.forget_trees()
+
+    def _undo_temporary(self) -> None:
+        """Before the database forgets a transaction's changes: take back those that it knows nothing of."""
+        for tree, key, old in reversed(self.undo if self.temporary.used else ()):
+            if tree is _SCHEMA:
+                self._see(self.stored, old[1])
+            elif getattr(plain(tree), "_p_jar", None) is None:
+                _put_back(tree, key, old)
 
     @contextmanager
     def statement(self) -> Iterator[None]:
@@ -662,3 +691,16 @@ class Transaction:
             if self._savepoints[place][0] == folded:
                 return place
         raise errors.OperationalError(f"no such savepoint: {name}")
+
+
+def _put_back(tree: Any, key: Any, old: Any) -> None:
+    """Undo one change of a tree."""
+    if old is MISSING:  # logged before it was made: it may not be there
+        if isinstance(plain(tree), OOTreeSet):
+            tree.discard(key)
+        else:
+            tree.pop(key, None)
+    elif old is PRESENT:
+        tree.add(key)
+    else:
+        tree[key] = old

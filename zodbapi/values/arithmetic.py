@@ -199,7 +199,7 @@ def negate(a: Any) -> Any:
     number = to_number(a)
     if type(number) is Decimal:
         return EXACT.minus(number)
-    return negate(number) if type(number) is int else -number
+    return negate(number) if type(number) is int else 0.0 - number  # so that -x of 0.0 is 0.0, as SQLite has it
 
 
 def bit_not(a: Any) -> int | None:

@@ -71,12 +71,12 @@ def _decimal_store(precision: int | None, scale: int | None) -> Callable[[Any, s
             raise refusal(value, Kind.DECIMAL, label)
         if not number.is_finite():
             raise DataError(f"number out of range for DECIMAL column {label}")
-        if step is not None and number.as_tuple().exponent != -digits:  # type: ignore[operator]
+        if step is not None and not number.same_quantum(step):
             try:
                 number = number.quantize(step, context=ROUNDING)
             except InvalidOperation:  # more digits than any column has
                 raise DataError(f"number out of range for DECIMAL column {label}") from None
-        if limit is not None and abs(number) >= limit:
+        if limit is not None and not -limit < number < limit:
             raise DataError(f"number out of range for DECIMAL({precision}, {scale or 0}) column {label}")
         return number
 
@@ -159,7 +159,7 @@ def json_text(value: Any) -> str | None:
 def is_json(text: str) -> bool:
     """Whether a text is well-formed JSON (RFC 8259)."""
     try:
-        json.loads(text, parse_constant=_refuse_constant)
+        decode_json(text)
     except (ValueError, RecursionError):
         return False
     return True
@@ -167,6 +167,19 @@ def is_json(text: str) -> bool:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]
+
+
+def decode_json(text: str) -> Any:
+    """The document of a JSON text; ValueError or RecursionError if it is none."""
+    try:
+        document, end = _scan(text, 0)
+    except StopIteration:  # it starts with a space, or is no JSON
+        return _decoder.decode(text)
+    return document if end == len(text) else _decoder.decode(text)
 
 
 # Kinds for which a value of the right class may still need work.

@@ -1,0 +1,40 @@
+"""What an index's entries say of their rows, so that the rows themselves need not be read.
+
+In: a table and one of its indexes. Out: the columns whose values can be read from an entry, and where they stand in it.
+"""
+
+from __future__ import annotations
+
+from zodbapi.catalog import Index, Kind, Table
+
+# Values that are equal are the same. Not so with 0.0 and -0.0, 1.0 and 1.00: a row that changes from one to the other keeps
+# its entry.
+_EXACT = frozenset({Kind.INTEGER, Kind.TEXT, Kind.BOOLEAN, Kind.DATE, Kind.UUID})
+
+
+def readable(table: Table, index: Index) -> dict[int, int]:
+    """Column position -> place in the key, of the columns whose values stand in the key as they are."""
+    found = {}
+    for place, part in enumerate(index.columns):
+        if part.position is None or part.position in table.large:
+            continue
+        column = table.columns[part.position]
+        not_null = column.not_null or part.position == table.rowid_column
+        if not_null and column.type.kind in _EXACT and part.collation == "BINARY":
+            found[part.position] = place
+    if index.keyed and index.nulls_distinct and not is_whole(table, index):
+        return {}  # a key with a NULL in it has another length
+    return found
+
+
+def is_whole(table: Table, index: Index) -> bool:
+    """Whether no part of a key can be NULL."""
+    return all(
+        part.position is not None and (table.columns[part.position].not_null or part.position == table.rowid_column)
+        for part in index.columns
+    )
+
+
+def covers(table: Table, index: Index, positions: set[int]) -> bool:
+    """Whether an entry, with the rowid beside it, says what the row has in all these columns."""
+    return positions <= readable(table, index).keys() | {table.rowid_column}

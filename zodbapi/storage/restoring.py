@@ -1,0 +1,52 @@
+"""Taking back the changes of a transaction in memory, so that what it changed need not be read from the storage again.
+
+ZODB forgets the state of every object that an aborted transaction has changed. A transaction that is rolled back, as that of
+every test of Django's is, would read its leaves again and again. But the undo log knows what was in them: after it was
+replayed backwards, a leaf holds what its record in the storage does, and only has to be told that it has not changed.
+
+That holds as long as all changes were made to leaves, and no leaf was split or emptied: for then inner nodes have changed too,
+and new leaves may have come into being. In such a case everything is left to ZODB.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from BTrees.LOBTree import LOBTree, LOBucket
+from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
+
+if TYPE_CHECKING:
+    from zodbapi.storage.transaction import Transaction
+
+_LEAVES: Final = frozenset({LOBucket, OOBucket, OOSet})
+_TREES: Final = frozenset({LOBTree, OOBTree, OOTreeSet})
+MOST: Final = 100  # changes a leaf: beyond that, reading it again is cheaper
+
+
+def restore(txn: Transaction, connection: Any) -> bool:
+    """Takes back all changes, if that leaves every object as its record is; otherwise the rest is for an abort to do."""
+    changed = connection._registered_objects
+    if not changed or connection._savepoint_storage is not None or connection._added or connection._import:
+        return False  # a commit that failed has left nothing to take back
+    if len(txn.undo) > MOST * len(changed) or not all(map(_holds_keys, changed)):
+        return False
+    try:
+        txn.undo_all()
+    except Exception:  # a node cannot be read, for the server is gone or the file damaged: an abort needs none
+        return False
+    if not all(map(_holds_keys, changed)):
+        return False
+    for node in changed:
+        node._p_changed = False
+    changed.clear()
+    return True
+
+
+def _holds_keys(node: Any) -> bool:
+    """Whether the object is a leaf, or a tree that is small enough to be its own."""
+    if type(node) in _LEAVES:
+        return True
+    if type(node) not in _TREES:
+        return False
+    state = node.__getstate__()
+    return state is None or len(state) == 1
