@@ -3,7 +3,7 @@
 In: the text of a statement. Out: the text with one placeholder in the place of each ``IN (?, ?, ...)`` and of the number
 after OFFSET at its end, which the cache of compiled statements is asked for, and how the parameters of a call become those
 of the program. How long the lists are matters to the choice of a plan, so statements whose lists are of another order of
-magnitude share nothing; nor do those with another LIMIT.
+magnitude share nothing; nor do those with another LIMIT, or with an OFFSET of thousands.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _UNSAFE = re.compile(r"[`\[:@$;]|\?\d|--|/\*|%[^s]")  # other quotes, comments a
 _SHARING = re.compile(r"\s*(?:SELECT|UPDATE|DELETE|WITH)\b")
 _SIZES = ((8, 4), (64, 25), (512, 200))  # lists of at most so many items are planned as if they had so many
 _MANY = 2000
+_NEAR = 3  # digits after OFFSET; a page further away may want another plan
 
 
 class Folded(NamedTuple):
@@ -34,7 +35,7 @@ def fold(sql: str, style: str) -> Folded | None:
     """The shape of a text in a paramstyle; None for a text that has no lists and no OFFSET at its end."""
     has_lists = "IN (%s," in sql or "IN (?," in sql
     paged, offset, number = sql.rpartition(" OFFSET ")
-    is_page = bool(offset) and len(number) < 16 and number.isascii() and number.isdigit()
+    is_page = bool(offset) and len(number) <= _NEAR and number.isascii() and number.isdigit()
     if not (has_lists or is_page) or not _SHARING.match(sql) or _UNSAFE.search(sql):
         return None
     formats = "%s" in sql
