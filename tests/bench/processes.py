@@ -154,7 +154,7 @@ def run(rows: int, rounds: int, only: str) -> None:
     for name, writes in WORKLOADS.items():
         for processes in PROCESSES:
             for durable in (True, False):
-                if only not in f"{name} {processes} {'durable' if durable else 'not durable'}":
+                if only not in f"{name}, {processes}, {'durable' if durable else 'not durable'}":
                     continue
                 best: dict[str, Outcome] = {}
                 for number in range(rounds):

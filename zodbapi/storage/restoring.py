@@ -31,8 +31,8 @@ def restore(txn: Transaction, connection: Any) -> bool:
     if len(txn.undo) > MOST * len(changed) or not all(map(_holds_keys, changed)):
         return False
     try:
-        txn._undo_to(0)
-    except Exception:  # keys of a damaged file, which cannot be compared
+        txn.undo_all()
+    except Exception:  # a node cannot be read, for the server is gone or the file damaged: an abort needs none
         return False
     if not all(map(_holds_keys, changed)):
         return False
