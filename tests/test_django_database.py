@@ -232,6 +232,13 @@ def test_options_of_the_object_cache(tmp_path: Path) -> None:
     wrapper.close()
 
 
+@pytest.mark.parametrize("name", [":memory:", "/srv/shop/db.fs"])
+def test_a_worker_of_pytest_xdist_has_its_database_in_memory(name: str) -> None:
+    changes = {"NAME": name, "TEST": {**connection.settings_dict["TEST"], "NAME": f"test_{name}_gw0"}}
+    wrapper = DatabaseWrapper({**connection.settings_dict, **changes}, alias="shop")
+    assert wrapper.creation._get_test_db_name() == "memory://test_shop"
+
+
 # --- large values ---------------------------------------------------------------------------------------------------
 
 
