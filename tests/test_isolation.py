@@ -237,6 +237,21 @@ def test_others_may_change_what_was_not_read(pair: Pair) -> None:
     first.commit()
 
 
+@pytest.mark.parametrize(
+    "change", ["TRUNCATE t", "DROP TABLE t", "ALTER TABLE t RENAME TO s", "CREATE INDEX t_w ON t (w)"]
+)
+def test_a_schema_that_was_read_changes(pair: Pair, change: str) -> None:
+    """Tables that are emptied or go away leave the leaves that were read as they were."""
+    first, second = pair
+    fill(first, 300)
+    first.begin(isolation="SERIALIZABLE")
+    assert first.execute("SELECT count(*) FROM t WHERE v > 20").fetchone() == (298,)
+    second.execute(change)
+    with pytest.raises(zodbapi.ConflictError):
+        first.execute("INSERT INTO log (text) VALUES ('seen')")
+        first.commit()
+
+
 def test_readers_never_fail(pair: Pair) -> None:
     first, second = pair
     fill(first, 10)

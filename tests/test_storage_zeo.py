@@ -8,10 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import zodbapi
 from tests.storage_worker import create, insert, problems, schema_of, until_done, update
 from tests.test_commands import make_certificate
 from zodbapi import errors
@@ -163,6 +165,32 @@ def test_the_server_restarts(server: Server, sessions: list[Transaction], table:
     server.start()
     until_done(second, lambda t: insert(t, table, "b"))
     assert words(first, table) == ["a", "b"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_statement_that_loses_its_server(server: Server, before: bool) -> None:
+    """What it has done cannot be undone by reading either, so the transaction ends; the connection goes on."""
+    with closing(zodbapi.connect(server.dsn(5))) as connection:
+        connection.execute("DROP TABLE IF EXISTS w")
+        connection.execute("CREATE TABLE w (id INTEGER PRIMARY KEY, word TEXT UNIQUE)")
+        connection.executemany("INSERT INTO w VALUES (?, ?)", [(number, f"{number:04}") for number in range(1, 200)])
+        connection.commit()
+        connection._txn._connection.cacheMinimize()
+        connection.begin()
+        connection.execute("SELECT id FROM w WHERE id = 100").fetchall()
+        if before:
+            connection.execute("UPDATE w SET word = 'changed' WHERE id = 100")
+        server.kill()
+        connection._database.storage._cache.clear()  # what the client keeps beside the objects
+        with pytest.raises(zodbapi.OperationalError, match="server"):
+            connection.execute("INSERT INTO w VALUES (500, '0150a')")
+        connection.rollback()
+        server.start()
+        words = connection.execute("SELECT word FROM w ORDER BY id").fetchall()
+        assert words == [(f"{number:04}",) for number in range(1, 200)]
+        connection.execute("INSERT INTO w VALUES (500, '0150a')")
+        connection.commit()
+        assert zodbapi.check(connection) == []
 
 
 def test_object_ids_after_a_restart(server: Server, databases: list[Database], sessions: list[Transaction]) -> None:

@@ -220,5 +220,5 @@ def test_a_long_result_leaves_the_rest_of_the_cache_alone(tmp_path: Any, monkeyp
         assert sum(len(rows) for rows in iter(lambda: cursor.fetchmany(500), [])) == 30_000
         left = {oid for oid, item in objects.lru_items() if item._p_changed is False}
         assert small <= left
-        assert len(left - small) < 100
+        assert len(left - small) < 200  # of 2,000 leaves
     connection.close()

@@ -106,10 +106,10 @@ class Stream:
 
     __slots__ = ("__weakref__", "_passing", "_rows", "_txn")
 
-    def __init__(self, txn: Transaction, rows: Iterator[Row]) -> None:
+    def __init__(self, txn: Transaction, rows: Iterator[Row], passing: Passing) -> None:
         self._txn = txn
         self._rows = rows
-        self._passing = Passing()
+        self._passing = passing
         txn.streams[id(self)] = weakref.ref(self)
 
     def __del__(self) -> None:
@@ -152,8 +152,10 @@ def read(connection: Connection, statement: Statement, params: tuple[Any, ...]) 
     if not _is_large(txn, statement.scanned):
         return statement.run(txn, params) or []
     rows = statement.stream(txn, params, connection._functions.collations)
-    block = list(islice(rows, BLOCK))
-    return block if len(block) < BLOCK else chain.from_iterable(Stream(txn, rows).blocks(block))
+    passing = Passing()
+    with txn.passing(passing):
+        block = list(islice(rows, BLOCK))
+    return block if len(block) < BLOCK else chain.from_iterable(Stream(txn, rows, passing).blocks(block))
 
 
 def _is_large(txn: Transaction, table_id: int) -> bool:
@@ -165,7 +167,7 @@ def run_for_update(
 ) -> tuple[Statement, Rows | None]:
     """Runs a SELECT ... FOR UPDATE: who finds rows is the writer until the end of the transaction."""
     txn = connection._txn
-    was_writing, had_read, had_noted = txn.writing, txn.has_read, txn.read_set.copy()
+    was_writing, had_read, had_noted = txn.writing, txn.has_read, dict(txn.read_set)
     try:
         statement = start_writing(connection, statement)
     except LockError:
@@ -176,7 +178,9 @@ def run_for_update(
     if not rows and not was_writing:
         txn.stop_writing()  # without rows nothing is locked
         if not txn.serializable:  # and nothing was seen that a newer snapshot could belie
-            txn.has_read, txn.read_set = had_read, had_noted
+            txn.has_read = had_read
+            txn.read_set.clear()
+            txn.read_set.update(had_noted)
     return statement, rows
 
 

@@ -1,8 +1,8 @@
-"""``python -m tests.bench [driver|orm|processes|cold|memory]``: every workload on both sides in turns; medians and ratios.
+"""``python -m tests.bench [TABLE] [--rows N]``: every workload on both sides in turns; medians and ratios.
 
 ``driver`` has a second table, with PostgreSQL and sqlglot's executor. ``--sizes 1000,20000,1000000`` makes ``orm`` print how
-each line grows. ``cold`` shows where the time of first executions goes, ``memory`` what reading takes; ``all`` is the
-others.
+each line grows. ``cold`` shows where the time of first executions goes, ``memory`` what reading takes, ``reopen`` what the first
+read of a file costs; ``all`` is the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zodbapi
-from tests.bench import cold, memory, orm_table, others, processes
+from tests.bench import cold, first_read, memory, orm_table, others, processes
 from tests.bench.shown import shown
 from tests.bench.workloads import WORKLOADS, Work, Workload, load
 
@@ -70,7 +70,7 @@ def driver_table(options: argparse.Namespace, clock: Callable[[], float]) -> Non
 def main() -> None:
     """Prints the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    tables = ("all", "driver", "orm", "processes", "cold", "memory")
+    tables = ("all", "driver", "orm", "processes", "cold", "memory", "reopen")
     parser.add_argument("table", nargs="?", choices=tables, default="all")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument(
@@ -84,6 +84,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="run only workloads with this text in their names")
     options = parser.parse_args()
     clock = time.process_time if options.cpu else time.perf_counter
+    if options.table == "reopen":
+        first_read.run(options.rows, options.rounds, options.only)
+        return
     if options.table == "memory":
         memory.run(options.rows)
         return

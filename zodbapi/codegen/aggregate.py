@@ -7,19 +7,26 @@ and those over values whose class is unknown, step an accumulator object of ``fu
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zodbapi import values
 from zodbapi.catalog import NUMBERS, Kind
 from zodbapi.codegen import runtime
+from zodbapi.codegen.aggregate_list import (
+    aggregate_list,
+    count_entries,
+    count_keys,
+    counts_only,
+    is_count_all,
+    is_flat,
+    is_of_list,
+)
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
-from zodbapi.plan.nodes import Filter, IndexRange, Join, Node, Project, RowidRange, Scan
-from zodbapi.plan.walk import descend, sources_used
+from zodbapi.plan.nodes import IndexRange, Scan
+from zodbapi.plan.walk import sources_used
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -59,8 +66,8 @@ def produce(unit: Unit, node: Aggregate, consume: Consume) -> None:
     if not node.keys:
         _whole(unit, node, consume)
         return
-    if _counts_only(node):
-        _count_keys(unit, node, consume)
+    if counts_only(node):
+        count_keys(unit, node, consume)
         return
     groups, group = unit.fresh("groups"), unit.fresh("g")
     slots = Slots(group, "")
@@ -101,54 +108,17 @@ def produce(unit: Unit, node: Aggregate, consume: Consume) -> None:
         emit(unit, node, names, steps, consume)
 
 
-def _counts_only(node: Aggregate) -> bool:
-    """Whether the groups are only counted, by keys that are their own hash keys."""
-    binary = all(collation.upper() == "BINARY" for collation in node.collations)
-    return binary and bool(node.calls) and all(map(_is_count_all, node.calls))
-
-
-def _count_keys(unit: Unit, node: Aggregate, consume: Consume) -> None:
-    """Counts how often each key occurs."""
-    groups, key, count = unit.fresh("groups"), unit.fresh("k"), unit.fresh("n")
-
-    def key_code() -> str:
-        codes = [unit.expr.value(expr) for expr in node.keys]
-        return codes[0] if len(codes) == 1 else tuple_code(codes)
-
-    keys = _listed(unit, node.input, key_code)
-    unit.body.line(f"{groups} = {unit.call(Counter)}({keys})")
-    with unit.body.block(f"for {key}, {count} in {groups}.items()"):
-        names = [key] if len(node.keys) == 1 else [f"{key}[{i}]" for i in range(len(node.keys))]
-        unit.env[node.source] = ComputedRow([*names, *[count] * len(node.calls)])
-        consume()
-
-
-def _listed(unit: Unit, node: Node, code: Callable[[], str], test: Callable[[], str] = str) -> str:
-    """Writes the list of what ``code`` makes of each row that passes the test; its name."""
-    name = unit.fresh("list")
-    start = len(unit.body.lines)
-    unit.body.line(f"{name} = []")
-
-    def append() -> None:
-        with unit.body.test(test()):
-            unit.body.line(f"{name}.append({code()})")
-
-    unit.query.produce(node, append)
-    unit.comprehend(start, name)
-    return name
-
-
 def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
     """Aggregates over all rows: one result row, always."""
-    if isinstance(node.input, Scan) and len(node.calls) == 1 and _is_count_all(node.calls[0]):
+    if isinstance(node.input, Scan) and len(node.calls) == 1 and is_count_all(node.calls[0]):
         name = unit.fresh("a")
         unit.body.line(f"{name} = len({unit.query.tree(node.input.table.id)})")
         unit.env[node.source] = ComputedRow([name])
         consume()
         return
-    entries = isinstance(node.input, IndexRange) and _is_count_all(node.calls[0])
-    if len(node.calls) == 1 and not entries and _is_of_list(node.calls[0]) and _is_flat(node.input):
-        _whole_of_list(unit, node, node.calls[0], consume)
+    entries = isinstance(node.input, IndexRange) and is_count_all(node.calls[0])
+    if len(node.calls) == 1 and not entries and is_of_list(node.calls[0]) and is_flat(node.input):
+        aggregate_list(unit, node, node.calls[0], consume)
         return
     slots = Slots("", unit.fresh("a") + "_")
     steps = Steps(unit, node, slots)
@@ -160,92 +130,6 @@ def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
     for number, initial in enumerate(slots.initial):
         body.lines.insert(place + number, (at, f"{slots.prefix}{number} = {initial}"))
     emit(unit, node, [], steps, consume)
-
-
-_ENTRIES = re.compile(r"for .+ in (x\d+\.(?:keys|values)\(.*\)):")
-_COUNTED = re.compile(r"(\w+) \+= 1")
-
-
-def count_entries(lines: list[tuple[int, str]]) -> None:
-    """Makes a length of the loop that the lines end with, if it does nothing but count the entries of an index."""
-    counted: list[str] = []
-    while lines and (match := _COUNTED.fullmatch(lines[-1 - len(counted)][1])) is not None:
-        counted.append(match[1])
-    at, header = lines[-1 - len(counted)]
-    if counted and (entries := _ENTRIES.fullmatch(header)) is not None and at + 1 == lines[-1][0]:
-        lines[-1 - len(counted) :] = [(at, f"{name} += len({entries[1]})") for name in reversed(counted)]
-
-
-def _is_flat(node: Node) -> bool:
-    """Whether the node's rows come from plain loops and tests, which a list comprehension can have."""
-    match node:
-        case Filter(input=child, predicate=predicate):
-            return _is_flat(child) and not any(isinstance(part, Node) for part in descend(predicate))
-        case Project(input=child):
-            return _is_flat(child)
-        case Join(kind="inner" | "cross", left=left, right=right):
-            return _is_flat(left) and _is_flat(right)
-        case Scan() | RowidRange() | IndexRange():
-            return True
-        case _:
-            return False
-
-
-def _is_of_list(call: AggregateCall) -> bool:
-    """Whether Python's own functions make the result of a list of all values."""
-    if call.distinct or call.order or not call.function.inline or len(call.args) > 1:
-        return False
-    name = call.function.name.lower()
-    if not call.args:
-        return name == "count" and call.filter is None
-    type_ = call.args[0].type
-    if name in ("min", "max"):
-        return comparison_class(type_) is not None and call.collation.upper() == "BINARY"
-    return name == "count" or (name in ("sum", "avg") and (type_.kind in NUMBERS or type_.kind is Kind.INTERVAL))
-
-
-def _whole_of_list(unit: Unit, node: Aggregate, call: AggregateCall, consume: Consume) -> None:
-    """One aggregate over all rows: the values as a list, and what a function in C makes of them."""
-    nullable = bool(call.args) and unit.expr.nullable(call.args[0])
-    held: list[str] = []
-
-    def test() -> str:
-        tests = [] if call.filter is None else [unit.expr.is_true(call.filter)]
-        if call.args:
-            first, again = unit.expr.hold(unit.expr.value(call.args[0]))
-            held[:] = [again if nullable else unit.expr.value(call.args[0])]
-            tests += [f"{first} is not None"] if nullable else []
-        return " and ".join(tests)
-
-    name = _listed(unit, node.input, lambda: held[0] if held else "None", test)
-    kind = call.args[0].type.kind if call.args else Kind.ANY
-    match call.function.name.lower():
-        case "count":
-            code = f"len({name})"
-        case "min" | "max" as function:
-            code = f"{function}({name}, default=None)"
-        case function:
-            add = unit.call(_ADDITIONS.get(kind, runtime.total))
-            code = f"{add}({name})"
-            code = f"{unit.call(runtime.sum_result)}({code})" if function == "sum" else (
-                f"{unit.call(runtime.average)}({code}, len({name}))"
-            )  # fmt: skip
-    result = unit.fresh("a")
-    unit.body.line(f"{result} = {code}")
-    unit.env[node.source] = ComputedRow([result])
-    consume()
-
-
-_ADDITIONS: dict[Kind, Callable[[list[Any]], Any]] = {
-    Kind.INTEGER: runtime.total_integer,
-    Kind.BOOLEAN: runtime.total_integer,
-    Kind.DECIMAL: runtime.total_decimal,
-    Kind.NUMERIC: runtime.total_mixed,
-}
-
-
-def _is_count_all(call: AggregateCall) -> bool:
-    return call.function.name == "count" and not call.args and call.filter is None
 
 
 def emit(unit: Unit, node: Aggregate, keys: list[str], steps: Steps, consume: Consume) -> None:

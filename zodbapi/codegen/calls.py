@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from zodbapi.catalog import NUMBERS, TEXTS
 from zodbapi.codegen import runtime
+from zodbapi.codegen.unit import is_cheap
 from zodbapi.functions.text import MATCHERS, length
 from zodbapi.plan.expr import Column, Compare
 from zodbapi.values import to_text
+from zodbapi.values.pattern import contained_text
 
 if TYPE_CHECKING:
     from zodbapi.codegen.expr import ExprWriter
@@ -42,6 +44,8 @@ def call_true(writer: ExprWriter, expr: Call) -> str:
     matched = None if expr.function.lazy else _matcher(writer, expr)
     if matched is not None:
         text, test = matched
+        if not writer.nullable(expr.args[1]) and is_cheap(text):
+            return test
         return f"({text} is not None and {test})"
     return writer.truth(call_value(writer, expr), expr.type)
 
@@ -97,8 +101,21 @@ def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
     matcher = writer.unit.hoist(f"{writer.unit.call(factory)}({arguments})")
     first, again = writer.hold(writer.value(text))
     if text.type.kind not in TEXTS:
-        again = f"{writer.unit.call(to_text)}({again})"
-    return first, f"{matcher}({again})"
+        return first, f"{matcher}({writer.unit.call(to_text)}({again}))"
+    form = _CONTAINING.get(expr.function.name.lower())
+    if form is None:
+        return first, f"{matcher}({again})"
+    fold, test = form
+    looked_for = writer.unit.hoist(f"{writer.unit.call(contained_text)}({arguments}, fold={fold!r})", "text")
+    return first, f"({test.format(looked_for, again)} else {matcher}({again}))"
+
+
+# What most patterns are, ``%text%``, is Python's ``in``: its fold, and the test of a text.
+_CONTAINING = {
+    "like": ("ascii", "{0} in {1}.lower() if {0} is not None and {1}.isascii()"),
+    "clike": ("none", "{0} in {1} if {0} is not None"),
+    "ilike": ("unicode", "{0} in {1}.casefold() if {0} is not None"),
+}
 
 
 def _coalesce(writer: ExprWriter, args: list[Expr]) -> str:

@@ -20,11 +20,22 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from zodbapi import errors, values
+from zodbapi import values
 from zodbapi.catalog import Kind, Table
 from zodbapi.codegen import runtime
+from zodbapi.codegen.children import scan_children, seek_children
+from zodbapi.codegen.constraints import (
+    check_failed,
+    foreign_key_failed,
+    key_mismatch,
+    missing_parent,
+    not_null_failed,
+    schedule,
+    schedule_unique,
+    unique_failed,
+)
 from zodbapi.codegen.expr import ExprWriter
-from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
+from zodbapi.codegen.keys import encode, is_raw, part_type
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.unit import Unit, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
@@ -74,57 +85,6 @@ class WriterProgram:
     def without_triggers(self) -> WriterProgram:
         """The functions that fire no triggers."""
         return self.silent or self
-
-
-def not_null_failed(name: str) -> errors.IntegrityError:
-    """The error of a NULL in a NOT NULL column."""
-    return errors.IntegrityError(f"NOT NULL constraint failed: {name}")
-
-
-def unique_failed(name: str) -> errors.IntegrityError:
-    """The error of a key that exists."""
-    return errors.IntegrityError(f"UNIQUE constraint failed: {name}")
-
-
-def check_failed(name: str) -> errors.IntegrityError:
-    """The error of a CHECK that is false."""
-    return errors.IntegrityError(f"CHECK constraint failed: {name}")
-
-
-def foreign_key_failed() -> errors.IntegrityError:
-    """The error of a child without a parent."""
-    return errors.IntegrityError("FOREIGN KEY constraint failed")
-
-
-def missing_parent(name: str) -> errors.OperationalError:
-    """The error of a foreign key whose parent table does not exist."""
-    return errors.OperationalError(f"no such table: {name}")
-
-
-def key_mismatch(child: str, parent: str) -> errors.OperationalError:
-    """The error of a foreign key that refers to columns that are no unique key."""
-    return errors.OperationalError(f'foreign key mismatch - "{child}" referencing "{parent}"')
-
-
-def schedule(txn: Any, deferred: bool, check: Any, key: Any) -> None:
-    """Has a foreign key's value checked at the end of the statement, or of the transaction."""
-    if txn.foreign_keys_enabled:
-        _put_off(txn, deferred or txn.defer_foreign_keys, check, key)
-
-
-def _put_off(txn: Any, deferred: bool, check: Any, key: Any) -> None:
-    checks = txn.pending if deferred and not txn.check_at_once else txn.immediate
-    keys = checks.get(check)
-    if keys is None:
-        keys = checks[check] = set()
-    keys.add(key)
-
-
-def schedule_unique(txn: Any, deferred: bool, check: Any, entry: tuple[Any, ...]) -> None:
-    """Has the key of an entry of a deferrable unique constraint checked later; one with a NULL never collides."""
-    parts = entry[:-1]
-    if () not in parts:
-        _put_off(txn, deferred or txn.defer_foreign_keys, check, parts)
 
 
 @roomy
@@ -635,54 +595,3 @@ def _inputs(bound: BoundIndex) -> list[int]:
     """The columns that an index is computed from."""
     inputs = (*bound.keys, bound.where) if bound.where is not None else bound.keys
     return sorted({part.position for expr in inputs for part in descend(expr) if isinstance(part, Column)})
-
-
-Found = list[tuple[int, tuple[Any, ...]]]
-
-
-def scan_children(table_id: int, columns: tuple[int, ...]) -> Callable[[Any, Any, int], Found]:
-    """A finder that reads the whole child table. That there are no more children has to be so at the commit too."""
-
-    def find(txn: Any, key: Any, limit: int) -> Found:
-        wanted = key if len(columns) > 1 else (key,)
-        found = []
-        for rowid, row in txn.rows(table_id).items():
-            cells = [load_value(row[c]) for c in columns]
-            if all(cell is not None and values.eq(cell, v) for cell, v in zip(cells, wanted, strict=True)):
-                found.append((rowid, row))
-                if len(found) == limit:
-                    return found
-        txn.read_whole(txn.rows(table_id))
-        return found
-
-    return find
-
-
-def seek_children(
-    table: Any, index: Any, parts: tuple[Any, ...], collations: Mapping[str, Callable[[Any], Any]]
-) -> Callable[[Any, Any, int], Found]:
-    """A finder that reads the entries of an index of the child, and has no others come before the commit."""
-    raw = is_raw(table, index)
-
-    def encoded(value: Any, type_: Any, nullable: bool, collation: str) -> Any:
-        value = values.comparable(type_.kind)(value)
-        if collation.upper() != "BINARY":
-            value = runtime.collation_key(collation, collations)(value)
-        if type_.kind in MIXED:
-            return values.sort_key(value)
-        return (value,) if nullable else value
-
-    def find(txn: Any, key: Any, limit: int) -> Found:
-        prefix = tuple(encoded(key if place is None else key[place], *rest) for place, *rest in parts)
-        tree, rows = txn.index(index.id), txn.rows(table.id)
-        low, high = (prefix[0], prefix[0]) if raw else (prefix, (*prefix, values.ABOVE))
-        rowids = tree.values(low, high) if index.keyed else (entry[-1] for entry in tree.keys(low, high))
-        found = []
-        for rowid in rowids:
-            found.append((rowid, rows[rowid]))
-            if len(found) == limit:
-                return found
-        txn.read_current(tree, low, high)
-        return found
-
-    return find

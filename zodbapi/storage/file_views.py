@@ -17,6 +17,7 @@ from ZODB.FileStorage.format import DATA_HDR_LEN, CorruptedDataError
 from ZODB.POSException import POSKeyError
 from ZODB.utils import p64, u64, z64
 
+from zodbapi import errors
 from zodbapi.storage.file_log import RECORD
 from zodbapi.storage.untrusted_file import UntrustedFile
 
@@ -145,3 +146,11 @@ class FileViews(UntrustedFile):
                 if found is not None and found[1] == serial:
                     return found[0]
         raise POSKeyError(oid)
+
+    def loadBlob(self, oid: bytes, serial: bytes) -> str:
+        if not self.blob_dir:
+            raise errors.OperationalError(
+                "unable to open database file: it has large values in a folder of their own, which blob_dir names"
+            )
+        found: str = super().loadBlob(oid, serial)
+        return found

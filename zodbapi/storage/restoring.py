@@ -30,7 +30,10 @@ def restore(txn: Transaction, connection: Any) -> bool:
         return False  # a commit that failed has left nothing to take back
     if len(txn.undo) > MOST * len(changed) or not all(map(_holds_keys, changed)):
         return False
-    txn.undo_to(0)
+    try:
+        txn.undo_all()
+    except Exception:  # a node cannot be read, for the server is gone or the file damaged: an abort needs none
+        return False
     if not all(map(_holds_keys, changed)):
         return False
     for node in changed:

@@ -374,16 +374,6 @@ class SharedFileStorage(Packing):
                     start = self._file_lock.reserve(_OIDS_AT_ONCE, u64(self._oid))
                 self._oids = iter(range(start + 1, start + _OIDS_AT_ONCE + 1))
 
-    # --- reading ----------------------------------------------------------------------------------------------------------
-
-    def loadBlob(self, oid: bytes, serial: bytes) -> str:
-        if not self.blob_dir:
-            raise errors.OperationalError(
-                "unable to open database file: it has large values in a folder of their own, which blob_dir names"
-            )
-        found: str = super().loadBlob(oid, serial)
-        return found
-
     # --- committing -------------------------------------------------------------------------------------------------------
 
     def _set_scratch(self, file: IO[bytes]) -> None:

@@ -39,8 +39,9 @@ from zodbapi.catalog import FIRST_TEMPORARY_ID, Schema
 from zodbapi.isolation import Isolation
 from zodbapi.storage import ddl, rowids
 from zodbapi.storage.failures import translated
-from zodbapi.storage.leaves import WatchedTrees, find_leaf, find_leaves, plain
+from zodbapi.storage.leaves import WatchedTrees, plain
 from zodbapi.storage.overflow import put_away
+from zodbapi.storage.read_set import ReadSet
 from zodbapi.storage.restoring import restore
 from zodbapi.storage.temporary import Temporary, combined
 from zodbapi.undo import MISSING, PRESENT, Mark
@@ -115,12 +116,11 @@ class Transaction:
         self.isolation = self.session_isolation = Isolation.SNAPSHOT  # of the transaction, and of those to come
         self.read_committed = self.serializable = False  # the same, for quick questions
         self._watching = False  # whether what is read is noted
-        self.read_set: dict[
-            bytes, bytes
-        ] = {}  # leaves whose change by others makes the commit fail: id -> serial number
+        self.read_set = ReadSet()
         self.defer_foreign_keys = False
         self.check_at_once = False  # SET CONSTRAINTS ALL IMMEDIATE: nothing is put off to the commit
         self.prepared = False
+        self._half_undone = False
         self.begun_by_savepoint = False  # a SAVEPOINT outside a transaction opened this one: its release commits
         self._savepoints: list[tuple[str, int]] = []
         self._given_manager = manager
@@ -204,9 +204,9 @@ class Transaction:
             return True
         if not (self.serializable and self.database.local):
             return False
+        self._rely_on_schema()
         self._mvcc.sync(True)
-        changed = self._mvcc._invalidations  # since the snapshot, None if they were too many to tell
-        if changed is None or not self.read_set.keys().isdisjoint(changed):
+        if self.read_set.is_touched(self._mvcc._invalidations):  # the objects that were changed since the snapshot
             raise errors.ConflictError("could not serialize access, retry the transaction: what it read has changed")
         self._refresh()
         return True
@@ -266,29 +266,14 @@ class Transaction:
         """Make the commit fail if others have changed the schema, or what this transaction relies on."""
         if self.alone:
             return
-        self.read_current(self.entry["schema"], "cookie", ddl.TREES_COOKIE)
-        self._note_what_came_back()
-        self._connection._readCurrent.update(self.read_set)
-        self._connection.unmerged = set(self.read_set)
+        self._rely_on_schema()
+        self.read_set.note_what_came_back(entry for entry in self.undo if entry[0] is not _SCHEMA)
+        self.read_set.require(self._connection)
 
-    def _note_what_came_back(self) -> None:
-        """Rely on the leaves of what was written and is as it was.
-
-        ZODB would take the other's value of a row that we have updated to the one it had, which is how SQL asks for a row
-        that must not change: UPDATE t SET n = n.
-        """
-        before: dict[tuple[int, Any], tuple[Any, Any]] = {}
-        for watched, key, old in self.undo:
-            if watched is not _SCHEMA:
-                tree = plain(watched)
-                before.setdefault((id(tree), key), (tree, old))
-        for (_, key), (tree, old) in before.items():
-            if old is PRESENT or old is MISSING:
-                is_back = (key in tree) == (old is PRESENT)
-            else:
-                is_back = tree.get(key, MISSING) == old
-            if is_back:
-                self._note(find_leaf(tree, key))
+    def _rely_on_schema(self) -> None:
+        """Rely on the schema, and on the trees that belong to it: DDL shows in no leaf that was read."""
+        if self.entry is not None:
+            self.read_set.note_range(self.entry["schema"], "cookie", ddl.TREES_COOKIE)
 
     def rollback(self) -> None:
         """End the transaction and forget its changes; nothing happens when there is none."""
@@ -318,7 +303,7 @@ class Transaction:
             if self.prepared:
                 self._connection.tpc_abort(self._manager.get())
             else:
-                restored = restore(self, self._connection)
+                restored = not self._half_undone and restore(self, self._connection)
         finally:
             self._manager.abort()
         return restored
@@ -352,6 +337,7 @@ class Transaction:
     def _stop_writing(self) -> None:
         self.writing = self.prepared = self.alone = False
         self._connection.unmerged.clear()
+        self.newest_tops.clear()
         self.database.unlock(self)
         if self.serializable:
             self._watch(True)
@@ -369,14 +355,12 @@ class Transaction:
             self.immediate.clear()
         if self.read_set:
             self.read_set.clear()
-        if self.newest_tops:
-            self.newest_tops.clear()
         if self.isolation is not self.session_isolation:
             self._set_level(self.session_isolation)
         if self._watching:
             self._watch(False)
         self.defer_foreign_keys = self.check_at_once = False
-        self.begun_by_savepoint = False
+        self.begun_by_savepoint = self._half_undone = False
         self._shrink()
 
     def _or_end(self, step: Callable[[], Any]) -> None:
@@ -497,8 +481,8 @@ class Transaction:
         """From the next statement on, note what is read; or do not."""
         self._watching = watching
         if watching:
-            self._read_rows = WatchedTrees(self._rows, self._note)
-            self._read_indexes = WatchedTrees(self._indexes, self._note)
+            self._read_rows = WatchedTrees(self._rows, self.read_set.note)
+            self._read_indexes = WatchedTrees(self._indexes, self.read_set.note)
         else:
             self._read_rows, self._read_indexes = self._rows, self._indexes
 
@@ -514,13 +498,6 @@ class Transaction:
             yield
         finally:
             self._watch(before and self.active)
-
-    def _note(self, leaf: Any) -> None:
-        if leaf._p_jar is None:  # made by this transaction
-            return
-        leaf._p_activate()
-        if leaf._p_serial != z64:
-            self.read_set[leaf._p_oid] = leaf._p_serial
 
     def next_rowid(self, table_id: int, autoincrement: bool) -> int:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
@@ -567,15 +544,15 @@ class Transaction:
         """
         if self.alone:
             return
-        tree = plain(tree)
-        for leaf in find_leaves(tree, low, high) if high is not None else (find_leaf(tree, low),):
-            self._note(leaf)
+        if high is None:
+            self.read_set.note_key(tree, low)
+        else:
+            self.read_set.note_range(tree, low, high)
 
     def read_whole(self, tree: Any) -> None:
         """``read_current`` for all of a tree."""
         if not self.alone:
-            for leaf in find_leaves(plain(tree)):
-                self._note(leaf)
+            self.read_set.note_range(tree)
 
     # --- statements and savepoints --------------------------------------------------------------------------------------
 
@@ -610,9 +587,14 @@ class Transaction:
         """Take back every change since ``mark()`` returned that mark; where that fails, the whole transaction."""
         try:
             self._undo_to(mark)
-        except Exception:  # keys of a damaged file, which cannot be compared: nothing half undone may be committed
+        except Exception:  # the server is gone, or the file damaged: nothing half undone may be committed
+            self._half_undone = True
             self.rollback()
             raise
+
+    def undo_all(self) -> None:
+        """Take back every change; whoever is asked for that ends the transaction, whether it works or not."""
+        self._undo_to(0)
 
     def _undo_to(self, mark: int) -> None:
         undo = self.undo
@@ -634,7 +616,7 @@ class Transaction:
         for tree, key, old in reversed(self.undo if self.temporary.used else ()):
             if tree is _SCHEMA:
                 self._see(self.stored, old[1])
-            elif getattr(tree, "_p_jar", None) is None:
+            elif getattr(plain(tree), "_p_jar", None) is None:
                 _put_back(tree, key, old)
 
     @contextmanager

@@ -43,6 +43,20 @@ def like_matcher(pattern: str, escape: str | None = None, *, fold: str = "ascii"
     return _regular(segments, change, fold)
 
 
+@lru_cache(maxsize=512)
+def contained_text(pattern: Any, escape: Any = None, *, fold: str) -> str | None:
+    """The text that a pattern ``%text%`` looks for, folded; None for patterns of any other form."""
+    if type(pattern) is not str or not (escape is None or (type(escape) is str and len(escape) == 1)):
+        return None
+    segments = _segments(pattern, escape)
+    match segments:
+        case [[], [str() as text], []]:
+            change = _FOLDS[fold]
+            return text if change is None else change(text)
+        case _:
+            return None
+
+
 def _segments(pattern: str, escape: str | None) -> list[list[str | None]] | None:
     """The pattern split at ``%``; each segment is literal texts and None for ``_``. None: it matches nothing."""
     if escape is not None and len(escape) != 1:
@@ -83,6 +97,8 @@ def _anchored(literals: list[str], change: Fold | None) -> Matcher:
         if not end:
             return lambda text: text.startswith(start)
         return lambda text: len(text) >= length and text.startswith(start) and text.endswith(end)
+    if not end and change is ascii_lower:
+        return lambda text: ascii_lower(text[:length]) == start
     if not end:
         return lambda text: change(text).startswith(start)
 

@@ -1,0 +1,68 @@
+"""Calls in generated code: patterns against sqlite3, as literals and as parameters."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from typing import Any
+
+import pytest
+
+import zodbapi
+
+TEXTS = [
+    "",
+    "a",
+    "A",
+    "Red Book",
+    "red book",
+    "xxREDxx",
+    "é red",
+    "É",
+    "İstanbul",
+    "\u212a",
+    "k",
+    "100%",
+    "a_b",
+    "re\nd",
+    None,
+]
+PATTERNS = [
+    "%red%", "%RED%", "red%", "RED B%", "%ed", "%", "", "%%", "%é%", "%k%", "\u212a%", "%\\%%", "%a_b%", "r%d", "%i%", None,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def connections() -> list[Any]:
+    made: list[Any] = [zodbapi.connect(":memory:"), sqlite3.connect(":memory:")]
+    for connection in made:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT, y TEXT NOT NULL)")
+        connection.executemany("INSERT INTO t (x, y) VALUES (?, ?)", [(text, text or "red") for text in TEXTS])
+    return made
+
+
+@pytest.mark.parametrize("column", ["x", "y"])
+def test_like(connections: list[Any], column: str) -> None:
+    forms = "{0} LIKE ?", "{0} NOT LIKE ?", "({0} LIKE ?) IS NULL", "{0} LIKE ? ESCAPE '\\'", "{0} || 'd' LIKE ?"
+    for form, pattern in itertools.product(forms, PATTERNS):
+        query = f"SELECT id FROM t WHERE {form.format(column)}"
+        ours, theirs = (connection.execute(query, [pattern]).fetchall() for connection in connections)
+        assert ours == theirs, (query, pattern)
+
+
+@pytest.mark.parametrize("function", ["CLIKE", "ILIKE"])
+def test_patterns_known_before_and_row_by_row(connections: list[Any], function: str) -> None:
+    ours = connections[0]
+    for pattern in PATTERNS:
+        once = ours.execute(f"SELECT id FROM t WHERE x {function} ?", [pattern]).fetchall()
+        each = ours.execute(f"SELECT id FROM t WHERE x {function} CASE WHEN id > 0 THEN ? END", [pattern]).fetchall()
+        assert once == each, pattern
+
+
+def test_counting_distinct_values(connections: list[Any]) -> None:
+    for query in (
+        "SELECT count(DISTINCT x) FROM t", "SELECT count(DISTINCT x COLLATE NOCASE) FROM t WHERE x < 'z'",
+        "SELECT count(DISTINCT length(x)) FROM t WHERE id < 0", "SELECT count(DISTINCT y) FILTER (WHERE id > 3) FROM t",
+    ):  # fmt: skip
+        ours, theirs = (connection.execute(query).fetchall() for connection in connections)
+        assert ours == theirs, query

@@ -1,0 +1,62 @@
+"""What the functions that write a row call when a constraint fails, or has to be checked later.
+
+Foreign keys are checked through keys, not rows: ``pending[check]`` is a set of key values, and ``check(txn, key)`` fails when
+some child has that key and no parent does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zodbapi import errors
+
+
+def not_null_failed(name: str) -> errors.IntegrityError:
+    """The error of a NULL in a NOT NULL column."""
+    return errors.IntegrityError(f"NOT NULL constraint failed: {name}")
+
+
+def unique_failed(name: str) -> errors.IntegrityError:
+    """The error of a key that exists."""
+    return errors.IntegrityError(f"UNIQUE constraint failed: {name}")
+
+
+def check_failed(name: str) -> errors.IntegrityError:
+    """The error of a CHECK that is false."""
+    return errors.IntegrityError(f"CHECK constraint failed: {name}")
+
+
+def foreign_key_failed() -> errors.IntegrityError:
+    """The error of a child without a parent."""
+    return errors.IntegrityError("FOREIGN KEY constraint failed")
+
+
+def missing_parent(name: str) -> errors.OperationalError:
+    """The error of a foreign key whose parent table does not exist."""
+    return errors.OperationalError(f"no such table: {name}")
+
+
+def key_mismatch(child: str, parent: str) -> errors.OperationalError:
+    """The error of a foreign key that refers to columns that are no unique key."""
+    return errors.OperationalError(f'foreign key mismatch - "{child}" referencing "{parent}"')
+
+
+def schedule(txn: Any, deferred: bool, check: Any, key: Any) -> None:
+    """Has a foreign key's value checked at the end of the statement, or of the transaction."""
+    if txn.foreign_keys_enabled:
+        _put_off(txn, deferred or txn.defer_foreign_keys, check, key)
+
+
+def _put_off(txn: Any, deferred: bool, check: Any, key: Any) -> None:
+    checks = txn.pending if deferred and not txn.check_at_once else txn.immediate
+    keys = checks.get(check)
+    if keys is None:
+        keys = checks[check] = set()
+    keys.add(key)
+
+
+def schedule_unique(txn: Any, deferred: bool, check: Any, entry: tuple[Any, ...]) -> None:
+    """Has the key of an entry of a deferrable unique constraint checked later; one with a NULL never collides."""
+    parts = entry[:-1]
+    if () not in parts:
+        _put_off(txn, deferred or txn.defer_foreign_keys, check, parts)
