@@ -181,3 +181,61 @@ def test_lists_of_all_lengths_share_a_program(sql: str) -> None:
         ours.execute(text, params[1:])
     ours.close()
     theirs.close()
+
+
+PAGES = (
+    ("qmark", "SELECT id FROM t WHERE a < ? ORDER BY a, id LIMIT 5 OFFSET {}", (4,)),
+    ("qmark", "SELECT id FROM t ORDER BY id LIMIT 5 OFFSET {}", None),
+    ("qmark", "SELECT id, ' OFFSET 3' FROM t WHERE id IN (?, ?, ?, ?) UNION SELECT a, 'x' FROM t ORDER BY 1 LIMIT 9 OFFSET {}",
+     (3, 9, 99, 27)),
+    ("auto", "SELECT id FROM t WHERE a < ? ORDER BY id LIMIT -1 OFFSET {}", (4,)),
+    ("auto", "SELECT id FROM (SELECT id FROM t ORDER BY id LIMIT 40 OFFSET 7) ORDER BY id LIMIT 3 OFFSET {}", ()),
+    ("format", "SELECT id FROM t WHERE a < %s ORDER BY id LIMIT 4 OFFSET {}", (4,)),
+    ("format", "SELECT id FROM t ORDER BY id DESC LIMIT 4 OFFSET {}", ()),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("style", "sql", "params"), PAGES)
+def test_pages_share_a_program(style: str, sql: str, params: Any) -> None:
+    ours, theirs = zodbapi.connect(":memory:", paramstyle=style), sqlite3.connect(":memory:")
+    for connection, mark in ((ours, "%s" if style == "format" else "?"), (theirs, "?")):
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER)")
+        connection.executemany(f"INSERT INTO t VALUES ({mark}, {mark})", [(i, i % 7) for i in range(1, 100)])
+        connection.commit()
+    programs = set()
+    for number in (0, 1, 7, 50, 200, 999):
+        text = sql.format(number)
+        expected = theirs.execute(text.replace("%s", "?"), params or ()).fetchall()
+        assert ours.execute(text, params).fetchall() == expected
+        programs.add(id(ours._prepare(text, style if params else "qmark").program))
+    assert len(programs) == 1
+    with pytest.raises(zodbapi.ProgrammingError, match=f"uses {len(params or ())}, and there are 9 supplied"):
+        ours.execute(text, (1,) * 9)
+    ours.close()
+    theirs.close()
+
+
+NO_PAGES = (
+    "SELECT 1 LIMIT 1 -- OFFSET 3",
+    "SELECT 1 LIMIT 1 OFFSET 99999999999999999999",
+    "SELECT 7 LIMIT 1 OFFSET 1000",
+    "SELECT 7 OFFSET 1",
+    "SELECT a FROM (SELECT 1 a LIMIT 1 OFFSET 0",
+    "SELECT 'a%s' LIMIT 1 OFFSET 0",
+)
+
+
+@pytest.mark.parametrize("sql", NO_PAGES)
+def test_what_only_looks_like_a_page_means_what_it_says(sql: str) -> None:
+    ours, theirs = zodbapi.connect(":memory:"), sqlite3.connect(":memory:")
+    try:
+        expected: Any = theirs.execute(sql).fetchall()
+    except sqlite3.Error as error:
+        expected = type(error).__name__
+    try:
+        found: Any = ours.execute(sql).fetchall()
+    except zodbapi.Error as error:
+        found = type(error).__name__
+    assert found == expected
+    ours.close()
+    theirs.close()

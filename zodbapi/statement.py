@@ -32,7 +32,7 @@ from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
 from zodbapi.parser import Parsed, parse
-from zodbapi.parser.parameter_lists import Folded, fold_lists, grouped
+from zodbapi.parser.shapes import Folded, fold, grouped
 from zodbapi.plan.nodes import (
     BoundIndex,
     Command,
@@ -133,6 +133,7 @@ class Statement:
         return self._stream.run(txn, params)  # type: ignore[return-value]
 
     slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
+    skipped: tuple[int, ...] = ()  # what the text says after OFFSET, where texts with other numbers share the program
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -168,7 +169,9 @@ class Statement:
                 [item if type(item) in values.NATIVE else _adapt(i, item) for i, item in enumerate(parameters, 1)]
             )
             break
-        return grouped(parameters, self.slices) if self.slices else parameters
+        if self.slices:
+            parameters = grouped(parameters, self.slices)
+        return parameters + self.skipped if self.skipped else parameters
 
 
 def _as_tuple(parameters: Any) -> tuple[Any, ...]:
@@ -261,10 +264,11 @@ def _prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, param
     repeated = _REPEATED.fullmatch(sql)
     if repeated is not None:
         return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
-    folded = fold_lists(sql)
+    folded = fold(sql, paramstyle)
     if folded is not None:
         statement = _prepare_folded(folded, schema, Compiler(functions, stats), paramstyle)
-        statement = replace(statement, sql=sql, parameter_count=folded.total, slices=folded.slices)
+        _, _, slices, total, skipped = folded
+        statement = replace(statement, sql=sql, parameter_count=total, slices=slices, skipped=skipped)
         STATEMENTS.add(key, statement)
         return statement
     parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
@@ -313,7 +317,7 @@ def _run_repeated(run: Run, size: int, txn: Transaction, params: tuple[Any, ...]
 
 
 def _prepare_folded(folded: Folded, schema: Schema, compiler: Compiler, style: str) -> Statement:
-    """The statement that all texts share which differ in the lengths of their lists only."""
+    """The statement that all texts of a shape share."""
     key = (folded.sql, tuple(folded.sizes.items()), schema.version, compiler.functions.version, style)
     found = STATEMENTS.recall(key)
     if found is None:

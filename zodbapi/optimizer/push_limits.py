@@ -66,9 +66,11 @@ def _rows(limit: Expr, offset: Expr | None) -> Expr | None:
         return None
     if offset is None:
         return limit
-    if isinstance(limit, Const) and isinstance(offset, Const):
-        if not isinstance(limit.value, int) or not isinstance(offset.value, int):
+    skipped: Expr = Case(((Compare("<", offset, ZERO), ZERO),), offset, INTEGER)
+    if isinstance(limit, Const):
+        if not isinstance(limit.value, int) or limit.value < 0:
             return None
-        return Const(limit.value + max(offset.value, 0), INTEGER) if limit.value >= 0 else None
-    skipped = Case(((Compare("<", offset, ZERO), ZERO),), offset, INTEGER)
+        if not isinstance(offset, Const):
+            return Binary("+", limit, skipped, INTEGER)
+        return Const(limit.value + max(offset.value, 0), INTEGER) if isinstance(offset.value, int) else None
     return Case(((Compare("<", limit, ZERO), ALL),), Binary("+", limit, skipped, INTEGER), INTEGER)

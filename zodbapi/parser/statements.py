@@ -151,7 +151,7 @@ def _parse_statement(sql: str, tokens: list[Token]) -> Parsed:
 
 
 def _parse_shared(sql: str, tokens: list[Token], lists: Mapping[int, int]) -> Parsed:
-    """A statement whose IN lists are folded (see ``parameter_lists``); ``first:~size`` is the text of each."""
+    """A statement whose IN lists are folded (see ``shapes``); ``first:~size`` is the text of each."""
     tokens, names = number_placeholders(tokens, sql)
     for token in tokens:
         if token.token_type is TokenType.PLACEHOLDER and int(token.text) in lists:
@@ -160,7 +160,9 @@ def _parse_shared(sql: str, tokens: list[Token], lists: Mapping[int, int]) -> Pa
 
 
 def _parse_tokens(sql: str, tokens: list[Token]) -> exp.Expression:
-    parser = make_parser()
+    parser = getattr(_local, "parser", None)
+    if parser is None:
+        parser = _local.parser = make_parser()
     if len(tokens) > _DEEPEST // 2:
         _check_brackets(tokens)
     tokens, alternative = _expand_alternatives(tokens)
