@@ -20,6 +20,8 @@ from zodbapi import errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zodbapi.storage.shared_file import SharedFileStorage
+
 
 def _pause(waited: float) -> float:
     """Seconds until a process asks for the lock again, after so many.
@@ -110,3 +112,30 @@ class FileLock:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+
+class CommitLock:
+    """What ZODB calls the commit lock: one thread of one process commits, and knows all that is committed."""
+
+    def __init__(self, storage: SharedFileStorage) -> None:
+        self._storage = storage
+        self._thread = threading.Lock()
+
+    def acquire(self) -> bool:
+        self._thread.acquire()
+        try:
+            self._storage.hold()
+            try:
+                self._storage.cut_tail()
+                self._storage.keep_for_pack()
+            except BaseException:
+                self._storage.drop()
+                raise
+        except BaseException:
+            self._thread.release()
+            raise
+        return True
+
+    def release(self) -> None:
+        self._storage.drop()
+        self._thread.release()

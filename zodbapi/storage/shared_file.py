@@ -49,7 +49,7 @@ from ZODB.utils import p64, u64, z64
 from zope.interface import alsoProvides
 
 from zodbapi import errors
-from zodbapi.storage.file_lock import FileLock
+from zodbapi.storage.file_lock import CommitLock, FileLock
 from zodbapi.storage.file_log import (
     MAGIC,
     RECORD,
@@ -79,33 +79,6 @@ _OID_AND_TID = Struct(">8s8s")  # how a record begins
 _OIDS_AT_ONCE = 128
 _WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
 _LOOK_EVERY = 1.0  # seconds
-
-
-class _CommitLock:
-    """What ZODB calls the commit lock: one thread of one process commits, and knows all that is committed."""
-
-    def __init__(self, storage: SharedFileStorage) -> None:
-        self._storage = storage
-        self._thread = threading.Lock()
-
-    def acquire(self) -> bool:
-        self._thread.acquire()
-        try:
-            self._storage.hold()
-            try:
-                self._storage.cut_tail()
-                self._storage.keep_for_pack()
-            except BaseException:
-                self._storage.drop()
-                raise
-        except BaseException:
-            self._thread.release()
-            raise
-        return True
-
-    def release(self) -> None:
-        self._storage.drop()
-        self._thread.release()
 
 
 class SharedFileStorage(Packing):
@@ -141,7 +114,7 @@ class SharedFileStorage(Packing):
         self._durable_lock = threading.Lock()
         self._durable_tid: bytes = z64
         self._oids: Iterator[int] = iter(())
-        self._commit_lock = _CommitLock(self)
+        self._commit_lock = CommitLock(self)
         self._commit_lock_acquire, self._commit_lock_release = self._commit_lock.acquire, self._commit_lock.release
         self._set_scratch(io.BytesIO())
         self._files = FilePool(path)  # never used: here because the superclass has it
