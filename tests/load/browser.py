@@ -34,7 +34,9 @@ class Fields(HTMLParser):
         name, kind = found.get("name", ""), found.get("type", "text")
         match tag:
             case "input" if name and kind not in ("submit", "file", "image", "button"):
-                if kind not in ("checkbox", "radio") or "checked" in found:
+                if kind not in ("checkbox", "radio"):
+                    self.fields.append((name, found.get("value", "")))
+                elif "checked" in found:
                     self.fields.append((name, found.get("value", "on")))
             case "select":
                 self._select = name
