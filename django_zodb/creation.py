@@ -49,8 +49,10 @@ class DatabaseCreation(BaseDatabaseCreation):
         return str(name) == ":memory:" or str(name).startswith(MEMORY)
 
     def _get_test_db_name(self) -> str:
-        name = self.connection.settings_dict["TEST"]["NAME"] or ":memory:"
-        return f"{MEMORY}test_{self.connection.alias}" if name == ":memory:" else str(name)
+        name = str(self.connection.settings_dict["TEST"]["NAME"] or ":memory:")
+        # pytest-django makes such names for the processes of pytest-xdist, each of which has a memory of its own.
+        derived = name.startswith(f"test_{self.connection.settings_dict['NAME']}_")
+        return f"{MEMORY}test_{self.connection.alias}" if derived or name == ":memory:" else name
 
     def _create_test_db(self, verbosity: int, autoclobber: bool, keepdb: bool = False) -> str:
         name = self._get_test_db_name()

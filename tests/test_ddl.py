@@ -285,6 +285,7 @@ SCRIPT = """
     CREATE INDEX i ON t (a DESC, s COLLATE NOCASE);
     CREATE UNIQUE INDEX j ON t (r) WHERE r > 5;
     CREATE VIEW v AS SELECT a AS q FROM t;
+    CREATE TABLE own (a integer, b Text, c varchar(3), d real, e blob, f int, g Double);
 """
 
 
@@ -295,6 +296,8 @@ SCRIPT = """
         "PRAGMA table_info(t)",
         "PRAGMA table_info('T')",
         "PRAGMA table_info(nope)",
+        "PRAGMA table_info(own)",
+        "SELECT DISTINCT name, type FROM pragma_function_list WHERE name IN ('abs', 'upper', 'sum') ORDER BY name",
         "PRAGMA foreign_key_list(t)",
         "PRAGMA foreign_key_list(p)",
         "PRAGMA index_list(t)",

@@ -261,3 +261,19 @@ def test_large_values_round_trip() -> None:
     finally:
         with connection.schema_editor() as editor:
             editor.delete_model(Attachment)
+
+
+@pytest.mark.parametrize(
+    ("name", "test_name", "expected"),
+    [
+        (":memory:", None, "memory://test_default"),
+        ("/srv/db.fs", None, "memory://test_default"),
+        ("/srv/db.fs", "test_/srv/db.fs_gw0", "memory://test_default"),
+        (":memory:", "test_:memory:_gw1", "memory://test_default"),
+        ("db.fs", "test_db.fs", "test_db.fs"),
+    ],
+)
+def test_name_of_a_test_database(name: str, test_name: str | None, expected: str) -> None:
+    wrapper = connection.copy()
+    wrapper.settings_dict = {**connection.settings_dict, "NAME": name, "TEST": {"NAME": test_name}}
+    assert wrapper.creation._get_test_db_name() == expected

@@ -114,3 +114,17 @@ def test_another_connection_sees_nothing_of_it(connection: Any, tmp_path: Path) 
         other.execute("UPDATE t SET a = ? WHERE id = 7", [number])
         assert connection.execute("SELECT a FROM t WHERE id = 7").fetchall() == [(number,)]
     other.close()
+
+
+def test_serializable_transactions(connection: Any) -> None:
+    connection.isolation_level = "SERIALIZABLE"
+    before = content(connection)
+    connection.begin()
+    connection.execute("UPDATE t SET a = 5 WHERE id BETWEEN 3 AND 30")
+    connection.execute("UPDATE child SET t_id = 4 WHERE id < 3")
+    connection.rollback()
+    assert content(connection) == before
+    connection.begin()
+    connection.execute("UPDATE t SET a = 5 WHERE id BETWEEN 3 AND 30")
+    connection.commit()
+    assert connection.execute("SELECT count(*) FROM t WHERE a = 5 AND id BETWEEN 3 AND 30").fetchall() == [(28,)]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zodbapi.storage.transaction import Transaction
 
 Answer = Iterable[tuple[Any, ...]]
+_OWN_TYPES = frozenset({"ANY", "BLOB", "INT", "INTEGER", "REAL", "TEXT"})
 _ON = frozenset({"1", "on", "yes", "true"})
 
 
@@ -70,7 +71,12 @@ def _hidden(column: Column) -> int:
 def _table_xinfo(txn: Transaction, stages: Stages, name: Any) -> Answer:
     for position, column, place in _columns_of(txn, stages, name):
         not_null = int(column.not_null and (place == 0 or column.type.kind.value != "integer"))
-        yield position, column.name, column.type.declared, not_null, column.default, place, _hidden(column)
+        yield position, column.name, _shown_type(column.type), not_null, column.default, place, _hidden(column)
+
+
+def _shown_type(type_: Type) -> str:
+    """The declared type; SQLite shows the names of its own types in capital letters."""
+    return type_.declared.upper() if type_.declared.upper() in _OWN_TYPES else type_.declared
 
 
 def _table_info(txn: Transaction, stages: Stages, name: Any) -> Answer:
@@ -177,6 +183,20 @@ def _typed(text: str) -> tuple[tuple[str, Type], ...]:
     return tuple((name.lstrip("#"), INTEGER if name.startswith("#") else TEXT) for name in text.split())
 
 
+def _function_list(txn: Transaction, stages: Stages, name: Any) -> Answer:
+    for scalars in stages.functions.scalars.values():
+        for scalar in scalars:
+            flags = 0x800 if scalar.deterministic else 0
+            yield scalar.name, 1, "s", "utf8", _arguments(scalar.min_args, scalar.max_args), flags
+    for aggregates in stages.functions.aggregates.values():
+        for aggregate in aggregates:
+            yield aggregate.name, 1, "w", "utf8", _arguments(aggregate.min_args, aggregate.max_args), 0
+
+
+def _arguments(least: int, most: int) -> int:
+    return least if least == most else -1
+
+
 def _fixed(name: str, value: Any) -> Question:
     columns = ((name, INTEGER if isinstance(value, int) else TEXT),)
     return Question(columns, lambda txn, stages, _: [(value,)])
@@ -195,6 +215,8 @@ QUESTIONS: dict[str, Question] = {
     "quick_check": Question(_typed("quick_check"), _integrity_check),
     "database_list": Question(_typed("#seq name file"), lambda txn, stages, _: [(0, "main", txn.database.dsn)]),
     "collation_list": Question(_typed("#seq name"), lambda txn, stages, _: enumerate(stages.functions.collations)),
+    "function_list": Question(_typed("name #builtin type enc #narg #flags"), _function_list),
+    "compile_options": Question(_typed("compile_options"), lambda txn, stages, _: []),
     "encoding": _fixed("encoding", "UTF-8"),
     "journal_mode": _fixed("journal_mode", "delete"),
     "synchronous": _fixed("synchronous", 2),

@@ -96,7 +96,7 @@ def main() -> None:
     if options.table in ("all", "driver"):
         driver_table(options, clock)
     if options.table in ("all", "processes"):
-        processes.run(options.rows, options.rounds, options.only)
+        processes.run(options.rows, min(options.rounds, 3), options.only)
     if options.table in ("all", "orm"):
         orm_table.run(options.sizes or [options.rows], options.rounds, options.only, clock)
 

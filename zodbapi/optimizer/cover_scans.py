@@ -1,4 +1,4 @@
-"""Rule: where the order of a table's rows does not matter, an index that has all that is wanted of them is read instead.
+"""Rule: where the order of a large table's rows does not matter, an index that has all that is wanted of them is read instead.
 
 In: chosen accesses. Out: under aggregates and DISTINCT, whole scans of the narrowest covering index. Its entries are
 smaller than rows, and they come sorted: groups and joined rows that are alike come one after the other, in memory that was
@@ -23,6 +23,7 @@ from zodbapi.plan.expr import Column, Rowid
 from zodbapi.plan.nodes import Aggregate, Distinct, Filter, HashJoin, IndexRange, Join, Node, Project, Scan
 from zodbapi.plan.walk import descend
 
+MANY = 100_000  # rows of a table from which on the groups and joined rows of a scan fall out of the processor's caches
 Uses = dict[int, set[int]]
 _ROWID = -1
 
@@ -41,33 +42,33 @@ def cover_scans(node: Node, context: Context) -> Node:
         elif isinstance(part, Rowid):
             uses[part.source].add(_ROWID)
     if context.has_queries:
-        node = each_query(node, lambda query: _cover(query, uses))
-    return _cover(node, uses)
+        node = each_query(node, lambda query: _cover(query, uses, context))
+    return _cover(node, uses, context)
 
 
-def _cover(node: Node, uses: Uses) -> Node:
-    node = each_input(node, lambda child: _cover(child, uses))
+def _cover(node: Node, uses: Uses, context: Context) -> Node:
+    node = each_input(node, lambda child: _cover(child, uses, context))
     match node:
         case Aggregate() if node.each is None and all(
             call.function.name in _ORDERLESS and not call.order for call in node.calls
         ):
-            return _below(node, uses)
+            return _below(node, uses, context)
         case Distinct() if not node.on:
-            return _below(node, uses)
+            return _below(node, uses, context)
         case _:
             return node
 
 
-def _below(node: Node, uses: Uses) -> Node:
+def _below(node: Node, uses: Uses, context: Context) -> Node:
     """The node with another access for the table that the outermost loop below it reads."""
     match node:
         case Aggregate() | Distinct() | Filter() | Project():
-            child = _below(node.input, uses)
+            child = _below(node.input, uses, context)
             return node if child is node.input else replace(node, input=child)
         case Join() | HashJoin() if node.kind != "full":
-            left = _below(node.left, uses)
+            left = _below(node.left, uses, context)
             return node if left is node.left else replace(node, left=left)
-        case Scan():
+        case Scan() if context.rows(node.table) >= MANY:
             return _covered(node, uses[node.source])
         case _:
             return node

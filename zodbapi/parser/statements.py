@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 import threading
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
@@ -100,7 +102,7 @@ def item_text(sql: str, position: int, nested: int) -> str:
     and that. So before the position there are only words and brackets that open something.
     """
     tokens = _tokenize_again(sql)
-    first = next(i for i, token in enumerate(tokens) if token.end >= position)
+    first = bisect_left(tokens, position, key=attrgetter("end"))
     while first:
         kind = tokens[first - 1].token_type
         if kind is TokenType.SELECT:

@@ -135,6 +135,9 @@ class WatchedTree:
     def __delitem__(self, key: Any) -> None:
         del self.tree[key]
 
+    def update(self, items: Any) -> None:
+        self.tree.update(items)
+
     def add(self, key: Any) -> Any:
         return self.tree.add(key)
 
