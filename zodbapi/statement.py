@@ -124,6 +124,8 @@ class Statement:
     lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked
     scanned: int | None = None  # id of the table whose rows come one by one, in a query that buffers nothing
     _stream: Program | None = None
+    slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
+    skipped: tuple[int, ...] = ()  # what the text says after OFFSET, where texts with other numbers share the program
 
     def stream(self, txn: Transaction, params: tuple[Any, ...], collations: Collations) -> Iterator[tuple[Any, ...]]:
         """The rows of a query that has ``scanned``, made as they are asked for."""
@@ -131,9 +133,6 @@ class Statement:
             assert isinstance(self.node, Node)
             self._stream = codegen.generate_stream(self.node, collations)
         return self._stream.run(txn, params)  # type: ignore[return-value]
-
-    slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
-    skipped: tuple[int, ...] = ()  # what the text says after OFFSET, where texts with other numbers share the program
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -424,21 +423,24 @@ class Compiler:
 
         return optimize(node, self.stats, bind_index=bind, schema=schema)
 
-    def generate(self, plan: Node, schema: Schema) -> Program:
-        """The program of an optimised plan."""
+    def generate(self, plan: Node, schema: Schema, *, in_trigger: bool = False, as_stored: bool = False) -> Program:
+        """The program of an optimised plan; ``as_stored``: large values stay where they are."""
         instead = triggers(schema, self.functions, plan.table).instead if isinstance(plan, Instead) else None
-        resolve = partial(writer, schema, self.functions)
-        return codegen.generate(plan, resolve, self.functions.collations, instead=instead)
+        return codegen.generate(
+            plan,
+            partial(writer, schema, self.functions),
+            self.functions.collations,
+            in_trigger=in_trigger,
+            instead=instead,
+            as_stored=as_stored,
+        )
 
     def trigger(self, trigger: Trigger, schema: Schema) -> codegen.TriggerProgram:
         """The programs of a trigger."""
         schema = schema if trigger.temporary else schema.stored
 
         def program(node: Node) -> Program:
-            plan = self.optimize(node, schema)
-            instead = triggers(schema, self.functions, plan.table).instead if isinstance(plan, Instead) else None
-            resolve = partial(writer, schema, self.functions)
-            return codegen.generate(plan, resolve, self.functions.collations, in_trigger=True, instead=instead)
+            return self.generate(self.optimize(node, schema), schema, in_trigger=True)
 
         bound = bind_trigger(trigger, schema, self.functions)
         return codegen.TriggerProgram(program(bound.when) if bound.when else None, tuple(map(program, bound.body)))
@@ -451,9 +453,7 @@ class Compiler:
 
     def query(self, sql: str, schema: Schema, *, as_stored: bool = False) -> Program:
         """The program of a query without parameters, given as text; ``as_stored``: large values stay where they are."""
-        plan = self.optimize(self._bind(sql, schema), schema)
-        resolve = partial(writer, schema, self.functions)
-        return codegen.generate(plan, resolve, self.functions.collations, as_stored=as_stored)
+        return self.generate(self.optimize(self._bind(sql, schema), schema), schema, as_stored=as_stored)
 
     def describe(self, sql: str, schema: Schema) -> tuple[tuple[str, ...], tuple[Type, ...]]:
         """The names and types of the columns of a query, given as text."""
