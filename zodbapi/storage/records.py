@@ -1,15 +1,16 @@
-"""Pickles leaves of our trees without asking for each value whether it is persistent.
+"""Pickles the nodes of our trees without asking for each value whether it is persistent.
 
-In: the state of a persistent object. Out: the same record that ZODB makes, in a fifth of the time for a leaf of rows.
+In: the state of a persistent object. Out: the same record that ZODB makes, in a fifth of the time.
 
-ZODB's pickler calls a Python function for every value, to replace persistent objects by references. A leaf holds native
-values, and one reference at its end, to the next leaf. So the values are pickled without that function, the reference
-with it, and the two pickles are put together::
+ZODB's pickler calls a Python function for every value, to replace persistent objects by references. Where they are in a
+node of a tree is known: a leaf has one at its end, to the next leaf, and an inner node has its children. So the values of a
+leaf are pickled without that function, and the reference is put behind them::
 
     state of a leaf     (values, next)
     its pickle          PROTO  <values>  <reference>  TUPLE2  STOP
 
-A row that does hold a reference (to a large value) makes the plain pickler stop, and the record is made in ZODB's way.
+and for an inner node the question is answered by a dict of its children. A row that does hold a reference (to a large
+value) makes the plain pickler stop, and the record is made in ZODB's way.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import copyreg
 import io
 import types
+from pickle import Pickler
 from typing import TYPE_CHECKING, Any
 
 import ZODB.Connection
@@ -27,7 +29,6 @@ from ZODB._compat import _protocol
 from ZODB.blob import Blob
 from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
-from zodbpickle.pickle import Pickler
 
 from zodbapi import errors
 from zodbapi.storage.cache import Passing, share_of_bytes, share_of_objects
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 
 SHRINK_EVERY = 1024  # loads: how far a long scan may go above what the cache should hold
 _LEAVES = frozenset({LOBucket, OOBucket, OOSet})
-_SMALL = frozenset({LOBTree, OOBTree, OOTreeSet})  # their state is that of a leaf as long as they have only one
+_TREES = frozenset({LOBTree, OOBTree, OOTreeSet})  # their state is that of a leaf as long as they have only one
 _HEADER = bytes([0x80, _protocol])  # PROTO
+_SHORT_BINBYTES_8 = b"C\x08"
+_TUPLE2_BINPERSID = b"\x86Q"
 _TUPLE2_STOP = b"\x86."
 
 
@@ -54,9 +57,10 @@ def _refuse(_value: Any) -> Any:
 
 
 _REDUCERS: dict[type, Callable[[Any], Any]] = {
+    **copyreg.dispatch_table,
     Blob: _refuse,
     PersistentList: _refuse,
-    **dict.fromkeys(_LEAVES | _SMALL, _refuse),
+    **dict.fromkeys(_LEAVES | _TREES, _refuse),
 }
 
 
@@ -64,21 +68,23 @@ def _plain(value: Any) -> bytes:
     """The pickle of a value in which nothing is persistent."""
     file = io.BytesIO()
     pickler = Pickler(file, _protocol)
-    pickler.dispatch_table = copyreg.dispatch_table | _REDUCERS
+    pickler.dispatch_table = _REDUCERS
     pickler.dump(value)
     return file.getvalue()
 
 
 class RecordWriter(ObjectWriter):  # type: ignore[misc]
-    """ZODB's writer, with a shorter way for leaves."""
+    """ZODB's writer, with a shorter way for the nodes of trees."""
 
     def _dump(self, classmeta: Any, state: Any) -> bytes:
         try:
             if classmeta in _LEAVES:
                 return self._leaf(classmeta, state)
-            if classmeta in _SMALL and (state is None or len(state) == 1):
-                return _class_record(classmeta) + _plain(state)
-        except _NotPlain:
+            if classmeta in _TREES:
+                if state is None or len(state) == 1:
+                    return _class_record(classmeta) + _plain(state)
+                return self._inner(classmeta, state)
+        except (_NotPlain, TypeError):
             pass
         record: bytes = super()._dump(classmeta, state)
         return record
@@ -86,13 +92,24 @@ class RecordWriter(ObjectWriter):  # type: ignore[misc]
     def _leaf(self, cls: type, state: Any) -> bytes:
         if len(state) == 1:
             return _class_record(cls) + _plain(state)
-        values = _plain(state[0])
-        self._file.seek(0)
-        self._p.clear_memo()
-        self._p.dump(state[1])
-        self._file.truncate()
-        reference = self._file.getvalue()
-        return b"".join((_class_record(cls), values[:-1], reference[2:-1], _TUPLE2_STOP))
+        values, following = state
+        oid, following_class = self._reference(following)
+        reference = (_SHORT_BINBYTES_8, oid, _class_record(following_class)[2:-1], _TUPLE2_BINPERSID)
+        return b"".join((_class_record(cls), _plain(values)[:-1], *reference, _TUPLE2_STOP))
+
+    def _inner(self, cls: type, state: Any) -> bytes:
+        children, first = state
+        references = {child: self._reference(child) for child in (*children[::2], first)}
+        file = io.BytesIO()
+        pickler = Pickler(file, _protocol)
+        pickler.persistent_id = references.get
+        pickler.dump(state)
+        return _class_record(cls) + file.getvalue()
+
+    def _reference(self, node: Any) -> tuple[bytes, type]:
+        if node._p_oid is None or node._p_jar is not self._jar:
+            self.persistent_id(node)  # gives a new node its id, and has it stored too
+        return node._p_oid, type(node)
 
 
 _class_records: dict[type, bytes] = {}
