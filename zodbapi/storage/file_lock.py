@@ -41,10 +41,12 @@ class FileLock:
         self._path = path
         self._count = 0
         self._mutex = threading.Lock()
-        self._fd = self._open()
+        self._open()
 
-    def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    def _open(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        found = os.fstat(self._fd)
+        self._identity = found.st_dev, found.st_ino
 
     def acquire(self, timeout: float, first: Callable[[], None] = lambda: None) -> None:
         """Hold the lock once more; raises "database is locked" when another process keeps it for too long.
@@ -80,15 +82,14 @@ class FileLock:
             if self._is_current():
                 return
             os.close(self._fd)  # someone removed the lock file: go to the one that others lock now
-            self._fd = self._open()
+            self._open()
 
     def _is_current(self) -> bool:
         try:
             there = os.stat(self._path)
         except FileNotFoundError:
             return False
-        mine = os.fstat(self._fd)
-        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+        return (there.st_dev, there.st_ino) == self._identity
 
     def release(self) -> None:
         """Hold the lock once less."""

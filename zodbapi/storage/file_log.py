@@ -48,10 +48,9 @@ class Log:
 
         Raises ``CorruptedDataError`` for what is not a transaction.
         """
-        try:
-            buffer, offset = self._at(pos, TRANS_HDR_LEN)
-        except EOFError:
+        if pos + TRANS_HDR_LEN > self._size:
             return None
+        buffer, offset = self._at(pos, TRANS_HDR_LEN)
         tid, length, status, *lengths = TRANSACTION.unpack_from(buffer, offset)
         end = pos + length
         if status == b"c":

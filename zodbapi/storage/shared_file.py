@@ -38,13 +38,12 @@ from contextlib import contextmanager, suppress
 from struct import Struct
 from typing import IO, TYPE_CHECKING, Any
 
-from persistent.TimeStamp import TimeStamp
 from ZODB.BaseStorage import BaseStorage
 from ZODB.FileStorage.FileStorage import FilePool, TempFormatter
 from ZODB.FileStorage.format import CorruptedDataError
 from ZODB.fsIndex import fsIndex
 from ZODB.interfaces import IBlobStorageRestoreable
-from ZODB.POSException import StorageTransactionError
+from ZODB.POSException import ReadOnlyError, StorageTransactionError
 from ZODB.utils import p64, u64, z64
 from zope.interface import alsoProvides
 
@@ -67,6 +66,7 @@ from zodbapi.storage.file_log import (
 )
 from zodbapi.storage.file_views import Reader
 from zodbapi.storage.packing import Packing
+from zodbapi.storage.tids import next_tid
 from zodbapi.storage.untrusted_file import save_index
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class SharedFileStorage(Packing):
             former.close()
             self._retire_view()
         self._set_view(reader, index)
-        self._pos, self._ltid, self._ts, self._saved_pos = pos, ltid, TimeStamp(ltid), saved
+        self._pos, self._ltid, self._saved_pos = pos, ltid, saved
         self._oid = index.maxKey() if len(index._data) else z64
         if pos - saved > _WORTH_SAVING:
             self._save_index()
@@ -249,7 +249,7 @@ class SharedFileStorage(Packing):
                 self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
             self._index.update(records)
             self._oid = max(self._oid, max(records, default=z64))
-        self._pos, self._ltid, self._ts = pos, ltid, TimeStamp(ltid)
+        self._pos, self._ltid = pos, ltid
 
     def _was_replaced(self, patience: int = 100) -> bool:
         for _ in range(patience):
@@ -359,6 +359,21 @@ class SharedFileStorage(Packing):
             self._tfile.close()
             self._set_scratch(io.BytesIO())
         self._tfile.seek(0)
+
+    def tpc_begin(self, transaction: Any, tid: bytes | None = None, status: str = " ") -> None:
+        if self._is_read_only:
+            raise ReadOnlyError
+        if transaction is self._transaction:
+            raise StorageTransactionError("Duplicate tpc_begin calls for same transaction")
+        self._commit_lock.acquire()
+        with self._lock:
+            self._transaction = transaction
+            self._clear_temp()
+            self._ude = transaction.user, transaction.description, transaction.extension_bytes
+            self._tid = tid or next_tid(self._ltid)
+            self._tstatus = status
+            self._resolved.clear()
+            self._begin(self._tid, *self._ude)
 
     def store(self, oid: bytes, oldserial: bytes, data: bytes, version: str, transaction: Any) -> None:
         """Keep the record of an object until the transaction is written; ZODB's way does the same with more calls."""
