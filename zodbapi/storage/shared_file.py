@@ -21,13 +21,14 @@ makes sharing it simple::
 - Object ids come in blocks that are reserved in the lock file.
 - A pack writes a new file and moves it over the old one. Others notice by the mark that it appends to the old file, or by
   the inode, and open the new one.
-- Commits are made durable after the locks are released: others append while this one waits for the disk, and one fsync
-  serves all that committed before it. Whoever builds on a transaction that is not on disk yet has it written by its own
-  fsync, which covers the whole file.
+- Commits are made durable after the locks are released: others append while one process waits for the disk, and its fsync
+  serves all that committed before it, in whatever process; notes in the lock file tell them. Whoever builds on a
+  transaction that is not on disk yet waits for an fsync that covers both.
 """
 
 from __future__ import annotations
 
+import fcntl
 import io
 import logging
 import os
@@ -79,6 +80,7 @@ _OID_AND_TID = Struct(">8s8s")  # how a record begins
 _OIDS_AT_ONCE = 128
 _WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
 _LOOK_EVERY = 1.0  # seconds
+_SYNC_PAUSE = 0.00005  # seconds until a process asks again whether another has waited for the disk: a fifth of such a wait
 
 
 class SharedFileStorage(Packing):
@@ -437,6 +439,8 @@ class SharedFileStorage(Packing):
                 if f is not None:
                     f(tid)
                 write_at(self._file.fileno(), self._tstatus.encode(), self._pos + STATUS_AT)
+                assert self._file_lock is not None
+                self._file_lock.note_committed(tid)
                 self._index.update(self._tindex)
                 self._pos, self._ltid, self._nextpos = self._nextpos, tid, 0
                 self._blob_tpc_finish()
@@ -450,14 +454,45 @@ class SharedFileStorage(Packing):
         return tid
 
     def make_durable(self, tid: bytes) -> None:
-        """Return when the transaction is on disk. One thread waits for the disk on behalf of all that committed before."""
+        """Return when the transaction is on disk. One thread of one process waits for the disk on behalf of all others."""
         if not self.durable or tid <= self._durable_tid:
             return
         with self._durable_lock:
-            if tid > self._durable_tid:
-                ltid, (_, fd, _reader) = self._ltid, self._view
-                os.fsync(fd)
-                self._durable_tid = ltid
+            while tid > self._durable_tid:
+                if self._take_turn():
+                    try:
+                        self._sync(tid)
+                    finally:
+                        fcntl.lockf(self._file, fcntl.LOCK_UN, 1)
+                else:
+                    time.sleep(_SYNC_PAUSE)
+                    self._learn_durable()
+
+    def _take_turn(self) -> bool:
+        """Whether no other process waits for the disk; that two do nevertheless, after a pack, is no harm."""
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def _learn_durable(self) -> bytes:
+        """Learn what others have waited for; the newest transaction that is committed."""
+        assert self._file_lock is not None
+        newest, durable = self._file_lock.notes()
+        self._durable_tid = max(self._durable_tid, durable)
+        return newest
+
+    def _sync(self, tid: bytes) -> None:
+        newest = self._learn_durable()
+        if tid <= self._durable_tid:
+            return
+        if not self.is_in_place():
+            newest = tid  # others commit to another file; a pack has written to disk what it moved there
+        os.fsync(self._view.fd)
+        self._durable_tid = max(tid, newest)
+        assert self._file_lock is not None
+        self._file_lock.note_durable(self._durable_tid)
 
     def _abort(self) -> None:
         if self._nextpos:
