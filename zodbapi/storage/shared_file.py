@@ -59,6 +59,7 @@ from zodbapi.storage.file_log import (
     can_write,
     check_magic,
     ends_with_transaction,
+    read_transactions,
     remove,
     save_tail,
     sync_directory,
@@ -79,8 +80,8 @@ _IN_MEMORY = 1 << 25  # bytes of a transaction that are collected in memory
 _OID_AND_TID = Struct(">8s8s")  # how a record begins
 _OIDS_AT_ONCE = 128
 _WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
+_FEW = 1 << 16  # bytes of log
 _LOOK_EVERY = 1.0  # seconds
-_SYNC_PAUSE = 0.00005  # seconds until a process asks again whether another has waited for the disk: a fifth of such a wait
 
 
 class SharedFileStorage(Packing):
@@ -240,17 +241,27 @@ class SharedFileStorage(Packing):
                 self._catch_up()
 
     def _catch_up(self) -> None:
-        if self._was_replaced() or not self._is_same():
-            self._reopen()
-            return
+        """Take what is committed behind ``_pos`` into the index; the usual case first, which is a few small transactions."""
         fd = self._view.fd
-        log, pos, ltid = Log(fd, os.lseek(fd, 0, os.SEEK_END)), self._pos, self._ltid
-        while (step := self._next_transaction(log, fd, pos)) is not None:
-            ltid, records, pos = step
-            if self._wrapper is not None:
-                self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
-            self._index.update(records)
-            self._oid = max(self._oid, max(records, default=z64))
+        size = os.lseek(fd, 0, os.SEEK_END)
+        records: dict[bytes, int] = {}
+        ltid, pos = self._ltid, self._pos
+        if 0 < size - pos < _FEW:
+            ltid, pos = read_transactions(os.pread(fd, size - pos, pos), pos, ltid, records)
+        if pos != size or pos == self._pos:
+            if self._was_replaced() or not self._is_same():
+                self._reopen()
+                return
+            log = Log(fd, size)
+            while (step := self._next_transaction(log, fd, pos)) is not None:
+                ltid, more, pos = step
+                records.update(more)
+        if pos == self._pos:
+            return
+        if self._wrapper is not None:
+            self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
+        self._index.update(records)
+        self._oid = max(self._oid, max(records, default=z64))
         self._pos, self._ltid = pos, ltid
 
     def _was_replaced(self, patience: int = 100) -> bool:
@@ -458,23 +469,12 @@ class SharedFileStorage(Packing):
         if not self.durable or tid <= self._durable_tid:
             return
         with self._durable_lock:
-            while tid > self._durable_tid:
-                if self._take_turn():
-                    try:
-                        self._sync(tid)
-                    finally:
-                        fcntl.lockf(self._file, fcntl.LOCK_UN, 1)
-                else:
-                    time.sleep(_SYNC_PAUSE)
-                    self._learn_durable()
-
-    def _take_turn(self) -> bool:
-        """Whether no other process waits for the disk; that two do nevertheless, after a pack, is no harm."""
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
-        except (BlockingIOError, PermissionError):
-            return False
-        return True
+            if tid > self._durable_tid:
+                fcntl.lockf(self._file, fcntl.LOCK_EX, 1)  # two that wait for the disk at once are no harm, but a waste
+                try:
+                    self._sync(tid)
+                finally:
+                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1)
 
     def _learn_durable(self) -> bytes:
         """Learn what others have waited for; the newest transaction that is committed."""
