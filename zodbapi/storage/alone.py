@@ -1,6 +1,6 @@
 """Transaction managers of ZODB connections that commit alone.
 
-In: what ``ZODB.Connection`` asks of a transaction manager and of its transactions. Out: the same two phases, of one resource.
+In: what ``ZODB.Connection`` asks of a transaction manager and its transactions. Out: a commit in one phase, or the usual two.
 
 The ``transaction`` package coordinates any number of resources, with hooks, synchronizers and savepoints. A driver
 connection of its own needs none of this, and a commit of one row spends a tenth of its time there.
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 logger = logging.getLogger("zodbapi.storage")
+
 
 class LoneManager:
     """Manager and transaction in one: there is one transaction at a time, of at most one connection.
@@ -46,14 +47,15 @@ class LoneManager:
         return self
 
     def commit(self) -> None:
-        """Commit in two phases; a failure aborts, and is raised."""
+        """Commit, in one phase where that will do; a failure aborts, and is raised."""
         resource = self._resource
         if resource is not None:
             try:
-                resource.tpc_begin(self)
-                resource.commit(self)
-                resource.tpc_vote(self)
-                resource.tpc_finish(self)
+                if not resource.commit_at_once():
+                    resource.tpc_begin(self)
+                    resource.commit(self)
+                    resource.tpc_vote(self)
+                    resource.tpc_finish(self)
             except BaseException:
                 self._take_back(resource)
                 raise
@@ -61,7 +63,7 @@ class LoneManager:
 
     def _take_back(self, resource: Any) -> None:
         """Abort what was half committed; what fails in that is not why the commit failed."""
-        for step in (resource.abort, resource.tpc_abort):
+        for step in (resource.abort, resource.tpc_abort) if self._data is not None else (resource.abort,):
             try:
                 step(self)
             except Exception:

@@ -89,7 +89,12 @@ def read_transactions(buffer: bytes, start: int, after: bytes, found: dict[bytes
     while at + TRANS_HDR_LEN <= size:
         tid, length, status, user, description, extension = TRANSACTION.unpack_from(buffer, at)
         end = at + length
-        if status not in _ORDINARY or tid <= after or end + 8 > size or buffer[end : end + 8] != buffer[at + 8 : at + 16]:
+        if (
+            status not in _ORDINARY
+            or tid <= after
+            or end + 8 > size
+            or buffer[end : end + 8] != buffer[at + 8 : at + 16]
+        ):
             break
         records = {}
         place, position = at + TRANS_HDR_LEN + user + description + extension, start + at

@@ -29,6 +29,7 @@ from ZODB._compat import _protocol
 from ZODB.blob import Blob
 from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
+from ZODB.utils import z64
 
 from zodbapi import errors
 from zodbapi.storage.cache import Passing, share_of_bytes, share_of_objects
@@ -37,7 +38,7 @@ from zodbapi.storage.failures import translate
 from zodbapi.storage.reading import RecordReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SHRINK_EVERY = 1024  # loads: how far a long scan may go above what the cache should hold
 _LEAVES = frozenset({LOBucket, OOBucket, OOSet})
@@ -153,6 +154,48 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
     def should_retry(self, error: BaseException) -> bool:
         """Whether a transaction that failed so may be run again; transaction managers ask."""
         return isinstance(error, errors.ConflictError)
+
+    def commit_at_once(self) -> bool:
+        """Commit in one phase, if the storage can do that and nobody has asked for more; whether it did.
+
+        A failure leaves the storage as it was, and the changes to be aborted.
+        """
+        storage: Any = self._db.storage
+        if self._savepoint_storage is not None or self._import is not None:
+            return False
+        if not hasattr(storage, "append") or storage.blob_dir:
+            return False
+        stored: list[tuple[Any, int]] = []
+        mvcc = self._normal_storage
+        tid, merged = storage.append(self._records(stored), mvcc, self._readCurrent, self.unmerged)
+        mvcc._ltid = tid
+        cache = self._cache
+        for item, size in stored:
+            oid = item._p_oid
+            if item._p_serial == z64:
+                cache[oid] = item
+            item._p_changed = False
+            item._p_serial = tid
+            item._p_estimated_size = size
+            cache.update_object_size_estimation(oid, size)
+            if oid in merged:
+                item._p_deactivate()  # its state is the merged one, in the storage
+        self._store_count += len(stored)
+        self._added.clear()
+        self._tpc_cleanup()
+        return True
+
+    def _records(self, stored: list[tuple[Any, int]]) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """Object id, serial number and record of what was changed, and of the new objects that it refers to."""
+        writer = RecordWriter()
+        writer._jar = self
+        for changed in self._registered_objects:
+            if changed._p_changed or changed._p_oid in self._added:
+                writer._stack.append(changed)
+            for item in writer:
+                data = writer.serialize(item)
+                stored.append((item, len(data)))
+                yield item._p_oid, item._p_serial, data
 
     durable_later = False  # whether somebody will wait for the disk after the locks are released
 

@@ -41,10 +41,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ZODB.BaseStorage import BaseStorage
 from ZODB.FileStorage.FileStorage import FilePool, TempFormatter
-from ZODB.FileStorage.format import CorruptedDataError
+from ZODB.FileStorage.format import DATA_HDR_LEN, TRANS_HDR_LEN, CorruptedDataError
 from ZODB.fsIndex import fsIndex
 from ZODB.interfaces import IBlobStorageRestoreable
-from ZODB.POSException import ReadOnlyError, StorageTransactionError
+from ZODB.POSException import ConflictError, ReadConflictError, ReadOnlyError, StorageTransactionError
 from ZODB.utils import p64, u64, z64
 from zope.interface import alsoProvides
 
@@ -72,7 +72,7 @@ from zodbapi.storage.tids import next_tid
 from zodbapi.storage.untrusted_file import save_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 logger = logging.getLogger("zodbapi.storage")
 
@@ -82,6 +82,9 @@ _OIDS_AT_ONCE = 128
 _WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
 _FEW = 1 << 16  # bytes of log
 _LOOK_EVERY = 1.0  # seconds
+
+Record = tuple[bytes, bytes, bytes]  # object id, the transaction that its changes are based on, what is stored
+Appended = tuple[bytes, set[bytes]]  # transaction id, the objects whose changes were merged with those of others
 
 
 class SharedFileStorage(Packing):
@@ -395,15 +398,10 @@ class SharedFileStorage(Packing):
         with self._lock:
             if oid > self._oid:
                 self.set_max_oid(oid)
-            position, fd, _reader = self._view
-            old = position(oid) or 0
-            if old:
-                found, committed = _OID_AND_TID.unpack(os.pread(fd, _OID_AND_TID.size, old))
-                if found != oid:
-                    raise CorruptedDataError(oid, found + committed, old)
-                if committed != oldserial:
-                    data = self.tryToResolveConflict(oid, committed, oldserial, data)
-                    self._resolved.append(oid)
+            old = self._view.position(oid) or 0
+            if old and (committed := self._serial_at(oid, old)) != oldserial:
+                data = self.tryToResolveConflict(oid, committed, oldserial, data)
+                self._resolved.append(oid)
             written = self._tfile.tell()
             self._tindex[oid] = self._pos + written + self._thl
             self._tfile.write(RECORD.pack(oid, self._tid, old, self._pos, 0, len(data)))
@@ -463,6 +461,85 @@ class SharedFileStorage(Packing):
         if not getattr(transaction, "durable_later", False):
             self.make_durable(tid)
         return tid
+
+    def append(
+        self, records: Iterable[Record], instance: Any, read: Mapping[bytes, bytes], unmerged: set[bytes]
+    ) -> Appended:
+        """Commit in one phase: the records of an ``instance`` of the storage, which is told nothing of its own changes.
+
+        ``read`` maps objects to serial numbers that they must still have, unless they are among the records. Raises
+        ConflictError when they have not, or when changes cannot be merged with those of others, or must not be, as those of
+        ``unmerged``. Whatever is raised, the file is as it was.
+        """
+        self._commit_lock.acquire()
+        try:
+            start, tid = self._pos, next_tid(self._ltid)
+            newest = instance._start > self._ltid  # nobody has committed since that snapshot
+            merged, positions, parts = set(), {}, [TRANSACTION.pack(tid, 0, b"c", 0, 0, 0)]
+            written, place = start, start + TRANS_HDR_LEN
+            try:
+                for oid, serial, data in records:
+                    old = self._view.position(oid) or 0
+                    if old and not newest and (committed := self._serial_at(oid, old)) != serial:
+                        if oid in unmerged:
+                            raise ConflictError("others changed what this transaction has read and changed", oid=oid)
+                        data = self.tryToResolveConflict(oid, committed, serial, data)
+                        merged.add(oid)
+                    positions[oid] = place
+                    parts += RECORD.pack(oid, tid, old, start, 0, len(data)), data
+                    place += DATA_HDR_LEN + len(data)
+                    if place - written > _IN_MEMORY:
+                        written = write_at(self._file.fileno(), b"".join(parts), written)
+                        parts.clear()
+                if not newest:
+                    self._require(read, positions)
+                self._finish_append(start, written, parts, place, tid, positions, instance)
+            except BaseException:
+                if self._pos == start:
+                    os.ftruncate(self._file.fileno(), start)
+                raise
+        finally:
+            self._commit_lock.release()
+        return tid, merged
+
+    def _require(self, read: Mapping[bytes, bytes], written: Container[bytes]) -> None:
+        for oid, serial in read.items():
+            if oid not in written and (committed := self._serial_at(oid, self._view.position(oid) or 0)) != serial:
+                raise ReadConflictError(oid=oid, serials=(committed, serial))
+
+    def _finish_append(
+        self,
+        start: int,
+        written: int,
+        parts: list[bytes],
+        end: int,
+        tid: bytes,
+        positions: dict[bytes, int],
+        instance: Any,
+    ) -> None:
+        fd, length = self._file.fileno(), end - start
+        header = TRANSACTION.pack(tid, length, b" ", 0, 0, 0)
+        parts.append(p64(length))
+        with self._lock:
+            if written == start:
+                parts[0] = header
+                write_at(fd, b"".join(parts), start)
+            else:
+                write_at(fd, b"".join(parts), written)
+                write_at(fd, header, start)
+            assert self._file_lock is not None
+            self._file_lock.note_committed(tid)
+            self._wrapper._invalidate_finish(tid, positions, instance)
+            self._index.update(positions)
+            self._oid = max(self._oid, max(positions, default=z64))
+            self._pos, self._ltid = end + 8, tid
+
+    def _serial_at(self, oid: bytes, pos: int) -> bytes:
+        """The transaction that wrote the record at ``pos``, which is of that object."""
+        found, committed = _OID_AND_TID.unpack(os.pread(self._view.fd, _OID_AND_TID.size, pos))
+        if found != oid:
+            raise CorruptedDataError(oid, found + committed, pos)
+        return bytes(committed)
 
     def make_durable(self, tid: bytes) -> None:
         """Return when the transaction is on disk. One thread of one process waits for the disk on behalf of all others."""

@@ -14,7 +14,10 @@ from persistent.TimeStamp import TimeStamp
 
 _SECONDS = Struct(">I")
 _TICKS = 2**32 / 60  # in a second
-_minute: tuple[float, bytes] = (-1.0, b"")  # the minute of the clock, and how the ids in it begin; always changed as a whole
+_minute: tuple[float, bytes] = (
+    -1.0,
+    b"",
+)  # the minute of the clock, and how the ids in it begin; always changed as a whole
 
 
 def next_tid(last: bytes) -> bytes:
