@@ -64,6 +64,9 @@ class Context:
     _distinct: dict[tuple[int, object], float] = field(default_factory=dict, init=False)
     _sampled: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict, init=False)
     _key_parts: dict[tuple[int, int], float | None] = field(default_factory=dict, init=False)
+    passing: dict[int, tuple[Expr, float]] = field(
+        default_factory=dict, init=False
+    )  # by id of a term; see ``selectivity``
     _tables: dict[int, Table] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:

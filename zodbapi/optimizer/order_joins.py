@@ -153,8 +153,10 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
     for sarg in sargs_of(scan.source, scan.table, linking + local):
         if sarg.op == "=":
             item.equal.append((sarg.target, _bits(sarg.needs, bits)))
+    wanted = {target for target, _ in item.equal}
     for index in scan.table.indexes:
-        if index.where is None:
+        first = index.columns[0].position
+        if index.where is None and (ROWID if first == scan.table.rowid_column else first) in wanted:
             targets = tuple(ROWID if c.position == scan.table.rowid_column else c.position for c in index.columns)
             widths = range(1, len(targets) + 1)
             found = [context.matching(scan.table, item.all_rows, targets[:width]) for width in widths]

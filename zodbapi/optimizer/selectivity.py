@@ -29,9 +29,14 @@ def passing(rows: float, terms: list[Expr], context: Context) -> float:
 
 def selectivity(term: Expr, context: Context) -> float:
     """The part of rows for which a term is expected to be true."""
-    seen = _seen(term, context) if context.samples is not None else None
-    if seen is not None:
-        return seen
+    known = context.passing.get(id(term))
+    if known is None:
+        seen = _seen(term, context) if context.samples is not None else None
+        known = context.passing[id(term)] = term, _guessed(term) if seen is None else seen
+    return known[1]
+
+
+def _guessed(term: Expr) -> float:
     match term:
         case Compare(op="=" | "is"):
             return 0.5 if kind_of(term.left) is Kind.BOOLEAN else 0.1

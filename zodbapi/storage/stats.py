@@ -20,14 +20,19 @@ _FEW = 200  # rowids this close together are not worth a closer look
 ENOUGH = (
     500  # keys that a tree must have to say anything about those that it will have: plans are cached while tables grow
 )
+_EACH = 3  # of so many rows of a leaf one is looked at
 _PLACES = (0.5, 0.125, 0.875)  # where in a tree samples are taken
 
 
 class Stats:
-    """Estimates for one transaction's snapshot."""
+    """Estimates for one transaction's snapshot, each made once: an object is to be used for one statement."""
+
+    __slots__ = ("_places", "_sizes", "_txn")
 
     def __init__(self, txn: Transaction) -> None:
         self._txn = txn
+        self._sizes: dict[tuple[str, int], int] = {}
+        self._places: dict[tuple[str, int, Any], float] = {}
 
     def row_count(self, table_id: int, few: int = _FEW) -> int:
         """About how many rows the table has: right for rowids without gaps, and never less than one if there is a row.
@@ -43,11 +48,11 @@ class Stats:
 
     def part_between(self, index_id: int, low: Any, high: Any) -> float | None:
         """The part of an index's entries from the key ``low`` to ``high`` (None: no bound); None if there are too few to tell."""
-        return _part(self._tree("indexes", index_id), low, high)
+        return self._part("indexes", index_id, low, high)
 
     def part_of_rowids(self, table_id: int, low: Any, high: Any) -> float | None:
         """The part of a table's rows with rowids from ``low`` to ``high``, as above."""
-        return _part(self._tree("rows", table_id), low, high)
+        return self._part("rows", table_id, low, high)
 
     def part_of_key(self, index_id: int, width: int) -> float | None:
         """The part of an index's entries that have the same first ``width`` parts, on average; None as above.
@@ -66,18 +71,39 @@ class Stats:
             steps += len(keys) - 1
             changes += sum(map(ne, keys, keys[1:]))
         if changes:
-            return max(1.0, steps / changes) / tree_size(tree)
+            return max(1.0, steps / changes) / self._sizes["indexes", index_id]
         return self.part_between(index_id, keys[0], (*keys[0], ABOVE)) if type(keys[0]) is tuple else None
 
     def sample_rows(self, table_id: int) -> list[tuple[Any, ...]]:
         """Some rows of a table; none if it is too small to tell anything."""
         tree = self._tree("rows", table_id)
-        return [] if tree is None else [row for leaf in _leaves(tree) for row in leaf.values()]
+        return [] if tree is None else [row for leaf in _leaves(tree) for row in list(leaf.values())[::_EACH]]
 
     def _tree(self, name: str, number: int) -> Any:
+        """A tree that has enough keys, or None."""
         home = self._txn.home(number)
         tree = home[name].get(number) if home is not None else None
-        return tree if tree and tree_size(tree) >= ENOUGH else None
+        if not tree:
+            return None
+        if (name, number) not in self._sizes:
+            self._sizes[name, number] = tree_size(tree)
+        return tree if self._sizes[name, number] >= ENOUGH else None
+
+    def _part(self, name: str, number: int, low: Any, high: Any) -> float | None:
+        tree = self._tree(name, number)
+        if tree is None:
+            return None
+        places = [0.0, 1.0]
+        for i, key in enumerate((low, high)):
+            if key is not None:
+                place = self._places.get((name, number, key))
+                if place is None:
+                    try:
+                        place = self._places[name, number, key] = place_of(tree, key)
+                    except TypeError:  # a key that does not compare with these
+                        return None
+                places[i] = place
+        return max(0.0, places[1] - places[0])
 
 
 def tree_size(tree: Any) -> int:
@@ -91,16 +117,6 @@ def tree_size(tree: Any) -> int:
         size *= len(children)
         tree = children[len(children) // 2]
     return size * len(tree)
-
-
-def _part(tree: Any, low: Any, high: Any) -> float | None:
-    if tree is None:
-        return None
-    try:
-        above = 1.0 if high is None else place_of(tree, high)
-        return max(0.0, above - (0.0 if low is None else place_of(tree, low)))
-    except TypeError:  # a key that does not compare with these
-        return None
 
 
 def place_of(tree: Any, key: Any) -> float:
