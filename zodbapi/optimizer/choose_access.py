@@ -38,11 +38,11 @@ from zodbapi.optimizer.predicates import (
     emitted,
     filtered,
     kind_of,
-    rename,
     split,
     substitute,
     used,
     volatile,
+    with_source,
 )
 from zodbapi.optimizer.push_filters import push
 from zodbapi.optimizer.selectivity import passing
@@ -310,16 +310,9 @@ def _buffered(right: Node, context: Context) -> Node:
     match right:
         case Project() | Aggregate() | Compound() | Distinct() | Limit() | Recursive() if not used(right):
             old, new = output_source(right), context.new_source()
-            return Materialize(old, -new, rename(_with_source(right, old, new), old, new))
+            return Materialize(old, -new, with_source(right, old, new))
         case _:
             return right
-
-
-def _with_source(node: Node, old: int, new: int) -> Node:
-    """The single-source node emitting under another source."""
-    if getattr(node, "source", None) == old:
-        return replace(node, source=new)  # type: ignore[call-arg]
-    return each_input(node, lambda child: _with_source(child, old, new))
 
 
 def _cost(node: Node, context: Context) -> float:
