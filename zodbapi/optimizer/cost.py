@@ -98,6 +98,8 @@ def entries_found(
     if index.keyed and len(keys) == len(index.columns):
         return 1.0
     rows = max(context.rows(table), LIKELY_ROWS)
+    if not keys and lower is None and upper is None:
+        return rows
     seen = context.part_seen(table, index, keys, lower, upper)
     if seen is not None and (seen[0] or lower or upper):
         part, is_fixed = seen
