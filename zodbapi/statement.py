@@ -219,13 +219,23 @@ def _parse_either(sql: str) -> list[Parsed]:
     return parse(sql, "format")
 
 
-def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
-    """The compiled form of the only statement of a text, from the cache if it was compiled for an equal schema."""
+def prepare(
+    sql: str,
+    schema: Schema,
+    functions: Functions,
+    stats: Stats,
+    paramstyle: str,
+    parameters: Parameters | None = None,
+) -> Statement:
+    """The compiled form of the only statement of a text, from the cache if it was compiled for an equal schema.
+
+    ``parameters`` are those of the call that it is compiled for: the plan is one that suits them.
+    """
     key = (sql, schema.version, functions.version, paramstyle)
     found = STATEMENTS.recall(key)
     if found is None:
         with _UNCOLLECTED:
-            found = _prepare(sql, schema, functions, stats, paramstyle)
+            found = _prepare(sql, schema, Compiler(functions, stats), paramstyle, parameters)
     return found
 
 
@@ -258,14 +268,15 @@ class _Uncollected:
 _UNCOLLECTED = _Uncollected()
 
 
-def _prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
+def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, parameters: Parameters | None) -> Statement:
+    functions, stats = compiler.functions, compiler.stats
     key = (sql, schema.version, functions.version, paramstyle)
     repeated = _REPEATED.fullmatch(sql)
     if repeated is not None:
         return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
     folded = fold(sql, paramstyle)
     if folded is not None:
-        statement = _prepare_folded(folded, schema, Compiler(functions, stats), paramstyle)
+        statement = _prepare_folded(folded, schema, compiler, paramstyle, parameters)
         _, _, slices, total, skipped = folded
         statement = replace(statement, sql=sql, parameter_count=total, slices=slices, skipped=skipped)
         STATEMENTS.add(key, statement)
@@ -275,7 +286,7 @@ def _prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, param
         raise ProgrammingError("You can only execute one statement at a time.")
     if not parsed:
         return Statement(sql, paramstyle, CONTROL, None, None, _run_nothing, None, 0, None, schema.version)
-    statement = compile_parsed(parsed[0], schema, Compiler(functions, stats), sql, paramstyle)
+    statement = compile_parsed(parsed[0], schema, replace(compiler, parameters=parameters), sql, paramstyle)
     if statement.program is not None:
         STATEMENTS.add(key, statement)
     return statement
@@ -315,13 +326,18 @@ def _run_repeated(run: Run, size: int, txn: Transaction, params: tuple[Any, ...]
     return rows
 
 
-def _prepare_folded(folded: Folded, schema: Schema, compiler: Compiler, style: str) -> Statement:
+def _prepare_folded(
+    folded: Folded, schema: Schema, compiler: Compiler, style: str, parameters: Parameters | None
+) -> Statement:
     """The statement that all texts of a shape share."""
     key = (folded.sql, tuple(folded.sizes.items()), schema.version, compiler.functions.version, style)
     found = STATEMENTS.recall(key)
     if found is None:
         read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
         (parsed,) = parse(folded.sql, read, folded.sizes)
+        given = known_values(None, folded.total, parameters)
+        if given:
+            compiler = replace(compiler, parameters=grouped(given, folded.slices) + folded.skipped)
         found = compile_parsed(parsed, schema, compiler, folded.sql, style)
         STATEMENTS.add(key, found)
     return found
@@ -346,7 +362,7 @@ def compile_parsed(
         shown = commands.output_columns(node)
         return Statement(sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
     try:
-        plan = compiler.optimize(node, schema)
+        plan = compiler.optimize(node, schema, known_values(layout[1], count, compiler.parameters))
         program = compiler.generate(plan, schema)
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
@@ -361,6 +377,18 @@ def compile_parsed(
     return Statement(
         sql, style, kind, plan, program, run_program, description, *layout, writes, inserts, bound.for_update, scanned
     )
+
+
+def known_values(names: tuple[str, ...] | None, count: int, parameters: Parameters | None) -> tuple[Any, ...]:
+    """The values of a call's parameters, () if it has none or wrong ones: its error is not raised here."""
+    if parameters is None or not count:
+        return ()
+    try:
+        given = _by_name(names, parameters) if names is not None else _as_tuple(parameters)
+        found = tuple([item if type(item) is tuple else values.adapt(item) for item in given])
+    except (InterfaceError, DataError, ProgrammingError):
+        return ()
+    return found if len(found) == count else ()
 
 
 def _resolving(plan: Node, run: Run) -> Run:
@@ -409,9 +437,10 @@ class Compiler:
 
     functions: Functions
     stats: Stats
+    parameters: Parameters | None = None  # of the call that a statement is compiled for
 
-    def optimize(self, node: Node, schema: Schema) -> Node:
-        """The plan after all rules."""
+    def optimize(self, node: Node, schema: Schema, params: tuple[Any, ...] = ()) -> Node:
+        """The plan after all rules, for a call with these parameters."""
 
         def bind(table: Table, index: Index) -> BoundIndex:
             key = (schema.version, self.functions.version, index.id)
@@ -421,7 +450,7 @@ class Compiler:
                 _INDEXES.add(key, found)
             return found
 
-        return optimize(node, self.stats, bind_index=bind, schema=schema)
+        return optimize(node, self.stats, bind_index=bind, schema=schema, samples=self.stats, params=params)
 
     def generate(self, plan: Node, schema: Schema, *, in_trigger: bool = False, as_stored: bool = False) -> Program:
         """The program of an optimised plan; ``as_stored``: large values stay where they are."""
