@@ -209,14 +209,14 @@ _INDEXES: GenerationCache[BoundIndex] = GenerationCache(500)  # those that are p
 def _parse_either(sql: str) -> list[Parsed]:
     """Reads a text that parameters came with: ``%s`` is a placeholder if there are no others, else what SQL makes of it."""
     if "%s" not in sql and "%(" not in sql:
-        return parse(sql)
+        return parse(sql, runs=True)
     try:
-        parsed = parse(sql)
+        parsed = parse(sql, runs=True)
         if any(statement.parameters for statement in parsed):
             return parsed
     except OperationalError:
-        return parse(sql, "format")
-    return parse(sql, "format")
+        return parse(sql, "format", runs=True)
+    return parse(sql, "format", runs=True)
 
 
 def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
@@ -270,7 +270,7 @@ def _prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, param
         statement = replace(statement, sql=sql, parameter_count=total, slices=slices, skipped=skipped)
         STATEMENTS.add(key, statement)
         return statement
-    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
+    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle, runs=True)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
     if not parsed:
@@ -321,7 +321,7 @@ def _prepare_folded(folded: Folded, schema: Schema, compiler: Compiler, style: s
     found = STATEMENTS.recall(key)
     if found is None:
         read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
-        (parsed,) = parse(folded.sql, read, folded.sizes)
+        (parsed,) = parse(folded.sql, read, folded.sizes, runs=True)
         found = compile_parsed(parsed, schema, compiler, folded.sql, style)
         STATEMENTS.add(key, found)
     return found

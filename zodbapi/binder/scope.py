@@ -143,7 +143,7 @@ class Scope:
     ctes: Mapping[str, Cte] = field(default_factory=dict)
     relations: list[Relation] = field(default_factory=list)
     merged: dict[str, Merged] = field(default_factory=dict)
-    aliases: dict[str, exp.Expression] = field(default_factory=dict)
+    aliases: dict[str, exp.Expression | Expr] = field(default_factory=dict)
     aggregation: Aggregation | None = None
     windows: Windows | None = None
     clause: str = ""  # what is being bound, for error messages
@@ -204,12 +204,15 @@ class Scope:
 
     def alias(self, folded: str) -> Expr:
         """The expression of a select-list alias, bound where it is used."""
-        tree = self.aliases.pop(folded)  # not visible inside itself
+        found = self.aliases[folded]
+        if isinstance(found, Expr):
+            return found
+        assert self.bind_alias is not None
+        del self.aliases[folded]  # not visible inside itself
         try:
-            assert self.bind_alias is not None
-            return self.bind_alias(tree, self)
+            return self.bind_alias(found, self)
         finally:
-            self.aliases[folded] = tree
+            self.aliases[folded] = found
 
 
 def table_fields(table: Table) -> Sequence[Field]:
