@@ -52,6 +52,7 @@ from zodbapi.plan.nodes import (
     output_types,
 )
 from zodbapi.pragmas import table_functions
+from zodbapi.record import record
 from zodbapi.storage.stats import Stats
 from zodbapi.values.conversion import MAX_EXPONENT
 
@@ -403,7 +404,7 @@ def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Compiler:
     """The stages below parsing, for commands that run queries and write rows of their own."""
 

@@ -6,7 +6,6 @@ table evaluates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
@@ -17,6 +16,7 @@ from zodbapi.depth import roomy
 from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.parser.syntax import ExplainDefinition, ViewDefinition
 from zodbapi.plan.nodes import Command, Explain, Node
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Schema
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Bound", "bind", "bind_writer"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bound:
     """A bound statement. ``parameters`` has one entry a parameter index: its name, or None for a positional one.
 

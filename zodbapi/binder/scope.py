@@ -17,6 +17,7 @@ from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import Schema, Table, Type
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Case, Column, Expr, IsNull, Not, Rowid
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 ROWID_NAMES = frozenset({"rowid", "oid", "_rowid_"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Field:
     """A column that a relation shows: ``affinity`` is None for a computed column without one."""
 

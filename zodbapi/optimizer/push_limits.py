@@ -6,14 +6,13 @@ In: Limit above Sort, with Projects between. Out: ``Sort.limit`` set to limit + 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.ordering import Keys, ordered
 from zodbapi.optimizer.predicates import each_input, each_query
 from zodbapi.plan.expr import Binary, Case, Compare, Const, Expr, Param
 from zodbapi.plan.nodes import Limit, Node, Project, Sort
+from zodbapi.record import replace
 
 ZERO = Const(0, INTEGER)
 ALL = Const(-1, INTEGER)

@@ -12,8 +12,6 @@ row in that order whose x is not NULL::
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.access import paths_to
 from zodbapi.optimizer.context import Context
@@ -21,6 +19,7 @@ from zodbapi.optimizer.ordering import direction, fixing
 from zodbapi.optimizer.predicates import each_input, each_query, filtered, split, volatile
 from zodbapi.plan.expr import Column, Const, Expr, IsNull, Not, SortKey
 from zodbapi.plan.nodes import Aggregate, Filter, Limit, Node, Scan, Sort
+from zodbapi.record import replace
 
 
 def seek_extremes(node: Node, context: Context) -> Node:

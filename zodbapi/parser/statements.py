@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import threading
 from bisect import bisect_left
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
@@ -26,6 +25,7 @@ from zodbapi.errors import OperationalError, ProgrammingError
 from zodbapi.parser.column_runs import claim_runs, mark_runs
 from zodbapi.parser.dialect import DIALECT, Tokenizer, make_parser
 from zodbapi.parser.placeholders import convert_formats, number_placeholders
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ _STATEMENTS = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete)
 _local = threading.local()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Parsed:
     """One statement: its tree, its text, and its parameters' names (None for a positional one).
 
