@@ -54,9 +54,18 @@ def expand_items(trees: Sequence[exp.Expression], scope: Scope) -> list[Item]:
 
 
 def _run_items(tree: exp.Expression, columns: Sequence[RunColumn], scope: Scope) -> Iterator[Item]:
-    for column in columns:
-        expr = scope.resolve(column.name, column.table)
-        yield Item(column.alias or _column_name(expr, column.name), tree, expr, bool(column.alias))
+    relations: dict[str, Relation | None] = {}
+    for table, name, alias in columns:
+        if table not in relations:
+            found = [relation for relation in scope.relations if relation.folded == table.lower()]
+            relations[table] = found[0] if len(found) == 1 else None
+        relation = relations[table]
+        position = None if relation is None else relation.positions.get(name.lower())
+        if relation is None or position is None:
+            expr = scope.resolve(name, table)
+        else:
+            expr = relation.column(position)
+        yield Item(alias or _column_name(expr, name), tree, expr, bool(alias))
 
 
 def _named(name: str, scope: Scope) -> list[Relation]:

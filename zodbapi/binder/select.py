@@ -202,9 +202,9 @@ def _named_item(name: str, items: Sequence[Item]) -> int | None:
 
 def _project(tree: exp.Select, below: Node, parts: Parts, binding: Binding) -> Node:
     exprs = [item.expr for item in parts.items if item.expr is not None]
-    names = tuple(item.name for item in parts.items)
-    fields = [_field(item.name, expr, binding) for item, expr in zip(parts.items, exprs, strict=True)]
-    columns = [strip_collate(expr) for expr in exprs]
+    names = tuple([item.name for item in parts.items])
+    fields = [_field(name, expr, binding) for name, expr in zip(names, exprs, strict=True)]
+    columns = [strip_collate(expr) if isinstance(expr, Collate) else expr for expr in exprs]
     distinct = tree.args.get("distinct")
     if distinct is None and not _sorts_above(parts.order, columns):
         if parts.order:
