@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from zodbapi.binder.schema_sql import index_sql, table_sql, trigger_sql, view_sql
 from zodbapi.catalog import INTEGER, TEXT, Column, Schema, Table, Type, View
 from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
@@ -108,6 +107,8 @@ def sqlite_temp_master(txn: Transaction) -> Answer:
 
 
 def _master(schema: Schema) -> Answer:
+    from zodbapi.binder.schema_sql import index_sql, table_sql, trigger_sql, view_sql
+
     for table in sorted(schema.tables.values(), key=lambda table: table.id):
         yield "table", table.name, table.name, table.id, table_sql(table)
         for index in table.indexes:
