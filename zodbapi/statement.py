@@ -52,6 +52,7 @@ from zodbapi.plan.nodes import (
     output_types,
 )
 from zodbapi.pragmas import table_functions
+from zodbapi.record import record
 from zodbapi.storage.stats import Stats
 from zodbapi.values.conversion import MAX_EXPONENT
 
@@ -209,14 +210,14 @@ _INDEXES: GenerationCache[BoundIndex] = GenerationCache(500)  # those that are p
 def _parse_either(sql: str) -> list[Parsed]:
     """Reads a text that parameters came with: ``%s`` is a placeholder if there are no others, else what SQL makes of it."""
     if "%s" not in sql and "%(" not in sql:
-        return parse(sql)
+        return parse(sql, runs=True)
     try:
-        parsed = parse(sql)
+        parsed = parse(sql, runs=True)
         if any(statement.parameters for statement in parsed):
             return parsed
     except OperationalError:
-        return parse(sql, "format")
-    return parse(sql, "format")
+        return parse(sql, "format", runs=True)
+    return parse(sql, "format", runs=True)
 
 
 def prepare(
@@ -281,7 +282,7 @@ def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, para
         statement = replace(statement, sql=sql, parameter_count=total, slices=slices, skipped=skipped)
         STATEMENTS.add(key, statement)
         return statement
-    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
+    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle, runs=True)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
     if not parsed:
@@ -334,7 +335,7 @@ def _prepare_folded(
     found = STATEMENTS.recall(key)
     if found is None:
         read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
-        (parsed,) = parse(folded.sql, read, folded.sizes)
+        (parsed,) = parse(folded.sql, read, folded.sizes, runs=True)
         given = known_values(None, folded.total, parameters)
         if given:
             compiler = replace(compiler, parameters=grouped(given, folded.slices) + folded.skipped)
@@ -431,7 +432,7 @@ def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Compiler:
     """The stages below parsing, for commands that run queries and write rows of their own."""
 

@@ -15,7 +15,6 @@ commit. What a later statement repairs is then simply found in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -44,6 +43,7 @@ from zodbapi.large import LIMIT, Oversize, load_value
 from zodbapi.plan.expr import Column
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.plan.walk import descend
+from zodbapi.record import record
 from zodbapi.undo import MISSING, PRESENT
 
 # Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
@@ -52,7 +52,7 @@ _ZONES = {Kind.TIMESTAMPTZ: UTC, Kind.TIMESTAMP: None}
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Touch:
     """What an update of certain columns, which leaves the rowid, does besides storing the row."""
 
@@ -60,7 +60,7 @@ class Touch:
     cascades: bool  # whether it may write other rows
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WriterProgram:
     """The compiled functions of one table."""
 

@@ -17,7 +17,7 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     group_by_rows        groups that are the rows of a table need no hash table
     cover_scans          where order does not matter, an index that has all columns is read instead of the rows
     drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
-    push_limits          a Sort under a LIMIT keeps no more rows than wanted
+    push_limits          a Sort under a LIMIT keeps no more rows than wanted; one row needs no LIMIT
 
 ``optimize(node, stats, rules=())`` is the plan as bound, which must give the same rows: the tests compare both.
 """

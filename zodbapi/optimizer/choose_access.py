@@ -13,8 +13,6 @@ whether the wish was granted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from zodbapi.catalog import TEXTS, Kind
 from zodbapi.optimizer.access import Path, Sarg, paths_to
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
@@ -68,6 +66,7 @@ from zodbapi.plan.nodes import (
     output_source,
 )
 from zodbapi.plan.walk import descend
+from zodbapi.record import record, replace
 
 HASH_FACTOR = 1.3  # a hash join must be so much cheaper than an index loop: its cost is sure, the loop's is a guess
 HASH_LEFT_ROWS = 1000.0  # fewer left rows than that always loop when there is an index
@@ -75,7 +74,7 @@ BAD_LUCK = 10.0  # an order by index with other conditions is taken to read so m
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Wish:
     """What is above: an order it would like (``keys``), and how many rows it takes at most."""
 

@@ -28,6 +28,7 @@ from zodbapi.optimizer.predicates import (
 from zodbapi.optimizer.selectivity import passing
 from zodbapi.plan.expr import Compare, Expr
 from zodbapi.plan.nodes import Distinct, Filter, Join, Node, Project, Scan, Sort
+from zodbapi.record import record
 
 MUCH_CHEAPER = 0.9  # another order must cost less than this part of the best so far
 MOST_STARTS = 8  # first tables that are tried
@@ -50,7 +51,7 @@ class _Item:
     keys: list[tuple[tuple[Target | None, ...], list[float]]] = field(default_factory=list)  # rows by width of prefix
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Term:
     """A predicate of the chain; ``bits`` are the items that it reads."""
 
