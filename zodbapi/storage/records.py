@@ -133,6 +133,23 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
                 raise
             raise replacement from error
 
+    def register(self, obj: Any) -> None:
+        """Note that an object was changed; called once for each leaf that a transaction writes to."""
+        if self._added or self._needs_to_join or obj._p_oid is None:
+            super().register(obj)
+        else:
+            self._registered_objects.append(obj)
+
+    def rely_on_nodes(self, rely: bool) -> None:
+        """Whether the commit compares the serial numbers of the inner nodes on the way to what was changed, as usual.
+
+        A tree tells of each such node at every change; nobody needs that while nobody else can commit.
+        """
+        if rely:
+            vars(self).pop("readCurrent", None)
+        else:
+            self.readCurrent = callable  # the cheapest function that takes an object and does nothing
+
     def should_retry(self, error: BaseException) -> bool:
         """Whether a transaction that failed so may be run again; transaction managers ask."""
         return isinstance(error, errors.ConflictError)

@@ -187,6 +187,7 @@ class Transaction:
                 self._begin_managed()
                 self.writing = True
                 self.alone = self.database.local and not self._is_stale()
+                self._connection.rely_on_nodes(not self.alone)
                 if self.alone and self.serializable:
                     self._watch(False)
                 if self.entry is None:
@@ -336,6 +337,7 @@ class Transaction:
 
     def _stop_writing(self) -> None:
         self.writing = self.prepared = self.alone = False
+        self._connection.rely_on_nodes(True)
         self._connection.unmerged.clear()
         self.newest_tops.clear()
         self.database.unlock(self)
