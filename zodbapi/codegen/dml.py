@@ -156,7 +156,7 @@ class _Insert:
         if given is None or (isinstance(given, Const) and given.value is None):
             body.line(f"rowid = {following}")
             return
-        name = unit.namespace.constant(_rowid_name(table))
+        name = unit.namespace.constant(rowid_name(table))
         body.line(f"rowid = {unit.call(runtime.given_rowid)}({unit.expr.value(given)}, {name})")
         with body.block("if rowid is None"):
             body.line(f"rowid = {following}")
@@ -221,7 +221,8 @@ class _Insert:
                 change()
 
 
-def _rowid_name(table: Table) -> str:
+def rowid_name(table: Table) -> str:
+    """The rowid as messages name it."""
     column = "rowid" if table.rowid_column is None else table.columns[table.rowid_column].name
     return f"{table.name}.{column}"
 
@@ -248,7 +249,7 @@ def _change_row(
     if changed is None:
         body.line(f"new_rowid = {old_rowid}")
     else:
-        name = unit.namespace.constant(_rowid_name(table))
+        name = unit.namespace.constant(rowid_name(table))
         body.line(f"new_rowid = {unit.call(runtime.required_rowid)}({changed}, {name})")
         if column is not None:
             codes[column] = "new_rowid"

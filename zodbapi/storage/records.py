@@ -146,7 +146,7 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         A tree tells of each such node at every change; nobody needs that while nobody else can commit.
         """
         if rely:
-            vars(self).pop("readCurrent", None)
+            self.__dict__.pop("readCurrent", None)
         else:
             self.readCurrent = callable  # the cheapest function that takes an object and does nothing
 
