@@ -111,6 +111,7 @@ def test_random_rows(seed: int, in_transaction: bool, monkeypatch: pytest.Monkey
             fast.connection.begin()
             slow.connection.begin()
         monkeypatch.setattr(statement, "WORTHWHILE", 1)
+        monkeypatch.setattr(statement, "WORTH_COMPILING", 1)
         found = fast.run(many, table, verb, tail, rows)
         monkeypatch.setattr(statement, "WORTHWHILE", 10**9)
         assert found == slow.run(many, table, verb, tail, rows), (table, verb, tail, rows)
@@ -124,7 +125,8 @@ def test_random_rows(seed: int, in_transaction: bool, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def connection() -> zodbapi.Connection:
+def connection(monkeypatch: pytest.MonkeyPatch) -> zodbapi.Connection:
+    monkeypatch.setattr(statement, "WORTH_COMPILING", 1)
     opened = zodbapi.connect(":memory:")
     opened.executescript(SCHEMA)
     return opened

@@ -69,6 +69,7 @@ Outcome = tuple["list[tuple[Any, ...]] | None"] | None  # the rows of RETURNING,
 V = TypeVar("V")
 
 WORTHWHILE = 4  # rows: from that number on, inserting them in one go is faster
+WORTH_COMPILING = 64  # rows that a statement inserts in all: then the program for that is worth its compilation
 
 READ, WRITE, CONTROL = "read", "write", "control"
 
@@ -129,6 +130,7 @@ class Statement:
     _stream: Program | None = None
     slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
     rows_insert: Callable[[], codegen.RowsInsert | None] | None = None  # of an INSERT of one row: what inserts many
+    rows_seen: int = 0  # by ``insert_rows``
     skipped: tuple[int, ...] = ()  # what the text says after OFFSET, where texts with other numbers share the program
 
     def stream(self, txn: Transaction, params: tuple[Any, ...], collations: Collations) -> Iterator[tuple[Any, ...]]:
@@ -146,7 +148,10 @@ class Statement:
             rows: normalised parameters of this statement, which inserts one row.
             statements: whether each row is a statement of its own.
         """
-        insert = self.rows_insert() if self.rows_insert is not None and len(rows) >= WORTHWHILE else None
+        self.rows_seen += len(rows)
+        if self.rows_insert is None or len(rows) < WORTHWHILE or self.rows_seen < WORTH_COMPILING:
+            return None
+        insert = self.rows_insert()
         if insert is None or (statements and insert.refers_to_itself):
             return None
         mark, last_rowid, total = txn.mark(), txn.last_rowid, txn.total_changes
