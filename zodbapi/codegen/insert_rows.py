@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from zodbapi.codegen.dml import rowid_name
 from zodbapi.codegen.expr import ExprWriter
+from zodbapi.codegen.plain_writes import needs_its_row_alone
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.runtime import given_rowid
 from zodbapi.codegen.table_writer import convert_column
 from zodbapi.codegen.unit import Unit, tuple_code
 from zodbapi.codegen.writer import Writer, execute
-from zodbapi.plan.expr import Call, Column, Const, Exists, Expr, InQuery, Param, Raise, ScalarQuery
+from zodbapi.plan.expr import Column, Const, Expr, Param
 from zodbapi.plan.nodes import Insert, Values
-from zodbapi.plan.walk import descend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,7 @@ def generate_rows_insert(
     if not (given is None or isinstance(given, Param) or (isinstance(given, Const) and given.value is None)):
         return None
     exprs = [*source.rows[0], *(expr for expr in node.values if expr is not None)]
-    if not all(map(_is_plain, (*exprs, *(node.returning or ())))):
+    if not all(map(needs_its_row_alone, (*exprs, *(node.returning or ())))):
         return None
     return RowsInsert(
         table,
@@ -117,17 +117,6 @@ def _written(expr: Expr | None, source: Values) -> Expr | None:
     if isinstance(expr, Column) and expr.source == source.source:
         return source.rows[0][expr.position]
     return expr
-
-
-def _is_plain(expr: Expr) -> bool:
-    """Whether the value depends on the row alone, so that other rows may be there already."""
-    for part in descend(expr):
-        match part:
-            case Exists() | ScalarQuery() | InQuery() | Raise():
-                return False
-            case Call(function=function) if function.with_txn or not (function.deterministic or function.stable):
-                return False
-    return True
 
 
 def _make(unit: Unit, node: Insert, writer: WriterProgram) -> Callable[[int, Row], Row]:

@@ -14,7 +14,7 @@ commit. What a later statement repairs is then simply found in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -33,11 +33,12 @@ from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.depth import roomy
 from zodbapi.large import LIMIT, Oversize
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
-from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT
+from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED
 
 # Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
 _RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
 _ZONES = {Kind.TIMESTAMPTZ: UTC, Kind.TIMESTAMP: None}
+Row = tuple[Any, ...]
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
 
@@ -45,8 +46,21 @@ NO_ENTRY = object()  # what an entry function gives for a row that a partial ind
 class Touch:
     """What an update of certain columns, which leaves the rowid, does besides storing the row."""
 
-    run: Callable[[Any, int, tuple[Any, ...], tuple[Any, ...]], None] | None  # (txn, rowid, row, new); None: nothing
+    indexes: tuple[BoundIndex, ...]
+    parents: tuple[tuple[str, BoundForeignKey], ...]  # with code of their checks
     cascades: bool  # whether it may write other rows
+    one: Callable[[], Callable[[Any, int, Row, Row], None]]  # compiles the function (txn, rowid, row, new)
+    many: Callable[[], Callable[[Any, Sequence[int], list[Row], list[Row]], None]]  # the same with lists
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether neither indexes nor foreign keys have any of the columns."""
+        return not (self.indexes or self.parents or self.cascades)
+
+    @property
+    def fits_many(self) -> bool:
+        """Whether rows can be updated at once, because none can be in the way of another."""
+        return not self.cascades and not any(bound.index.keyed for bound in self.indexes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +107,14 @@ def generate_writer(
 
     @cache
     def touch(positions: frozenset[int]) -> Touch:
-        return _TableWriter(bound, resolve_writer, collations).generate_touch(positions)
+        def one() -> Callable[[Any, int, Row, Row], None]:
+            return _TableWriter(bound, resolve_writer, collations).generate_touch(found)
+
+        def many() -> Callable[[Any, Sequence[int], list[Row], list[Row]], None]:
+            return _TableWriter(bound, resolve_writer, collations).generate_touch_rows(found)
+
+        found = _touched(bound, positions, cache(one), cache(many))
+        return found
 
     @cache
     def many() -> ManyRows:
@@ -128,6 +149,18 @@ def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
             unit.body.line(f"raise {unit.call(Oversize)}({table.id}, {position})")
 
 
+def _touched(bound: TableWriter, positions: frozenset[int], one: Any, many: Any) -> Touch:
+    assigned = positions | {position for position, _ in bound.generated}
+    checks = [(f"writer_of({bound.table.id}).checks[{n}]", foreign) for n, foreign in enumerate(bound.parents)]
+    return Touch(
+        tuple(index for index in bound.indexes if not assigned.isdisjoint(inputs(index))),
+        tuple((check, foreign) for check, foreign in checks if not assigned.isdisjoint(foreign.key.columns)),
+        any(not assigned.isdisjoint(foreign.parent_positions) for foreign in bound.children),
+        one,
+        many,
+    )
+
+
 class _TableWriter:
     def __init__(
         self,
@@ -151,24 +184,24 @@ class _TableWriter:
         unit.call_value(PRESENT, "PRESENT")
         unit.call_value(ADDED, "ADDED")
         unit.call_value(ENTERED, "ENTERED")
+        unit.call_value(REMOVED, "REMOVED")
 
-    def generate_touch(self, positions: frozenset[int]) -> Touch:
-        """What an update of some columns does: nothing if neither index nor foreign key has any of them."""
-        assigned = positions | {position for position, _ in self.bound.generated}
-        indexes = [b for b in self.bound.indexes if not assigned.isdisjoint(inputs(b))]
-        parents = [(n, f) for n, f in enumerate(self.bound.parents) if not assigned.isdisjoint(f.key.columns)]
-        children = [f for f in self.bound.children if not assigned.isdisjoint(f.parent_positions)]
-        if not indexes and not parents and not children:
-            return Touch(None, cascades=False)
-        for bound in indexes:
+    def generate_touch(self, touch: Touch) -> Callable[[Any, int, Row, Row], None]:
+        """The function for one row of an update that writes no rows but those it updates."""
+        for bound in touch.indexes:
             self.entries.functions(bound)
         with self.unit.function("def touch(txn, rowid, row, new)"):
             self.body.line("undo = txn.undo")
-            self._touch(
-                indexes, [(f"writer_of({self.table.id}).checks[{n}]", f) for n, f in parents], children, "rowid"
-            )
-        scope = self._execute(f"update of table {self.table.id}")[1]
-        return Touch(scope["touch"], cascades=bool(children))
+            self._touch(list(touch.indexes), list(touch.parents), [], "rowid")
+        return self._execute(f"update of table {self.table.id}")[1]["touch"]  # type: ignore[no-any-return]
+
+    def generate_touch_rows(self, touch: Touch) -> Callable[[Any, Sequence[int], list[Row], list[Row]], None]:
+        """The function for many rows."""
+        for bound in touch.indexes:
+            self.entries.functions(bound)
+        writer = ManyRowsWriter(self.unit, self.bound, self.entries, self.foreign_keys)
+        writer.touch(touch.indexes, touch.parents)
+        return self._execute(f"updates of table {self.table.id}")[1]["touch_rows"]  # type: ignore[no-any-return]
 
     def generate_many(self) -> ManyRows:
         """The functions that write many rows at once."""
