@@ -103,7 +103,7 @@ class RecordWriter(ObjectWriter):  # type: ignore[misc]
         references = {child: self._reference(child) for child in (*children[::2], first)}
         file = io.BytesIO()
         pickler = Pickler(file, _protocol)
-        pickler.persistent_id = references.get
+        pickler.persistent_id = references.get  # type: ignore[method-assign]
         pickler.dump(state)
         return _class_record(cls) + file.getvalue()
 
@@ -150,6 +150,23 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
             if replacement is None:
                 raise
             raise replacement from error
+
+    def register(self, obj: Any) -> None:
+        """Note that an object was changed; called once for each leaf that a transaction writes to."""
+        if self._added or self._needs_to_join or obj._p_oid is None:
+            super().register(obj)
+        else:
+            self._registered_objects.append(obj)
+
+    def rely_on_nodes(self, rely: bool) -> None:
+        """Whether the commit compares the serial numbers of the inner nodes on the way to what was changed, as usual.
+
+        A tree tells of each such node at every change; nobody needs that while nobody else can commit.
+        """
+        if rely:
+            self.__dict__.pop("readCurrent", None)
+        else:
+            self.readCurrent = callable  # the cheapest function that takes an object and does nothing
 
     def should_retry(self, error: BaseException) -> bool:
         """Whether a transaction that failed so may be run again; transaction managers ask."""
