@@ -14,59 +14,23 @@ A row that does hold a reference (to a large value) makes the plain pickler stop
 
 from __future__ import annotations
 
-import copyreg
-import io
 import types
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ZODB.Connection
-from BTrees.LOBTree import LOBTree, LOBucket
-from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
-from persistent.list import PersistentList
-from ZODB._compat import _protocol
-from ZODB.blob import Blob
 from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
-from zodbpickle.pickle import Pickler
 
 from zodbapi import errors
 from zodbapi.storage.cache import Passing, share_of_bytes, share_of_objects
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
-from zodbapi.storage.reading import RecordReader
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from zodbapi.storage.pickling import TREES, NotPlain, pickle_values
+from zodbapi.storage.read_ahead import ReadAhead
+from zodbapi.storage.reading import LEAF_FORMS, LEAVES, RecordReader, class_record
 
 SHRINK_EVERY = 1024  # loads: how far a long scan may go above what the cache should hold
-_LEAVES = frozenset({LOBucket, OOBucket, OOSet})
-_SMALL = frozenset({LOBTree, OOBTree, OOTreeSet})  # their state is that of a leaf as long as they have only one
-_HEADER = bytes([0x80, _protocol])  # PROTO
 _TUPLE2_STOP = b"\x86."
-
-
-class _NotPlain(Exception):
-    """A value is persistent."""
-
-
-def _refuse(_value: Any) -> Any:
-    raise _NotPlain
-
-
-_REDUCERS: dict[type, Callable[[Any], Any]] = {
-    Blob: _refuse,
-    PersistentList: _refuse,
-    **dict.fromkeys(_LEAVES | _SMALL, _refuse),
-}
-
-
-def _plain(value: Any) -> bytes:
-    """The pickle of a value in which nothing is persistent."""
-    file = io.BytesIO()
-    pickler = Pickler(file, _protocol)
-    pickler.dispatch_table = copyreg.dispatch_table | _REDUCERS
-    pickler.dump(value)
-    return file.getvalue()
 
 
 class RecordWriter(ObjectWriter):  # type: ignore[misc]
@@ -74,36 +38,25 @@ class RecordWriter(ObjectWriter):  # type: ignore[misc]
 
     def _dump(self, classmeta: Any, state: Any) -> bytes:
         try:
-            if classmeta in _LEAVES:
+            if classmeta in LEAVES:
                 return self._leaf(classmeta, state)
-            if classmeta in _SMALL and (state is None or len(state) == 1):
-                return _class_record(classmeta) + _plain(state)
-        except _NotPlain:
+            if classmeta in TREES and (state is None or len(state) == 1):  # the state of a leaf, while it has only one
+                return class_record(classmeta) + pickle_values(state)
+        except NotPlain:
             pass
         record: bytes = super()._dump(classmeta, state)
         return record
 
     def _leaf(self, cls: type, state: Any) -> bytes:
         if len(state) == 1:
-            return _class_record(cls) + _plain(state)
-        values = _plain(state[0])
+            return class_record(cls) + pickle_values(state)
+        values = pickle_values(state[0])
         self._file.seek(0)
         self._p.clear_memo()
         self._p.dump(state[1])
         self._file.truncate()
         reference = self._file.getvalue()
-        return b"".join((_class_record(cls), values[:-1], reference[2:-1], _TUPLE2_STOP))
-
-
-_class_records: dict[type, bytes] = {}
-
-
-def _class_record(cls: type) -> bytes:
-    found = _class_records.get(cls)
-    if found is None:
-        found = _class_records[cls] = _plain(cls)
-        assert found.startswith(_HEADER)
-    return found
+        return b"".join((class_record(cls), values[:-1], reference[2:-1], _TUPLE2_STOP))
 
 
 class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
@@ -116,15 +69,20 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
         self._reader = RecordReader(self, self._cache, find_class)
+        self._ahead = ReadAhead(self._reader)
         self.passing: Passing | None = None  # notes what is loaded, while a long result is read
         self.unmerged: set[bytes] = set()  # objects whose changes must not be merged with those of others
 
     def setstate(self, item: Any) -> None:
         """Load the state of an object; every read of a tree that goes to the storage comes through here."""
         try:
-            super().setstate(item)
+            in_scan = False
+            if type(item) not in LEAF_FORMS or self._storage is not self._normal_storage or self.opened is None:
+                super().setstate(item)
+            else:
+                in_scan = self._set_leaf(item)
             if self.passing is not None:
-                self.passing.add(item)
+                self.passing.add(item, in_scan)
             if not self._load_count % SHRINK_EVERY:
                 self._cache.incrgc()
         except Exception as error:
@@ -132,6 +90,21 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
             if replacement is None:
                 raise
             raise replacement from error
+
+    def _set_leaf(self, leaf: Any) -> bool:
+        """Load the state of a leaf, and maybe of those after it; whether a scan came to it."""
+        oid = leaf._p_oid
+        found, in_scan = self._ahead.leaf(oid, type(leaf), self._storage.load, self._storage._start)
+        if found is None:
+            super().setstate(leaf)
+            return in_scan
+        state, serial, size = found
+        leaf.__setstate__(state)
+        leaf._p_serial = serial
+        self._load_count += 1
+        self._cache.update_object_size_estimation(oid, size)
+        leaf._p_estimated_size = size
+        return in_scan
 
     def should_retry(self, error: BaseException) -> bool:
         """Whether a transaction that failed so may be run again; transaction managers ask."""
