@@ -18,6 +18,7 @@ import types
 from typing import Any
 
 import ZODB.Connection
+from BTrees.OOBTree import OOBucket, OOSet
 from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
 
@@ -30,6 +31,8 @@ from zodbapi.storage.read_ahead import ReadAhead
 from zodbapi.storage.reading import LEAF_FORMS, LEAVES, RecordReader, class_record
 
 SHRINK_EVERY = 1024  # loads: how far a long scan may go above what the cache should hold
+SCATTERED = 4096  # objects that a transaction has written: fewer are in the processor's caches anyway
+_ENTRIES = (OOSet, OOBucket)
 _TUPLE2_STOP = b"\x86."
 
 
@@ -116,6 +119,25 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         """Begin to commit."""
         super().tpc_begin(transaction)
         transaction.data(self).durable_later = self.durable_later
+
+    def tpc_finish(self, transaction: Any) -> Any:
+        """Make the changes visible."""
+        written = [*self._modified, *self._creating]
+        serial = super().tpc_finish(transaction)
+        if len(written) > SCATTERED:
+            self._forget_entries(written)
+        return serial
+
+    def _forget_entries(self, written: list[bytes]) -> None:
+        """Let the index entries that a large transaction has made be read from the storage when they are wanted.
+
+        They were made in the order of the rows, so that those of a leaf are all over the memory: passing them takes ten times
+        as long as passing those of a leaf that was read as a whole.
+        """
+        for oid in written:
+            item = self._cache.get(oid)
+            if type(item) in _ENTRIES:
+                item._p_deactivate()
 
     def tpc_vote(self, transaction: Any) -> None:
         """Verify that the commit will not fail."""
