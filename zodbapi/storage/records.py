@@ -15,18 +15,14 @@ value) makes the plain pickler stop, and the record is made in ZODB's way.
 
 from __future__ import annotations
 
-import copyreg
 import io
 import types
 from pickle import Pickler
 from typing import TYPE_CHECKING, Any
 
 import ZODB.Connection
-from BTrees.LOBTree import LOBTree, LOBucket
-from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
-from persistent.list import PersistentList
+from BTrees.OOBTree import OOBucket, OOSet
 from ZODB._compat import _protocol
-from ZODB.blob import Blob
 from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
 from ZODB.utils import z64
@@ -35,43 +31,16 @@ from zodbapi import errors
 from zodbapi.storage.cache import Passing, share_of_bytes, share_of_objects
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
-from zodbapi.storage.reading import RecordReader
+from zodbapi.storage.pickling import TREES, NotPlain, pickle_values
+from zodbapi.storage.read_ahead import ReadAhead
+from zodbapi.storage.reading import LEAF_FORMS, LEAVES, PROTO, RecordReader, class_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 SHRINK_EVERY = 1024  # loads: how far a long scan may go above what the cache should hold
-_LEAVES = frozenset({LOBucket, OOBucket, OOSet})
-_TREES = frozenset({LOBTree, OOBTree, OOTreeSet})  # their state is that of a leaf as long as they have only one
-_HEADER = bytes([0x80, _protocol])  # PROTO
-_SHORT_BINBYTES_8 = b"C\x08"
-_TUPLE2_BINPERSID = b"\x86Q"
-_TUPLE2_STOP = b"\x86."
-
-
-class _NotPlain(Exception):
-    """A value is persistent."""
-
-
-def _refuse(_value: Any) -> Any:
-    raise _NotPlain
-
-
-_REDUCERS: dict[type, Callable[[Any], Any]] = {
-    **copyreg.dispatch_table,
-    Blob: _refuse,
-    PersistentList: _refuse,
-    **dict.fromkeys(_LEAVES | _TREES, _refuse),
-}
-
-
-def _plain(value: Any) -> bytes:
-    """The pickle of a value in which nothing is persistent."""
-    file = io.BytesIO()
-    pickler = Pickler(file, _protocol)
-    pickler.dispatch_table = _REDUCERS
-    pickler.dump(value)
-    return file.getvalue()
+SCATTERED = 4096  # objects that a transaction has written: fewer are in the processor's caches anyway
+_ENTRIES = (OOSet, OOBucket)
 
 
 class RecordWriter(ObjectWriter):  # type: ignore[misc]
@@ -79,24 +48,24 @@ class RecordWriter(ObjectWriter):  # type: ignore[misc]
 
     def _dump(self, classmeta: Any, state: Any) -> bytes:
         try:
-            if classmeta in _LEAVES:
+            if classmeta in LEAVES:
                 return self._leaf(classmeta, state)
-            if classmeta in _TREES:
-                if state is None or len(state) == 1:
-                    return _class_record(classmeta) + _plain(state)
+            if classmeta in TREES:
+                if state is None or len(state) == 1:  # the state of a leaf, while it has only one
+                    return class_record(classmeta) + pickle_values(state)
                 return self._inner(classmeta, state)
-        except (_NotPlain, TypeError):
+        except (NotPlain, TypeError):
             pass
         record: bytes = super()._dump(classmeta, state)
         return record
 
     def _leaf(self, cls: type, state: Any) -> bytes:
         if len(state) == 1:
-            return _class_record(cls) + _plain(state)
+            return class_record(cls) + pickle_values(state)
         values, following = state
-        oid, following_class = self._reference(following)
-        reference = (_SHORT_BINBYTES_8, oid, _class_record(following_class)[2:-1], _TUPLE2_BINPERSID)
-        return b"".join((_class_record(cls), _plain(values)[:-1], *reference, _TUPLE2_STOP))
+        form = LEAF_FORMS[cls]
+        oid, _ = self._reference(following)
+        return b"".join((form.head, pickle_values(values)[len(PROTO) : -1], form.before, oid, form.after))
 
     def _inner(self, cls: type, state: Any) -> bytes:
         children, first = state
@@ -105,23 +74,12 @@ class RecordWriter(ObjectWriter):  # type: ignore[misc]
         pickler = Pickler(file, _protocol)
         pickler.persistent_id = references.get  # type: ignore[method-assign]
         pickler.dump(state)
-        return _class_record(cls) + file.getvalue()
+        return class_record(cls) + file.getvalue()
 
     def _reference(self, node: Any) -> tuple[bytes, type]:
         if node._p_oid is None or node._p_jar is not self._jar:
             self.persistent_id(node)  # gives a new node its id, and has it stored too
         return node._p_oid, type(node)
-
-
-_class_records: dict[type, bytes] = {}
-
-
-def _class_record(cls: type) -> bytes:
-    found = _class_records.get(cls)
-    if found is None:
-        found = _class_records[cls] = _plain(cls)
-        assert found.startswith(_HEADER)
-    return found
 
 
 class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
@@ -134,15 +92,20 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
         self._reader = RecordReader(self, self._cache, find_class)
+        self._ahead = ReadAhead(self._reader)
         self.passing: Passing | None = None  # notes what is loaded, while a long result is read
         self.unmerged: set[bytes] = set()  # objects whose changes must not be merged with those of others
 
     def setstate(self, item: Any) -> None:
         """Load the state of an object; every read of a tree that goes to the storage comes through here."""
         try:
-            super().setstate(item)
+            in_scan = False
+            if type(item) not in LEAF_FORMS or self._storage is not self._normal_storage or self.opened is None:
+                super().setstate(item)
+            else:
+                in_scan = self._set_leaf(item)
             if self.passing is not None:
-                self.passing.add(item)
+                self.passing.add(item, in_scan)
             if not self._load_count % SHRINK_EVERY:
                 self._cache.incrgc()
         except Exception as error:
@@ -150,6 +113,21 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
             if replacement is None:
                 raise
             raise replacement from error
+
+    def _set_leaf(self, leaf: Any) -> bool:
+        """Load the state of a leaf, and maybe of those after it; whether a scan came to it."""
+        oid = leaf._p_oid
+        found, in_scan = self._ahead.leaf(oid, type(leaf), self._storage.load, self._storage._start)
+        if found is None:
+            super().setstate(leaf)
+            return in_scan
+        state, serial, size = found
+        leaf.__setstate__(state)
+        leaf._p_serial = serial
+        self._load_count += 1
+        self._cache.update_object_size_estimation(oid, size)
+        leaf._p_estimated_size = size
+        return in_scan
 
     def register(self, obj: Any) -> None:
         """Note that an object was changed; called once for each leaf that a transaction writes to."""
@@ -200,6 +178,8 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         self._store_count += len(stored)
         self._added.clear()
         self._tpc_cleanup()
+        if len(stored) > SCATTERED:
+            self._forget_entries([item._p_oid for item, _ in stored])
         return True
 
     def _records(self, stored: list[tuple[Any, int]]) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -220,6 +200,25 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         """Begin to commit."""
         super().tpc_begin(transaction)
         transaction.data(self).durable_later = self.durable_later
+
+    def tpc_finish(self, transaction: Any) -> Any:
+        """Make the changes visible."""
+        written = [*self._modified, *self._creating]
+        serial = super().tpc_finish(transaction)
+        if len(written) > SCATTERED:
+            self._forget_entries(written)
+        return serial
+
+    def _forget_entries(self, written: list[bytes]) -> None:
+        """Let the index entries that a large transaction has made be read from the storage when they are wanted.
+
+        They were made in the order of the rows, so that those of a leaf are all over the memory: passing them takes ten times
+        as long as passing those of a leaf that was read as a whole.
+        """
+        for oid in written:
+            item = self._cache.get(oid)
+            if type(item) in _ENTRIES:
+                item._p_deactivate()
 
     def tpc_vote(self, transaction: Any) -> None:
         """Verify that the commit will not fail."""
