@@ -493,11 +493,15 @@ class SharedFileStorage(Packing):
                         parts.clear()
                 if not newest:
                     self._require(read, positions)
-                self._finish_append(start, written, parts, place, tid, positions, instance)
             except BaseException:
-                if self._pos == start:
-                    os.ftruncate(self._file.fileno(), start)
+                os.ftruncate(self._file.fileno(), start)
                 raise
+            with self._lock:
+                end = self._end_transaction(tid, start, written, parts, place - start)
+                self._wrapper._invalidate_finish(tid, positions, instance)
+                self._index.update(positions)
+                self._oid = max(self._oid, max(positions, default=z64))
+                self._pos, self._ltid = end, tid
         finally:
             self._commit_lock.release()
         return tid, merged
@@ -507,32 +511,25 @@ class SharedFileStorage(Packing):
             if oid not in written and (committed := self._serial_at(oid, self._view.position(oid) or 0)) != serial:
                 raise ReadConflictError(oid=oid, serials=(committed, serial))
 
-    def _finish_append(
-        self,
-        start: int,
-        written: int,
-        parts: list[bytes],
-        end: int,
-        tid: bytes,
-        positions: dict[bytes, int],
-        instance: Any,
-    ) -> None:
-        fd, length = self._file.fileno(), end - start
-        header = TRANSACTION.pack(tid, length, b" ", 0, 0, 0)
+    def _end_transaction(self, tid: bytes, start: int, written: int, parts: list[bytes], length: int) -> int:
+        """Write what is left of a transaction; the position after it.
+
+        Whoever is interrupted in this leaves it to the next who locks the file to find out whether all of it is there.
+        """
+        fd, header = self._file.fileno(), TRANSACTION.pack(tid, length, b" ", 0, 0, 0)
         parts.append(p64(length))
-        with self._lock:
-            if written == start:
-                parts[0] = header
-                write_at(fd, b"".join(parts), start)
-            else:
-                write_at(fd, b"".join(parts), written)
+        if written == start:
+            parts[0] = header
+        try:
+            end = write_at(fd, b"".join(parts), written)
+            if written > start:
                 write_at(fd, header, start)
             assert self._file_lock is not None
             self._file_lock.note_committed(tid)
-            self._wrapper._invalidate_finish(tid, positions, instance)
-            self._index.update(positions)
-            self._oid = max(self._oid, max(positions, default=z64))
-            self._pos, self._ltid = end + 8, tid
+        except OSError:
+            os.ftruncate(fd, start)
+            raise
+        return end
 
     def _serial_at(self, oid: bytes, pos: int) -> bytes:
         """The transaction that wrote the record at ``pos``, which is of that object."""
