@@ -17,6 +17,7 @@ from zodbapi.plan.nodes import Limit, Node, Project, Sort
 
 ZERO = Const(0, INTEGER)
 ALL = Const(-1, INTEGER)
+HUGE = Const(2**62, INTEGER)  # a sum of more might be no integer of 64 bits
 
 
 def push_limits(node: Node, context: Context) -> Node:
@@ -71,6 +72,9 @@ def _rows(limit: Expr, offset: Expr | None) -> Expr | None:
         if not isinstance(limit.value, int) or limit.value < 0:
             return None
         if not isinstance(offset, Const):
-            return Binary("+", limit, skipped, INTEGER)
-        return Const(limit.value + max(offset.value, 0), INTEGER) if isinstance(offset.value, int) else None
-    return Case(((Compare("<", limit, ZERO), ALL),), Binary("+", limit, skipped, INTEGER), INTEGER)
+            return Case(((Compare(">", offset, HUGE), ALL),), Binary("+", limit, skipped, INTEGER), INTEGER)
+        if not isinstance(offset.value, int) or max(limit.value, offset.value) > HUGE.value:
+            return None
+        return Const(limit.value + max(offset.value, 0), INTEGER)
+    unlimited = (Compare("<", limit, ZERO), ALL), (Compare(">", limit, HUGE), ALL), (Compare(">", offset, HUGE), ALL)
+    return Case(unlimited, Binary("+", limit, skipped, INTEGER), INTEGER)
