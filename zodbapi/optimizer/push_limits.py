@@ -69,11 +69,11 @@ def _rows(limit: Expr, offset: Expr | None) -> Expr | None:
         return limit
     skipped: Expr = Case(((Compare("<", offset, ZERO), ZERO),), offset, INTEGER)
     if isinstance(limit, Const):
-        if not isinstance(limit.value, int) or limit.value < 0:
+        if not isinstance(limit.value, int) or not 0 <= limit.value <= HUGE.value:
             return None
         if not isinstance(offset, Const):
             return Case(((Compare(">", offset, HUGE), ALL),), Binary("+", limit, skipped, INTEGER), INTEGER)
-        if not isinstance(offset.value, int) or max(limit.value, offset.value) > HUGE.value:
+        if not isinstance(offset.value, int) or offset.value > HUGE.value:
             return None
         return Const(limit.value + max(offset.value, 0), INTEGER)
     unlimited = (Compare("<", limit, ZERO), ALL), (Compare(">", limit, HUGE), ALL), (Compare(">", offset, HUGE), ALL)
