@@ -23,6 +23,7 @@ from zodbapi.plan.nodes import (
     Distinct,
     Filter,
     HashJoin,
+    HashSeek,
     IndexRange,
     IndexSeek,
     Join,
@@ -241,6 +242,8 @@ class QueryWriter:
                 join.produce(self.unit, node, consume)
             case HashJoin():
                 join.produce_hash(self.unit, node, consume)
+            case HashSeek():
+                join.produce_seek(self.unit, node, consume)
             case Aggregate() if node.each is not None:
                 row_groups.produce(self.unit, node, consume)
             case Passed():

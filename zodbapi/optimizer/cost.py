@@ -37,6 +37,7 @@ SCAN_ROW = 0.06  # one row of a scan, filters included
 SEEK = 1.0  # finding a key in an index
 GET = 0.3  # one row by its rowid
 FETCH = 0.5  # one row through an index entry: rows in the order of another column are all over the memory
+ENTRY = 0.1  # one entry alone
 BUILD = 0.1  # putting one row into a hash table
 PROBE = 0.04  # looking one row up in it
 SORT = 0.4  # one row of a sort
@@ -82,6 +83,11 @@ def rows_of(node: Node, context: Context) -> float:
             return rows_of(node.input, context)
         case _:
             return 100.0
+
+
+def entry_cost(source: int, table: Table, index: Index, context: Context) -> float:
+    """Microseconds that reading a row through an index entry takes."""
+    return ENTRY if context.is_covered(source, table, index) else FETCH
 
 
 def range_rows(table: Table, lower: Bound | None, upper: Bound | None, context: Context) -> float:
