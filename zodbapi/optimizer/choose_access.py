@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zodbapi.optimizer.access import Path, Sarg, paths_to
-from zodbapi.optimizer.context import LIKELY_ROWS, Context
+from zodbapi.optimizer.context import LEAST_ROWS, LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import (
     BUILD,
     GET,
@@ -220,9 +220,13 @@ def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
     terms = split(node.on)
     link = [term for term in terms if not sources.isdisjoint(used(term)) and not volatile(term)]
     looped = _index_loop(node, left, link, context) if link else None
-    if looped is not None and (wish.is_limited or not _is_wide(left) or rows_of(left, context) < HASH_LEFT_ROWS):
+    if looped is not None and (wish.is_limited or not _is_wide(left)):
         return looped
     right = _choose(node.right, _NONE, context)
+    # What is said of a table that has hardly any rows yet may soon be wrong.
+    few = LEAST_ROWS if rows_of(right, context) >= LIKELY_ROWS else HASH_LEFT_ROWS
+    if looped is not None and rows_of(left, context) < few:
+        return looped
     other = _hash_or_loop(node, left, right, wish, context)
     if looped is None:
         return other
