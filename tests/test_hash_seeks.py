@@ -50,7 +50,8 @@ HASHED = [
     "SELECT a.id, (SELECT count(*) FROM b WHERE b.k = a.v) FROM a",
     "SELECT a.id, (SELECT min(b.d) FROM b WHERE b.k = a.id AND b.t = a.n) FROM a",
     "SELECT a.id, (SELECT max(b.d) FROM b JOIN few ON few.id = b.d % 5 WHERE b.k = a.id) FROM a WHERE a.id < 99",
-    "SELECT a.id, (SELECT count(*) FROM b WHERE b.k = a.id AND EXISTS (SELECT 1 FROM few WHERE few.k = b.d % 7)) FROM a WHERE a.id < 99",
+    "SELECT a.id, (SELECT count(*) FROM b WHERE b.k = a.id"
+    " AND EXISTS (SELECT 1 FROM few WHERE few.k = b.d % 7)) FROM a WHERE a.id < 99",
     "SELECT a.g, max((SELECT count(*) FROM b WHERE b.k = a.id)) FROM a GROUP BY a.g",
     "SELECT a.id FROM a ORDER BY (SELECT count(*) FROM b WHERE b.k = a.id), a.id LIMIT 50",
 ]
