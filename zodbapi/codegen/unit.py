@@ -286,7 +286,7 @@ def stored_row(access: RowAccess) -> str:
     return access.name if isinstance(access, StoredRow) else access.row
 
 
-_ASSIGNMENT = re.compile(r"(\w+) = (.+)")
+_ASSIGNMENT = re.compile(r"([\w, ]+) = (.+)")
 
 
 def _clauses(lines: list[tuple[int, str]]) -> tuple[list[str], int]:
