@@ -184,6 +184,66 @@ def test_lists_of_all_lengths_share_a_program(sql: str) -> None:
     theirs.close()
 
 
+ROWS = (
+    "SELECT id FROM t WHERE (a, b) IN ({}) ORDER BY id",
+    "SELECT id FROM t WHERE (b, a) IN ({}) AND id < 50 ORDER BY b, id",
+    "SELECT id FROM t WHERE (a, d) IN ({}) ORDER BY id",
+    "SELECT id FROM t WHERE (a, c) IN ({}) ORDER BY id",
+    "SELECT id FROM t WHERE (c, d) IN ({}) ORDER BY id",
+    "SELECT id FROM t WHERE (id, b) IN ({}) ORDER BY id DESC",
+    "SELECT id FROM t WHERE (a, b) NOT IN ({}) ORDER BY id",
+    "SELECT id, (a, b) IN ({}) FROM t ORDER BY id",
+    "SELECT x.id, y.id FROM t x JOIN t y ON y.a = x.id WHERE (y.a, y.b) IN ({}) ORDER BY 1, 2",
+    "SELECT x.id, y.id FROM t x LEFT JOIN t y ON y.a = x.id AND (y.a, y.b) IN ({}) ORDER BY 1, 2",
+    "SELECT id FROM t WHERE (a, b) IN ({0}) OR (a, d) IN ({0}) ORDER BY id",
+)
+
+
+@pytest.mark.parametrize("form", ["{}", "VALUES {}"])
+@pytest.mark.parametrize("sql", ROWS)
+def test_lists_of_rows_of_all_lengths_share_a_program(sql: str, form: str) -> None:
+    """And are looked up in an index as SQLite compares them, whatever the classes of the values."""
+    ours, theirs = zodbapi.connect(":memory:"), sqlite3.connect(":memory:")
+    for connection in (ours, theirs):
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b VARCHAR(10), c REAL, d)")
+        connection.execute("CREATE INDEX t_ab ON t (a, b)")
+        connection.execute("CREATE INDEX t_b ON t (b COLLATE NOCASE)")
+        rows = [(i, i % 97 if i % 5 else None, f"x{i % 7}" if i % 9 else None, i / 2, i) for i in range(1, 2000)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", rows)
+        connection.commit()
+    programs = set()
+    lists: tuple[tuple[tuple[Any, Any], ...], ...] = (
+        ((1, "x1"), (3, "x3")),
+        ((1, "x1"), ("1", "x1"), (1.0, "x1"), (2, 7), (8.5, "x1")),
+        ((None, "x1"), (3, None), (4, "x4"), (None, None)),
+        (("x1", 1), (b"x", "x2"), ("X1", 1), ("no", "x3"), (3, 1.5), (3, 100)),
+    )
+    for values in lists:
+        text = sql.format(form.format(", ".join(["(?, ?)"] * len(values))))
+        params = [value for row in values for value in row] * text.count("IN (")
+        expected = theirs.execute(sql.format("VALUES " + ", ".join(["(?, ?)"] * len(values))), params).fetchall()
+        assert ours.execute(text, params).fetchall() == expected, values
+        programs.add(id(ours._prepare(text, "qmark").program))
+    assert len(programs) == 1
+    with pytest.raises(zodbapi.ProgrammingError):
+        ours.execute(text, params[1:])
+    with pytest.raises(zodbapi.OperationalError):
+        ours.execute(text.replace("(?, ?)", "(?, ?, ?)"), (1,) * (len(params) // 2 * 3))
+    ours.close()
+    theirs.close()
+
+
+def test_a_long_list_of_rows_is_looked_up() -> None:
+    connection = zodbapi.connect(":memory:")
+    connection.execute("CREATE TABLE t (a INTEGER, b TEXT, PRIMARY KEY (a, b))")
+    connection.executemany("INSERT INTO t VALUES (?, ?)", [(i, f"x{i}") for i in range(5000)])
+    text = f"SELECT * FROM t WHERE (a, b) IN ({', '.join(['(?, ?)'] * 50)})"
+    plan = "\n".join(explain(connection._prepare(text, "qmark").node))
+    assert "INDEX SEEK" in plan
+    assert "SCAN t" not in plan.replace("INDEX SEEK", "")
+    connection.close()
+
+
 PAGES = (
     ("qmark", "SELECT id FROM t WHERE a < ? ORDER BY a, id LIMIT 5 OFFSET {}", (4,)),
     ("qmark", "SELECT id FROM t ORDER BY id LIMIT 5 OFFSET {}", None),

@@ -125,7 +125,7 @@ class Statement:
     lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked
     scanned: int | None = None  # id of the table whose rows come one by one, in a query that buffers nothing
     _stream: Program | None = None
-    slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
+    slices: tuple[tuple[int, int, int], ...] = ()  # of the parameters, that programs take as lists
     literals: tuple[Any, ...] = ()  # of the text, where texts with other literals share the program
 
     def stream(self, txn: Transaction, params: tuple[Any, ...], collations: Collations) -> Iterator[tuple[Any, ...]]:

@@ -24,6 +24,7 @@ from zodbapi.binder.compare import (
     negate,
     row_size,
 )
+from zodbapi.binder.row_list import bind_row_list
 from zodbapi.binder.scope import Scope
 from zodbapi.binder.types import declared_type
 from zodbapi.binder.typing import (
@@ -335,6 +336,8 @@ def _in(tree: exp.In, scope: Scope) -> Expr:
         query = items[0]
     if query is not None:
         return in_query(bind_row(tree.this, scope), bind_subquery(query, scope), scope.binding)
+    if (rows := bind_row_list(items, scope.binding)) is not None:
+        return in_query(bind_row(tree.this, scope), rows, scope.binding)
     if row_size(tree.this) > 1 and items:
         operand = bind_row(tree.this, scope)
         return disjunction([compare_rows("=", operand, bind_row(item, scope), scope.binding) for item in items])

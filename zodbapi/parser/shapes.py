@@ -1,8 +1,9 @@
 """Shapes: texts that share one program, because they differ in literals, in the lengths of IN lists or in the page.
 
-In: the text of a statement. Out: the text with one placeholder in the place of each ``IN (?, ?, ...)``, of each literal
-that a condition compares something with or UPDATE assigns, and of the number after OFFSET at its end, which the cache of
-compiled statements is asked for; and how the parameters of a call become those of the program.
+In: the text of a statement. Out: the text with one placeholder in the place of each ``IN (?, ?, ...)``, of each
+``IN ((?, ?), (?, ?), ...)``, of each literal that a condition compares something with or UPDATE assigns, and of the number
+after OFFSET at its end, which the cache of compiled statements is asked for; and how the parameters of a call become those
+of the program.
 
 How long the lists are matters to the choice of a plan, so statements whose lists are of another order of magnitude share
 nothing; nor do those with another LIMIT, or with an OFFSET of thousands. A literal stays where it is a name of the result,
@@ -20,11 +21,13 @@ _NUMBER = r"-?\d{1,18}(?:\.\d{1,15})?"
 _STRING = r"'[^'%]*(?:''[^'%]*)*'"
 _LITERAL = rf"{_NUMBER}|{_STRING}"
 _LITERALS = re.compile(_LITERAL)
+_LISTED = re.compile(r"IN \((?:(?:VALUES )?\()?(?:%s|\?),")
 _COMPARED = re.compile(r"[<>=] ?(?:-?\d|')|\b[iI][nN] \((?:-?\d|')")  # a text that may have something to lift
 _PARTS = re.compile(
     rf"""(?<=["\w)])[ ]?(?:<>|!=|<=|>=|==?|<|>)[ ]?(?P<literal>{_LITERAL})
         (?=\s*(?:[,)]|$|(?:AND|OR|WHERE|ORDER|GROUP|LIMIT|HAVING|UNION|RETURNING)\b))
     | \bIN[ ]\((?P<list>(?P<mark>%s|\?)(?:,[ ]?(?P=mark))+)\)
+    | \bIN[ ]\((?P<rows>(?:VALUES[ ])?(?P<row>\((?P<item>%s|\?)(?:,[ ]?(?P=item))+\))(?:,[ ]?(?P=row))+)\)
     | \bIN[ ]\((?P<literals>{_NUMBER}(?:,[ ]?{_NUMBER})*|{_STRING}(?:,[ ]?{_STRING})*)\)
     | '[^']*' | "[^"]*" | %s | \?
     | (?P<word>\b(?:SELECT|SET|WHERE|GROUP|ORDER|HAVING|UNION|EXCEPT|INTERSECT|WINDOW|LIMIT|RETURNING|FILTER)\b)
@@ -44,12 +47,12 @@ class Folded(NamedTuple):
     """A shape: what each of its placeholders stands for, and how a call's parameters become the program's.
 
     ``places`` has for each placeholder the index of the program's parameter; of a list with ``:~`` and about how many items
-    it has; of what was a literal with ``=`` and the name of its type.
+    it has, and of a list of rows with ``*`` and their width; of what was a literal with ``=`` and the name of its type.
     """
 
     sql: str
     places: tuple[str, ...]
-    slices: tuple[tuple[int, int], ...]  # of the call's parameters, each of which becomes one list
+    slices: tuple[tuple[int, int, int], ...]  # of the call's parameters: start, end, width of rows (0: no rows)
     total: int  # of the call's parameters
     values: tuple[Any, ...]  # of the literals, which follow them
 
@@ -59,7 +62,7 @@ def fold(sql: str, style: str, pinned: str = "") -> Folded | None:
 
     Literals that are part of ``pinned`` stay.
     """
-    has_lists = "IN (%s," in sql or "IN (?," in sql
+    has_lists = _LISTED.search(sql) is not None
     paged, offset, number = sql.rpartition(" OFFSET ")
     is_page = bool(offset) and len(number) <= _NEAR and number.isascii() and number.isdigit()
     is_compared = _COMPARED.search(sql) is not None
@@ -91,7 +94,7 @@ class _Folding:
     may_lift: bool
     pieces: list[str] = field(default_factory=list)
     places: list[tuple[int, str]] = field(default_factory=list)  # what is lifted has -1, -2...
-    slices: list[tuple[int, int]] = field(default_factory=list)
+    slices: list[tuple[int, int, int]] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     items: int = 0  # parameters of the call, with each list as one
     total: int = 0
@@ -113,6 +116,11 @@ class _Folding:
                 self.pieces += (sql[copied : found.start("list")], found["mark"])
                 copied = found.end("list")
                 self._add_list(found["list"].count(",") + 1)
+            elif group == "rows":
+                self.pieces += (sql[copied : found.start("rows")], found["item"])
+                copied = found.end("rows")
+                width = found["row"].count(",") + 1
+                self._add_list(width * found["rows"].count("("), width)
             elif group == "literal" or group == "literals":
                 text = found[group]
                 if lifting and not self._stays(sql, found, text):
@@ -125,9 +133,9 @@ class _Folding:
                 self.total += 1
         self.pieces.append(sql[copied:])
 
-    def _add_list(self, length: int) -> None:
-        self.slices.append((self.total, self.total + length))
-        self.places.append((self.items, f":~{_size(length)}"))
+    def _add_list(self, length: int, width: int = 0) -> None:
+        self.slices.append((self.total, self.total + length, width))
+        self.places.append((self.items, f":~{_size(length // width)}*{width}" if width else f":~{_size(length)}"))
         self.items += 1
         self.total += length
 
@@ -168,12 +176,13 @@ def _value(literal: str) -> Any:
     return float(literal) if "." in literal else int(literal)
 
 
-def grouped(params: tuple[Any, ...], slices: Iterable[tuple[int, int]]) -> tuple[Any, ...]:
+def grouped(params: tuple[Any, ...], slices: Iterable[tuple[int, int, int]]) -> tuple[Any, ...]:
     """The parameters with each slice as one item."""
     items: list[Any] = []
     at = 0
-    for start, end in slices:
+    for start, end, width in slices:
         items += params[at:start]
-        items.append(params[start:end])
+        found = params[start:end]
+        items.append(tuple(zip(*[iter(found)] * width, strict=True)) if width else found)
         at = end
     return (*items, *params[at:])
