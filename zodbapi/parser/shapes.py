@@ -21,15 +21,18 @@ _NUMBER = r"-?\d{1,18}(?:\.\d{1,15})?"
 _STRING = r"'[^'%]*(?:''[^'%]*)*'"
 _LITERAL = rf"{_NUMBER}|{_STRING}"
 _LITERALS = re.compile(_LITERAL)
+# What a text has that may have something to fold: searches that begin with a text or a set of characters are fast.
 _LISTED = re.compile(r"IN \((?:(?:VALUES )?\()?(?:%s|\?),")
-_COMPARED = re.compile(r"[<>=] ?(?:-?\d|')|\b[iI][nN] \((?:-?\d|')")  # a text that may have something to lift
+_COMPARED = (re.compile(r"[<>=] ?[-\d']"), re.compile(r"IN \([-\d']"), re.compile(r"in \([-\d']"))
+_LISTS = r"""\bIN[ ]\((?P<list>(?P<mark>%s|\?)(?:,[ ]?(?P=mark))+)\)
+    | \bIN[ ]\((?P<rows>(?:VALUES[ ])?(?P<row>\((?P<item>%s|\?)(?:,[ ]?(?P=item))+\))(?:,[ ]?(?P=row))+)\)
+    | '[^']*' | "[^"]*" | %s | \?"""
+_LIST_PARTS = re.compile(_LISTS, re.VERBOSE)
 _PARTS = re.compile(
     rf"""(?<=["\w)])[ ]?(?:<>|!=|<=|>=|==?|<|>)[ ]?(?P<literal>{_LITERAL})
         (?=\s*(?:[,)]|$|(?:AND|OR|WHERE|ORDER|GROUP|LIMIT|HAVING|UNION|RETURNING)\b))
-    | \bIN[ ]\((?P<list>(?P<mark>%s|\?)(?:,[ ]?(?P=mark))+)\)
-    | \bIN[ ]\((?P<rows>(?:VALUES[ ])?(?P<row>\((?P<item>%s|\?)(?:,[ ]?(?P=item))+\))(?:,[ ]?(?P=row))+)\)
     | \bIN[ ]\((?P<literals>{_NUMBER}(?:,[ ]?{_NUMBER})*|{_STRING}(?:,[ ]?{_STRING})*)\)
-    | '[^']*' | "[^"]*" | %s | \?
+    | {_LISTS}
     | (?P<word>\b(?:SELECT|SET|WHERE|GROUP|ORDER|HAVING|UNION|EXCEPT|INTERSECT|WINDOW|LIMIT|RETURNING|FILTER)\b)
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -65,7 +68,7 @@ def fold(sql: str, style: str, pinned: str = "") -> Folded | None:
     has_lists = _LISTED.search(sql) is not None
     paged, offset, number = sql.rpartition(" OFFSET ")
     is_page = bool(offset) and len(number) <= _NEAR and number.isascii() and number.isdigit()
-    is_compared = _COMPARED.search(sql) is not None
+    is_compared = any(compared.search(sql) for compared in _COMPARED)
     kind = _SHARING.match(sql) if has_lists or is_page or is_compared else None
     if kind is None:
         return None
@@ -103,7 +106,7 @@ class _Folding:
         """Folds the parts of a text."""
         copied = selects = 0
         lifting = False
-        for found in _PARTS.finditer(sql):
+        for found in (_PARTS if self.may_lift else _LIST_PARTS).finditer(sql):
             group = found.lastgroup
             if group == "word":
                 word = found[0].upper()

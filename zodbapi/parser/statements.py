@@ -248,9 +248,10 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
                 pair in _CANNOT_FOLLOW and tokens[i - 1].text.upper() != "EXCLUDE"
             ):  # GROUP is the end of a window's frame
                 raise _syntax_error(sql, tokens[i + 1])
-    if kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
+    occurring = set(kinds)
+    if TokenType.WHEN in occurring and kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.WHEN)])
-    if kinds.count(TokenType.BETWEEN) > kinds.count(TokenType.AND):
+    if TokenType.BETWEEN in occurring and kinds.count(TokenType.BETWEEN) > kinds.count(TokenType.AND):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.BETWEEN)])
 
 
