@@ -73,3 +73,21 @@ def test_large_values_are_loaded(databases: tuple[Any, Any]) -> None:
         connection.execute("INSERT INTO t VALUES (4, 1, ?, 2, ?, 3)", ("b" * 100_000, "d" * 100_000))
     found, expected = (c.execute("SELECT e, d, c, b, a, id FROM t ORDER BY id").fetchall() for c in databases)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("where", "tests"),
+    [
+        ("a >= 1 AND a < 20", 1),
+        ("a >= 1 AND a IS NOT NULL", 1),
+        ("a IS NOT NULL AND a > 1 AND c > a", 2),
+        ("a > 1 AND (a < 5 OR c > 2)", 3),
+        ("NOT (a > 1 OR a < -5)", 1),
+    ],
+)
+def test_a_column_is_tested_for_null_once(databases: tuple[Any, Any], where: str, tests: int) -> None:
+    """In each conjunction."""
+    sql = f"SELECT id FROM t WHERE {where} ORDER BY id"
+    ours, theirs = databases
+    assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall()
+    assert ours._prepare(sql, "qmark").program.source.count("is not None") == tests
