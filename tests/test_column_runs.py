@@ -43,6 +43,7 @@ FOUND = (
 LEFT_ALONE = (
     'SELECT "t"."id", "t"."a" FROM t',
     f"select {RUN} from t",
+    f"SELECT * FROM xSELECT {RUN} FROM t",
     f"SELECT ALL {RUN} FROM t",
     f'SELECT "t"."id" + 1, {RUN} FROM t',
     f"SELECT '' || t.B, (SELECT {RUN} FROM t) FROM t",

@@ -307,6 +307,13 @@ class Schema:
         return {index.name.lower(): (table, index) for table in self.tables.values() for index in table.indexes}
 
     @cached_property
+    def texts_of_indexes(self) -> str:
+        """The expressions and predicates of all indexes, one after the other."""
+        indexes = [index for table in self.tables.values() for index in table.indexes]
+        texts = [part.expression for index in indexes for part in index.columns]
+        return "\n".join(filter(None, [*texts, *(index.where for index in indexes)]))
+
+    @cached_property
     def children(self) -> Mapping[str, tuple[tuple[Table, ForeignKey], ...]]:
         """Folded parent name -> the (child table, foreign key) pairs that refer to it."""
         found: dict[str, list[tuple[Table, ForeignKey]]] = {}

@@ -129,10 +129,10 @@ class Statement:
     lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked
     scanned: int | None = None  # id of the table whose rows come one by one, in a query that buffers nothing
     _stream: Program | None = None
-    slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
+    slices: tuple[tuple[int, int, int], ...] = ()  # of the parameters, that programs take as lists
     rows_insert: Callable[[], codegen.RowsInsert | None] | None = None  # of an INSERT of one row: what inserts many
     rows_seen: int = 0  # by ``insert_rows``
-    skipped: tuple[int, ...] = ()  # what the text says after OFFSET, where texts with other numbers share the program
+    literals: tuple[Any, ...] = ()  # of the text, where texts with other literals share the program
 
     def stream(self, txn: Transaction, params: tuple[Any, ...], collations: Collations) -> Iterator[tuple[Any, ...]]:
         """The rows of a query that has ``scanned``, made as they are asked for."""
@@ -207,7 +207,7 @@ class Statement:
             break
         if self.slices:
             parameters = grouped(parameters, self.slices)
-        return parameters + self.skipped if self.skipped else parameters
+        return parameters + self.literals if self.literals else parameters
 
 
 def _as_tuple(parameters: Any) -> tuple[Any, ...]:
@@ -311,11 +311,10 @@ def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, para
     repeated = _REPEATED.fullmatch(sql)
     if repeated is not None:
         return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
-    folded = fold(sql, paramstyle)
-    if folded is not None:
-        statement = _prepare_folded(folded, schema, compiler, paramstyle, parameters)
-        _, _, slices, total, skipped = folded
-        statement = replace(statement, sql=sql, parameter_count=total, slices=slices, skipped=skipped)
+    folded = fold(sql, paramstyle, schema.texts_of_indexes)
+    if folded is not None and (found := _prepare_folded(folded, schema, compiler, paramstyle, parameters)):
+        _, _, slices, total, literals = folded
+        statement = replace(found, sql=sql, parameter_count=total, slices=slices, literals=literals)
         STATEMENTS.add(key, statement)
         return statement
     parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle, runs=True)
@@ -370,17 +369,20 @@ def _run_repeated(one: Statement, txn: Transaction, params: tuple[Any, ...]) -> 
 
 def _prepare_folded(
     folded: Folded, schema: Schema, compiler: Compiler, style: str, parameters: Parameters | None
-) -> Statement:
-    """The statement that all texts of a shape share."""
-    key = (folded.sql, tuple(folded.sizes.items()), schema.version, compiler.functions.version, style)
+) -> Statement | None:
+    """The statement that all texts of a shape share; None if there is an error, which names what the text has."""
+    key = (folded.sql, folded.places, schema.version, compiler.functions.version, style)
     found = STATEMENTS.recall(key)
     if found is None:
         read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
-        (parsed,) = parse(folded.sql, read, folded.sizes, runs=True)
         given = known_values(None, folded.total, parameters)
-        if given:
-            compiler = replace(compiler, parameters=grouped(given, folded.slices) + folded.skipped)
-        found = compile_parsed(parsed, schema, compiler, folded.sql, style)
+        if given or not folded.total:
+            compiler = replace(compiler, parameters=grouped(given, folded.slices) + folded.values)
+        try:
+            (parsed,) = parse(folded.sql, read, folded, runs=True)
+            found = compile_parsed(parsed, schema, compiler, folded.sql, style)
+        except OperationalError:
+            return None
         STATEMENTS.add(key, found)
     return found
 

@@ -47,6 +47,7 @@ from zodbapi.plan.nodes import (
 from zodbapi.plan.walk import free_sources, working_source
 
 Consume = Callable[[], None]
+_MANY_COLUMNS = 4
 
 
 class QueryWriter:
@@ -100,7 +101,26 @@ class QueryWriter:
 
     def row(self, node: Node) -> str:
         """Code of the current row of a single-source node, after produce with ``whole``."""
-        return self.unit.env[output_source(node)].row
+        row = self.unit.env[output_source(node)]
+        if isinstance(row, ComputedRow) and row.whole is None:
+            row = ComputedRow(self._unpacked(row.columns))
+        return row.row
+
+    def _unpacked(self, codes: list[str | None]) -> list[str | None]:
+        """Code of columns, of which those of a stored row that gives many are variables: faster than one by one."""
+        stored = {
+            access_.name: access_
+            for access_ in self.unit.env.values()
+            if isinstance(access_, StoredRow) and not access_.large and access_.width >= _MANY_COLUMNS
+        }
+        read = [code[: code.find("[")] for code in codes if code and code[-1] == "]"]
+        for name, access_ in stored.items():
+            if read.count(name) < max(_MANY_COLUMNS, access_.width / 2):
+                continue
+            columns = {access_.stored(i): f"{name}_{i}" for i in range(access_.width)}
+            self.unit.body.line(f"{', '.join(columns.values())} = {name}")
+            codes = [columns.get(code, code) if code else code for code in codes]
+        return codes
 
     def _stored_as_it_is(self, node: Node) -> str | None:
         match node:

@@ -291,7 +291,7 @@ def stored_row(access: RowAccess) -> str:
 
 
 _ADDED = re.compile(r"\.(?:append|add)\((.*)\)|\[(.+?)\] = (.+)")
-_ASSIGNMENT = re.compile(r"(\w+) = (.+)")
+_ASSIGNMENT = re.compile(r"([\w, ]+) = (.+)")
 
 
 def _clauses(lines: list[tuple[int, str]]) -> tuple[list[str], int]:
@@ -315,6 +315,33 @@ def denied(test: str) -> str:
     """The opposite of a test for NULL; what is tested may have tests of its own."""
     assert test.endswith(" is None")
     return f"{test.removesuffix(' is None')} is not None"
+
+
+_NULL_TEST = re.compile(r"(\w+(?:\[\d+\])? is not None) and ")
+
+
+def all_of(tests: list[str]) -> str:
+    """Code that is true when all tests are; what one has found to be not NULL, those after it do not ask again."""
+    found: list[str] = []
+    for test in tests:
+        parts, rest = [], test
+        if _NULL_TEST.match(test, 1) and _is_enclosed(test):
+            rest = test[1:-1]
+            while (first := _NULL_TEST.match(rest)) is not None:
+                parts.append(first[1])
+                rest = rest[first.end() :]
+        found += [part for part in (*parts, rest) if part not in found]
+    return f"({' and '.join(found)})"
+
+
+def _is_enclosed(code: str) -> bool:
+    """Whether the bracket that the code begins with is closed at its end."""
+    depth = 0
+    for at, character in enumerate(code):
+        depth += (character == "(") - (character == ")")
+        if not depth:
+            return at == len(code) - 1
+    return False
 
 
 def tuple_code(items: list[str]) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ITEM = r'"\w+"\."\w+"(?: AS "\w+")?'
-_RUN = re.compile(rf"\bSELECT (?:DISTINCT )?({_ITEM}(?:, {_ITEM}){{2,}})(?=, | FROM )")
+_RUN = re.compile(rf"SELECT (?:DISTINCT )?({_ITEM}(?:, {_ITEM}){{2,}})(?=, | FROM )")
 _OTHER_QUOTES = ("'", "`", "[", "--", "/*")
 _QUOTE = "\1"  # instead of the quotes inside a run
 
@@ -40,8 +40,11 @@ def mark_runs(sql: str) -> tuple[str, list[int]]:
     for found in _RUN.finditer(sql):
         start, end = found.span(1)
         # Where no quote is open and no comment possible, the text is what it looks like.
-        if sql.count('"', 0, start) % 2 or any(sql.find(other, 0, end) >= 0 for other in _OTHER_QUOTES):
+        before = sql[:end]
+        if any(other in before for other in _OTHER_QUOTES) or sql.count('"', 0, start) % 2:
             break
+        if sql[: found.start()][-1:].isidentifier():
+            continue  # the end of a longer name
         starts.append(start)
         pieces += (sql[copied : start + 1], sql[start + 1 : end - 1].replace('"', _QUOTE))
         copied = end - 1

@@ -18,7 +18,6 @@ _FORMATS = re.compile(
     | %% | %s | %\(([^)]*)\)s""",
     re.VERBOSE | re.DOTALL,
 )
-_QUOTES = ("'", "`", "[", "--", "/*")  # what needs a closer look than replacing %s
 
 
 def number_placeholders(tokens: list[Token], sql: str) -> tuple[list[Token], tuple[str | None, ...]]:
@@ -102,9 +101,16 @@ def _checked_index(text: str) -> int:
 
 def _is_plain(sql: str) -> bool:
     """Whether each ``%`` of a text is that of a placeholder ``%s`` outside of names and literals."""
-    if any(quote in sql for quote in _QUOTES) or sql.count("%") != sql.count("%s"):
+    if "`" in sql or "[" in sql or "--" in sql or "/*" in sql or sql.count("%") != sql.count("%s"):
         return False
-    return not any(piece.count('"') % 2 for piece in sql.split("%s"))
+    names = "".join(sql.split('"')[1::2])
+    if "%" in names:
+        return False
+    if "'" not in sql:
+        return True
+    # Where no name has a quote of literals and no literal one of names, each quote is what it looks like.
+    literals = "".join(sql.split("'")[1::2])
+    return "'" not in names and '"' not in literals and "%" not in literals
 
 
 def convert_formats(sql: str) -> str:

@@ -28,8 +28,7 @@ from zodbapi.parser.placeholders import convert_formats, number_placeholders
 from zodbapi.record import record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from zodbapi.parser.shapes import Folded
     from zodbapi.parser.syntax import Definition
     from zodbapi.plan.nodes import Command
 
@@ -53,13 +52,11 @@ class Parsed:
     parameters: tuple[str | None, ...] = ()
 
 
-def parse(
-    sql: str, paramstyle: str = "qmark", lists: Mapping[int, int] | None = None, *, runs: bool = False
-) -> list[Parsed]:
+def parse(sql: str, paramstyle: str = "qmark", shape: Folded | None = None, *, runs: bool = False) -> list[Parsed]:
     """The statements of a script. ``paramstyle`` ``format`` or ``pyformat`` reads ``%s`` and ``%(name)s``.
 
-    ``lists`` are the indexes of the parameters that each hold a whole IN list, with about how many items. With ``runs``
-    the trees are for the binder alone: see ``column_runs``.
+    ``shape`` says what the placeholders of the text stand for. With ``runs`` the trees are for the binder alone: see
+    ``column_runs``.
     """
     if paramstyle in ("format", "pyformat") and "%" in sql:
         sql = convert_formats(sql)
@@ -67,8 +64,8 @@ def parse(
     tokens = tokenize(marked, sql)
     if starts and tokens[0].text.upper() not in _QUERIES:
         tokens, starts = tokenize(sql), []
-    if lists or starts:
-        return [_parse_query(sql, tokens, lists or {}, starts)]
+    if shape or starts:
+        return [_parse_query(sql, tokens, shape, starts)]
     if ";" not in sql or not any(token.token_type is TokenType.SEMICOLON for token in tokens):
         return [_parse_statement(sql, tokens)] if tokens else []
     return [_parse_statement(text, tokenize(text)) for text in _split(sql, tokens)]
@@ -162,12 +159,13 @@ def _parse_statement(sql: str, tokens: list[Token]) -> Parsed:
     return Parsed(_parse_tokens(sql, tokens), sql, names)
 
 
-def _parse_query(sql: str, tokens: list[Token], lists: Mapping[int, int], runs: list[int]) -> Parsed:
-    """A statement with folded IN lists (see ``shapes``; ``first:~size`` is the text of each) and marked runs."""
+def _parse_query(sql: str, tokens: list[Token], shape: Folded | None, runs: list[int]) -> Parsed:
+    """A statement with marked runs, whose placeholders are those of a shape."""
     tokens, names = number_placeholders(tokens, sql)
-    for token in tokens if lists else ():
-        if token.token_type is TokenType.PLACEHOLDER and int(token.text) in lists:
-            token.text = f"{token.text}:~{lists[int(token.text)]}"
+    if shape is not None:
+        for token in tokens:
+            if token.token_type is TokenType.PLACEHOLDER:
+                token.text = shape.places[int(token.text)]
     claim_runs(tokens, runs)
     return Parsed(_parse_tokens(sql, tokens), sql, names)
 
@@ -250,9 +248,10 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
                 pair in _CANNOT_FOLLOW and tokens[i - 1].text.upper() != "EXCLUDE"
             ):  # GROUP is the end of a window's frame
                 raise _syntax_error(sql, tokens[i + 1])
-    if kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
+    occurring = set(kinds)
+    if TokenType.WHEN in occurring and kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.WHEN)])
-    if kinds.count(TokenType.BETWEEN) > kinds.count(TokenType.AND):
+    if TokenType.BETWEEN in occurring and kinds.count(TokenType.BETWEEN) > kinds.count(TokenType.AND):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.BETWEEN)])
 
 
