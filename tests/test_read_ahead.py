@@ -7,6 +7,7 @@ import pickle
 import uuid
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from persistent.list import PersistentList
 from zodbpickle.pickle import loads
 
 import zodbapi
-from zodbapi.storage import cache, read_ahead, records
+from zodbapi.storage import cache, file_views, read_ahead, records
+from zodbapi.storage.file_log import RECORD
 from zodbapi.storage.pickling import NotPlain, pickle_values
 from zodbapi.storage.reading import LEAF_FORMS, unpickle_values
 
@@ -108,18 +110,17 @@ def test_what_is_ahead_is_not_what_the_transaction_has_changed(path: str) -> Non
 
 def test_an_error_ahead_is_raised_where_it_belongs(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = minimized(path)
-    storage = connection._txn._connection._storage
     loads_left = 100
-    load = type(storage).load
+    record = RECORD.unpack_from
 
-    def failing(self: Any, oid: bytes) -> Any:
+    def failing(*args: Any) -> Any:
         nonlocal loads_left
         loads_left -= 1
         if loads_left < 0:
             raise OSError("no disk")
-        return load(self, oid)
+        return record(*args)
 
-    monkeypatch.setattr(type(storage), "load", failing)
+    monkeypatch.setattr(file_views, "RECORD", SimpleNamespace(unpack_from=failing))
     seen: list[int] = []
     connection.create_function("see", 1, lambda value: seen.append(value) or value)
     with pytest.raises(zodbapi.OperationalError):
