@@ -36,15 +36,6 @@ class Loaded(NamedTuple):
     size: int  # of the record, in bytes
 
 
-class _Found(NamedTuple):
-    """A leaf as it is stored."""
-
-    oid: bytes
-    record: bytes
-    serial: bytes
-    following: bytes
-
-
 class _Run:
     """How far a scan of leaves of one class has come."""
 
@@ -97,26 +88,29 @@ class ReadAhead:
 
     def _read_run(self, oid: bytes, cls: type, snapshot: Snapshot, ahead: int) -> None:
         """Read the leaf and those after it that are not in memory, unless that fails: whoever comes there will see why."""
-        run, next_id, is_loaded = self._runs[cls], LEAF_FORMS[cls].next_id, self._reader.is_loaded
-        leaves: list[_Found] = []
+        run, form, ghost = self._runs[cls], LEAF_FORMS[cls], self._reader.ghost
+        next_id, values_in = form.next_id, form.values
+        leaves: list[tuple[bytes, Any, bytes, int]] = []
+        pickles: list[bytes] = []
 
         def follow(oid: bytes, record: bytes, serial: bytes) -> bytes | None:
             following = next_id(record)
             if following is None:
                 return None
-            leaves.append(_Found(oid, record, serial, following))
-            return None if len(leaves) > ahead or is_loaded(following) else following
+            leaf = ghost(following, cls)
+            leaves.append((oid, leaf, serial, len(record)))
+            pickles.append(values_in(record))
+            run.following = following
+            return None if len(leaves) > ahead or leaf._p_changed is not None else following
 
         with suppress(Exception):
             _chain(snapshot, oid, follow)
-        values = unpickle_values([LEAF_FORMS[cls].values(leaf.record) for leaf in leaves]) if leaves else None
+        values = unpickle_values(pickles) if pickles else None
         if values is None:
             return
-        run.following = leaves[-1].following
         run.length += len(leaves) - 1
-        ghost = self._reader.ghost
-        for state, (oid, record, serial, following) in zip(values, leaves, strict=True):
-            self._ready[oid] = Loaded((state, ghost(following, cls)), serial, len(record))
+        for state, (oid, leaf, serial, size) in zip(values, leaves, strict=True):
+            self._ready[oid] = Loaded((state, leaf), serial, size)
 
 
 def _chain(snapshot: Snapshot, oid: bytes, follow: Callable[[bytes, bytes, bytes], bytes | None]) -> None:
