@@ -117,7 +117,7 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
     def _set_leaf(self, leaf: Any) -> bool:
         """Load the state of a leaf, and maybe of those after it; whether a scan came to it."""
         oid = leaf._p_oid
-        found, in_scan = self._ahead.leaf(oid, type(leaf), self._storage.load, self._storage._start)
+        found, in_scan = self._ahead.leaf(oid, type(leaf), self._storage)
         if found is None:
             super().setstate(leaf)
             return in_scan
