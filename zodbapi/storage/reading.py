@@ -63,6 +63,10 @@ class LeafForm:
         """The opcodes of the values of a record of this form."""
         return record[len(self.head) : -8 - len(_OID) - len(self.after)]
 
+    def record(self, values: bytes, next_id: bytes) -> bytes:
+        """The record that has these opcodes and names that leaf."""
+        return b"".join((self.head, values, _OID, next_id, self.after))
+
 
 LEAF_FORMS: Final = {
     cls: LeafForm(class_record(cls) + PROTO, b"q\x00" + _global(cls) + b"q\x01\x86q\x02Q\x86.") for cls in LEAVES

@@ -63,9 +63,8 @@ class RecordWriter(ObjectWriter):  # type: ignore[misc]
         if len(state) == 1:
             return class_record(cls) + pickle_values(state)
         values, following = state
-        form = LEAF_FORMS[cls]
         oid, _ = self._reference(following)
-        return b"".join((form.head, pickle_values(values)[len(PROTO) : -1], form.before, oid, form.after))
+        return LEAF_FORMS[cls].record(pickle_values(values)[len(PROTO) : -1], oid)
 
     def _inner(self, cls: type, state: Any) -> bytes:
         children, first = state
