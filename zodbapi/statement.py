@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -52,6 +52,7 @@ from zodbapi.plan.nodes import (
     output_types,
 )
 from zodbapi.pragmas import table_functions
+from zodbapi.record import record
 from zodbapi.storage.stats import Stats
 from zodbapi.values.conversion import MAX_EXPONENT
 
@@ -65,7 +66,11 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 Description = tuple[tuple[str, str, None, None, int | None, int | None, None], ...]
 Collations = Mapping[str, Callable[[Any], Any]]
 Run = Callable[["Transaction", tuple[Any, ...]], "list[tuple[Any, ...]] | None"]
+Outcome = tuple["list[tuple[Any, ...]] | None"] | None  # the rows of RETURNING, or None for nothing done
 V = TypeVar("V")
+
+WORTHWHILE = 4  # rows: from that number on, inserting them in one go is faster
+WORTH_COMPILING = 64  # rows that a statement inserts in all: then the program for that is worth its compilation
 
 READ, WRITE, CONTROL = "read", "write", "control"
 
@@ -125,6 +130,8 @@ class Statement:
     scanned: int | None = None  # id of the table whose rows come one by one, in a query that buffers nothing
     _stream: Program | None = None
     slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
+    rows_insert: Callable[[], codegen.RowsInsert | None] | None = None  # of an INSERT of one row: what inserts many
+    rows_seen: int = 0  # by ``insert_rows``
     skipped: tuple[int, ...] = ()  # what the text says after OFFSET, where texts with other numbers share the program
 
     def stream(self, txn: Transaction, params: tuple[Any, ...], collations: Collations) -> Iterator[tuple[Any, ...]]:
@@ -133,6 +140,36 @@ class Statement:
             assert isinstance(self.node, Node)
             self._stream = codegen.generate_stream(self.node, collations)
         return self._stream.run(txn, params)  # type: ignore[return-value]
+
+    def insert_rows(self, txn: Transaction, rows: Sequence[tuple[Any, ...]], statements: bool) -> Outcome:
+        """Tries to insert a row for each item, all in one go; if that does not work nothing has happened.
+
+        Args:
+            txn: the transaction.
+            rows: normalised parameters of this statement, which inserts one row.
+            statements: whether each row is a statement of its own.
+        """
+        self.rows_seen += len(rows)
+        if self.rows_insert is None or len(rows) < WORTHWHILE or self.rows_seen < WORTH_COMPILING:
+            return None
+        insert = self.rows_insert()
+        if insert is None or (statements and insert.refers_to_itself):
+            return None
+        mark, last_rowid, total = txn.mark(), txn.last_rowid, txn.total_changes
+        try:
+            found = insert.run(txn, rows)
+            if statements:
+                txn.changes = 1
+                if txn.immediate:
+                    txn.run_immediate()
+            return (found,)
+        except BaseException as error:
+            if txn.active:
+                txn.undo_to(mark)
+                txn.last_rowid, txn.total_changes = last_rowid, total
+            if not txn.active or not isinstance(error, Exception):
+                raise
+            return None
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -209,14 +246,14 @@ _INDEXES: GenerationCache[BoundIndex] = GenerationCache(500)  # those that are p
 def _parse_either(sql: str) -> list[Parsed]:
     """Reads a text that parameters came with: ``%s`` is a placeholder if there are no others, else what SQL makes of it."""
     if "%s" not in sql and "%(" not in sql:
-        return parse(sql)
+        return parse(sql, runs=True)
     try:
-        parsed = parse(sql)
+        parsed = parse(sql, runs=True)
         if any(statement.parameters for statement in parsed):
             return parsed
     except OperationalError:
-        return parse(sql, "format")
-    return parse(sql, "format")
+        return parse(sql, "format", runs=True)
+    return parse(sql, "format", runs=True)
 
 
 def prepare(
@@ -281,7 +318,7 @@ def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, para
         statement = replace(statement, sql=sql, parameter_count=total, slices=slices, skipped=skipped)
         STATEMENTS.add(key, statement)
         return statement
-    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
+    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle, runs=True)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
     if not parsed:
@@ -309,15 +346,20 @@ def _one_row(repeated: re.Match[str]) -> str:
 def _prepare_repeated(sql: str, repeated: re.Match[str], one: Statement) -> Statement:
     times = 1 + repeated[4].count("(")
     size = one.parameter_count
-    return replace(one, sql=sql, run=partial(_run_repeated, one.run, size), parameter_count=size * times)
+    return replace(one, sql=sql, run=partial(_run_repeated, one), parameter_count=size * times, rows_insert=None)
 
 
-def _run_repeated(run: Run, size: int, txn: Transaction, params: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
-    """Runs a program that inserts one row for each ``size`` parameters."""
+def _run_repeated(one: Statement, txn: Transaction, params: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
+    """Runs a statement that inserts one row for each of its share of the parameters."""
+    size = one.parameter_count
+    shares = [params[start : start + size] for start in range(0, len(params), size)]
+    done = one.insert_rows(txn, shares, statements=False)
+    if done is not None:
+        return done[0]
     rows: list[tuple[Any, ...]] | None = None
     changes = 0
-    for start in range(0, len(params), size):
-        found = run(txn, params[start : start + size])
+    for share in shares:
+        found = one.run(txn, share)
         changes += txn.changes
         if found is not None:
             rows = rows or []
@@ -334,7 +376,7 @@ def _prepare_folded(
     found = STATEMENTS.recall(key)
     if found is None:
         read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
-        (parsed,) = parse(folded.sql, read, folded.sizes)
+        (parsed,) = parse(folded.sql, read, folded.sizes, runs=True)
         given = known_values(None, folded.total, parameters)
         if given:
             compiler = replace(compiler, parameters=grouped(given, folded.slices) + folded.skipped)
@@ -374,9 +416,19 @@ def compile_parsed(
     kind = WRITE if writes or bound.for_update else READ
     inserts, scanned = isinstance(plan, Insert), _scanned(plan)
     run_program = _resolving(plan, program.run)
-    return Statement(
+    statement = Statement(
         sql, style, kind, plan, program, run_program, description, *layout, writes, inserts, bound.for_update, scanned
     )
+    if isinstance(plan, Insert):
+        resolve = partial(writer, schema, compiler.functions)
+        statement.rows_insert = cache(partial(_rows_insert, plan, resolve, compiler.functions.collations))
+    return statement
+
+
+def _rows_insert(
+    plan: Insert, resolve_writer: Callable[[int], WriterProgram], collations: Collations
+) -> codegen.RowsInsert | None:
+    return codegen.generate_rows_insert(plan, resolve_writer(plan.table.id), collations)
 
 
 def known_values(names: tuple[str, ...] | None, count: int, parameters: Parameters | None) -> tuple[Any, ...]:
@@ -431,7 +483,7 @@ def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Compiler:
     """The stages below parsing, for commands that run queries and write rows of their own."""
 

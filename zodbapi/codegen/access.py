@@ -26,7 +26,7 @@ from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
 from zodbapi.plan.entries import covers, readable
 from zodbapi.plan.expr import Affine, Const, Expr
 from zodbapi.plan.lists import param_list, seeks_once
-from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
+from zodbapi.plan.nodes import IndexGroups, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -292,7 +292,7 @@ def _loop_key(unit: Unit, node: IndexSeek, codes: list[str], consume: Consume) -
         _loop_entries(unit, node, tuple_code(parts), consume, until=parts)
     else:
         _loop_entries(
-            unit, node, f"{tuple_code(parts)}, {tuple_code([*parts, _above(unit, node, len(parts))])}", consume
+            unit, node, f"{tuple_code(parts)}, {tuple_code([*parts, greatest(unit, node, len(parts))])}", consume
         )
 
 
@@ -308,11 +308,11 @@ def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> Non
     if is_raw(node.table, node.index):
         _loop_entries(unit, node, f"{key}[0], {key}[0]", consume)
     else:
-        above = _above(unit, node, len(node.alternatives[0]))
+        above = greatest(unit, node, len(node.alternatives[0]))
         _loop_entries(unit, node, f"{key}, (*{key}, {above})", consume)
 
 
-def _above(unit: Unit, node: IndexSeek | IndexRange, width: int) -> str:
+def greatest(unit: Unit, node: IndexSeek | IndexRange | IndexGroups, width: int) -> str:
     """Code of what is greater than anything that follows so many parts of a key; it compares with integers fastest."""
     index = node.index
     if width < len(index.columns):
@@ -393,7 +393,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
         return
     column = node.index.columns[len(prefix)] if len(prefix) < len(node.index.columns) else None
     tests = [test] if test else []
-    above = _above(unit, node, len(prefix) + 1)
+    above = greatest(unit, node, len(prefix) + 1)
     ends = []
     for bound, lower in ((node.lower, True), (node.upper, False)):
         if bound is not None:
@@ -408,7 +408,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
             assert column is not None
             ends.append([*prefix, *_after_null(unit, node.table, column, above)])
         else:
-            ends.append(prefix if lower else [*prefix, _above(unit, node, len(prefix))])
+            ends.append(prefix if lower else [*prefix, greatest(unit, node, len(prefix))])
     # A key of a non-unique index goes on with the rowid and so sorts after its own parts; a unique key is just its parts.
     is_last = node.index.keyed and len(prefix) + 1 == len(node.index.columns)
     strict = ", False, True" if is_last and node.upper is not None and not node.upper.inclusive else ""

@@ -322,6 +322,12 @@ def tuple_code(items: list[str]) -> str:
     return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
 
 
+def raising(unit: Unit, error: Callable[..., Exception], *names: str) -> str:
+    """Code that raises the error of these names."""
+    arguments = ", ".join(unit.namespace.constant(name) for name in names)
+    return f"raise {unit.call(error)}({arguments})"
+
+
 def is_name(code: str) -> bool:
     """Whether evaluating the code again costs nothing worth a variable."""
     return code.isidentifier() or code in ("None", "True", "False")

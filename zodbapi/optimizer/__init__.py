@@ -17,7 +17,8 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     group_by_rows        groups that are the rows of a table need no hash table
     cover_scans          where order does not matter, an index that has all columns is read instead of the rows
     drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
-    push_limits          a Sort under a LIMIT keeps no more rows than wanted
+    push_limits          a Sort under a LIMIT keeps no more rows than wanted; one row needs no LIMIT
+    group_by_index       groups of rows are groups of index entries, and the next one is a seek away
 
 ``optimize(node, stats, rules=())`` is the plan as bound, which must give the same rows: the tests compare both.
 """
@@ -37,6 +38,7 @@ from zodbapi.optimizer.drive_by_keys import drive_by_keys
 from zodbapi.optimizer.drop_duplicates import drop_duplicates
 from zodbapi.optimizer.drop_sorts import drop_sorts
 from zodbapi.optimizer.fold_constants import fold_constants
+from zodbapi.optimizer.group_by_index import group_by_index
 from zodbapi.optimizer.group_by_rows import group_by_rows
 from zodbapi.optimizer.merge_projects import merge_projects
 from zodbapi.optimizer.order_joins import order_joins
@@ -68,6 +70,7 @@ RULES: tuple[Rule, ...] = (
     cover_scans,
     drop_sorts,
     push_limits,
+    group_by_index,
 )
 
 

@@ -8,7 +8,6 @@ the comparison that the term makes: same collation, and a key that is converted 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from zodbapi.plan.expr import Affine, Between, Collate, Column, Compare, Const, 
 from zodbapi.plan.lists import how_many, param_list
 from zodbapi.plan.nodes import Bound, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 from zodbapi.plan.walk import Part, transform
+from zodbapi.record import replace
 
 ROWID = -1  # target of a predicate on the rowid
 Target = int | Expr  # a column's position, ROWID, or an expression over source 0

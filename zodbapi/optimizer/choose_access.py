@@ -13,7 +13,6 @@ whether the wish was granted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 from zodbapi.optimizer.access import Path, Sarg, paths_to
@@ -73,12 +72,13 @@ from zodbapi.plan.nodes import (
     output_source,
 )
 from zodbapi.plan.walk import descend, parts, rebuild
+from zodbapi.record import record, replace
 
 BAD_LUCK = 10.0  # an order by index with other conditions is taken to read so many times more rows than on average
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Wish:
     """What is above: an order it would like (``keys``), how many rows it takes at most, and how many times."""
 

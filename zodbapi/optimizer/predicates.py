@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from zodbapi.catalog import Kind, Type
@@ -34,6 +33,7 @@ from zodbapi.plan.expr import (
 )
 from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Window
 from zodbapi.plan.walk import Part, descend, rebuild, rebuild_inputs, sources_made, transform
+from zodbapi.record import replace
 
 NONE: frozenset[int] = frozenset()
 LEAVES = frozenset({Column, Rowid, Const, Param, ParamList})

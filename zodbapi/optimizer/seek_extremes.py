@@ -14,8 +14,6 @@ Among other calls they become queries of their own, and what is left is aggregat
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.access import paths_to
 from zodbapi.optimizer.context import Context
@@ -31,6 +29,7 @@ from zodbapi.optimizer.predicates import (
 )
 from zodbapi.plan.expr import AggregateCall, Column, Const, Expr, IsNull, Not, ScalarQuery, SortKey
 from zodbapi.plan.nodes import Aggregate, Filter, Limit, Node, Project, Scan, Sort, Values
+from zodbapi.record import replace
 
 
 def seek_extremes(node: Node, context: Context) -> Node:

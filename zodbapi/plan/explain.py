@@ -26,6 +26,7 @@ from zodbapi.plan.nodes import (
     Filter,
     HashJoin,
     HashSeek,
+    IndexGroups,
     IndexRange,
     IndexSeek,
     Insert,
@@ -135,6 +136,9 @@ def _pipeline(node: Node) -> str:
             return f"WORKING ROW {node.cte}"
         case Values():
             return "ONE ROW" if node.rows == ((),) else f"VALUES {len(node.rows)} rows"
+        case IndexGroups():
+            names = ", ".join(_index_names(node.table, node.index)[: node.width])
+            return f"INDEX GROUPS {node.table.name}#{node.source} USING {node.index.name} ({names})"
         case TableFunctionScan():
             return f"TABLE FUNCTION {node.function.name}({_listed(node.args)})"
         case _:

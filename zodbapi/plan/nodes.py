@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
 from zodbapi.isolation import Isolation
-from zodbapi.plan.record import record
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction
@@ -102,6 +102,19 @@ class IndexRange(Node):
     lower: Bound | None = None
     upper: Bound | None = None
     descending: bool = False
+
+
+@record(frozen=True, slots=True)
+class IndexGroups(Node):
+    """Emits a row for each group of entries of an index whose first ``width`` columns are alike, in index order.
+
+    Its columns are these, and how many entries the group has.
+    """
+
+    source: int
+    table: Table
+    index: Index
+    width: int
 
 
 @record(frozen=True, slots=True)
@@ -610,7 +623,7 @@ def output_source(node: Node) -> int:
             return output_source(node.input)
         case Project() | Aggregate() | Compound() | Values() | Materialize() | Recursive() | WorkingRow():
             return node.source
-        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | TableFunctionScan():
+        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | IndexGroups() | TableFunctionScan():
             return node.source
         case Passed():
             return node.row_of
