@@ -32,7 +32,7 @@ from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
 from zodbapi.parser import Parsed, parse
-from zodbapi.parser.shapes import Folded, fold, grouped
+from zodbapi.parser.shapes import Folded, fold, grouped, lift_rows
 from zodbapi.plan.nodes import (
     BoundIndex,
     Command,
@@ -264,6 +264,9 @@ def _prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, param
     repeated = _REPEATED.fullmatch(sql)
     if repeated is not None:
         return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
+    lifted = lift_rows(sql)
+    if lifted is not None and (found := _prepare_lifted(lifted[0], schema, functions, stats)):
+        return replace(found, sql=sql, style=paramstyle, parameter_count=0, literals=lifted[1])
     folded = fold(sql, paramstyle, schema.texts_of_indexes)
     if folded is not None and (found := _prepare_folded(folded, schema, Compiler(functions, stats), paramstyle)):
         _, _, slices, total, literals = folded
@@ -313,6 +316,14 @@ def _run_repeated(run: Run, size: int, txn: Transaction, params: tuple[Any, ...]
             rows.extend(found)
     txn.changes = changes
     return rows
+
+
+def _prepare_lifted(sql: str, schema: Schema, functions: Functions, stats: Stats) -> Statement | None:
+    """The statement that all INSERTs of as many literals share; None if there is an error, which names what the text has."""
+    try:
+        return prepare(sql, schema, functions, stats, "qmark")
+    except OperationalError:
+        return None
 
 
 def _prepare_folded(folded: Folded, schema: Schema, compiler: Compiler, style: str) -> Statement | None:

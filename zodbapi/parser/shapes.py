@@ -169,6 +169,30 @@ class _Folding:
         return Folded("".join(self.pieces), tuple(places), tuple(self.slices), self.total, tuple(self.values))
 
 
+_CELL = rf"(?:{_NUMBER}|'[^']*(?:''[^']*)*'|NULL)"
+_ROW = rf"\(\s*{_CELL}(?:\s*,\s*{_CELL})*\s*\)"
+_CELLS = re.compile(_CELL, re.IGNORECASE)
+_LITERAL_ROWS = re.compile(
+    rf"""(\s*(?:INSERT(?:\s+OR\s+\w+)?|REPLACE)\s+INTO\s+(?:"[^"]*"|\w+)\s*(?:\([\w\s,"]*\))?\s*VALUES)
+        \s*({_ROW}(?:\s*,\s*{_ROW})*)\s*;?\s*""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_ROWS = re.compile(_ROW, re.IGNORECASE)
+
+
+def lift_rows(sql: str) -> tuple[str, tuple[Any, ...]] | None:
+    """An INSERT of rows of literals with a ``?`` for each of them, and their values; None for any other text."""
+    found = _LITERAL_ROWS.fullmatch(sql)
+    if found is None:
+        return None
+    rows = [_CELLS.findall(row) for row in _ROWS.findall(found[2])]
+    width = len(rows[0])
+    if any(len(row) != width for row in rows):
+        return None
+    marks = f"({', '.join('?' * width)})"
+    return f"{found[1]} {', '.join([marks] * len(rows))}", tuple([_value(cell) for row in rows for cell in row])
+
+
 def _size(length: int) -> int:
     return next((size for most, size in _SIZES if length <= most), _MANY)
 
@@ -176,6 +200,8 @@ def _size(length: int) -> int:
 def _value(literal: str) -> Any:
     if literal[0] == "'":
         return literal[1:-1].replace("''", "'")
+    if literal[0] in "nN":
+        return None
     return float(literal) if "." in literal else int(literal)
 
 
