@@ -47,7 +47,7 @@ class Stages(Protocol):
 
     def describe(self, sql: str, schema: Schema) -> Columns: ...
 
-    def optimize(self, node: Node, schema: Schema) -> Node: ...
+    def optimize(self, node: Node, schema: Schema, params: tuple[Any, ...] = ()) -> Node: ...
 
     def generate(self, plan: Node, schema: Schema) -> Program: ...
 
@@ -95,7 +95,7 @@ def run(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, .
             txn.run_pending()
             _change_schema(command, stages, txn, params)
         case Explain():
-            return list(_explain(command, stages, txn))
+            return list(_explain(command, stages, txn, params))
         case Pragma():
             return pragmas.run(command, stages, txn)
         case CallProcedure():
@@ -177,10 +177,10 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
             raise AssertionError(action)
 
 
-def _explain(command: Explain, stages: Stages, txn: Transaction) -> Rows:
+def _explain(command: Explain, stages: Stages, txn: Transaction, params: tuple[Any, ...]) -> Rows:
     from zodbapi.plan.explain import explain
 
-    plan = stages.optimize(command.statement, txn.schema)
+    plan = stages.optimize(command.statement, txn.schema, params)
     if not command.query_plan:
         source = stages.generate(plan, txn.schema).source
         return list(enumerate(source.splitlines(), 1))

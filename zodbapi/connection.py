@@ -122,10 +122,10 @@ class Connection:
         """Runs every statement of a text on a new cursor."""
         return Cursor(self).executescript(script)
 
-    def _prepare(self, sql: str, style: str) -> Statement:
+    def _prepare(self, sql: str, style: str, parameters: Parameters | None = None) -> Statement:
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
-        return prepare(sql, self._txn.schema, self._functions, Stats(self._txn), style)
+        return prepare(sql, self._txn.schema, self._functions, Stats(self._txn), style, parameters)
 
     # --- watching what runs -------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from zodbapi.codegen import access, aggregate, join, row_groups, runtime, sort, window
+from zodbapi.codegen import access, aggregate, index_groups, join, row_groups, runtime, sort, window
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
 from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param
 from zodbapi.plan.nodes import (
@@ -23,6 +23,7 @@ from zodbapi.plan.nodes import (
     Distinct,
     Filter,
     HashJoin,
+    IndexGroups,
     IndexRange,
     IndexSeek,
     Join,
@@ -276,6 +277,8 @@ class QueryWriter:
         match node:
             case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
                 access.produce(self.unit, node, consume)
+            case IndexGroups():
+                index_groups.produce(self.unit, node, consume)
             case Filter(input=child, predicate=predicate):
                 self.produce(child, lambda: self._filtered(predicate, consume), whole=whole)
             case Project():

@@ -172,6 +172,17 @@ def rename(part: P, old: int, new: int) -> P:
     return transform(part, change)
 
 
+def with_source(node: Node, old: int, new: int) -> Node:
+    """The node with its source ``old`` as source ``new``, and everything in it that reads it."""
+    return rename(_made_by(node, old, new), old, new)
+
+
+def _made_by(node: Node, old: int, new: int) -> Node:
+    if getattr(node, "source", None) == old:
+        return replace(node, source=new)  # type: ignore[call-arg]
+    return each_input(node, lambda child: _made_by(child, old, new))
+
+
 def each_query(part: P, change: Callable[[Node], Node]) -> P:
     """The part with every query that an expression holds replaced by ``change`` of it, innermost first."""
 

@@ -25,6 +25,7 @@ from zodbapi.plan.nodes import (
     Distinct,
     Filter,
     HashJoin,
+    IndexGroups,
     IndexRange,
     IndexSeek,
     Insert,
@@ -132,6 +133,9 @@ def _pipeline(node: Node) -> str:
             return f"WORKING ROW {node.cte}"
         case Values():
             return "ONE ROW" if node.rows == ((),) else f"VALUES {len(node.rows)} rows"
+        case IndexGroups():
+            names = ", ".join(_index_names(node.table, node.index)[: node.width])
+            return f"INDEX GROUPS {node.table.name}#{node.source} USING {node.index.name} ({names})"
         case TableFunctionScan():
             return f"TABLE FUNCTION {node.function.name}({_listed(node.args)})"
         case _:

@@ -105,6 +105,19 @@ class IndexRange(Node):
 
 
 @record(frozen=True, slots=True)
+class IndexGroups(Node):
+    """Emits a row for each group of entries of an index whose first ``width`` columns are alike, in index order.
+
+    Its columns are these, and how many entries the group has.
+    """
+
+    source: int
+    table: Table
+    index: Index
+    width: int
+
+
+@record(frozen=True, slots=True)
 class Values(Node):
     """Emits each row of expressions. ``rows=((),)`` is the one empty row of a SELECT without FROM."""
 
@@ -598,7 +611,7 @@ def output_source(node: Node) -> int:
             return output_source(node.input)
         case Project() | Aggregate() | Compound() | Values() | Materialize() | Recursive() | WorkingRow():
             return node.source
-        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | TableFunctionScan():
+        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | IndexGroups() | TableFunctionScan():
             return node.source
         case Passed():
             return node.row_of

@@ -16,15 +16,21 @@ import datetime
 import decimal
 import types
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import BTrees
 import persistent.list
 import persistent.mapping
 import ZODB.blob
 import ZODB.broken
+from BTrees.OOBTree import OOBTree, OOTreeSet
 from ZODB import ConflictResolution
 from ZODB.ConflictResolution import ConflictResolvingStorage
+
+# Entries in a leaf of an index at most; an entry takes a quarter of the bytes of a row, and a leaf of the 30 that are usual
+# takes longer to find than to unpickle. It is what new leaves are split at: files with others are read all the same.
+LEAF_SIZE: Final = 90
+OOTreeSet.max_leaf_size = OOBTree.max_leaf_size = LEAF_SIZE
 
 _PLAIN = (
     datetime.date,
