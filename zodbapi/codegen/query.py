@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from zodbapi.codegen import access, aggregate, index_groups, join, row_groups, runtime, sort, window
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
-from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param
+from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param, is_positive
 from zodbapi.plan.nodes import (
     Aggregate,
     Compound,
@@ -46,7 +46,6 @@ from zodbapi.plan.nodes import (
 from zodbapi.plan.walk import free_sources, working_source
 
 Consume = Callable[[], None]
-_MANY_COLUMNS = 4
 
 
 class QueryWriter:
@@ -63,8 +62,10 @@ class QueryWriter:
         """Writes the body of a function that returns the query's rows as a list of tuples."""
         body = self.unit.body
         if isinstance(node, Limit):
-            self._collect_limited(node)
-            return
+            if not sort.is_cut(node):
+                self._collect_limited(node)
+                return
+            node = node.input
         stored = self._stored_as_it_is(node)
         if stored is not None:
             body.line(f"return list({stored}.values())")
@@ -96,24 +97,8 @@ class QueryWriter:
         """Code of the current row of a single-source node, after produce with ``whole``."""
         row = self.unit.env[output_source(node)]
         if isinstance(row, ComputedRow) and row.whole is None:
-            row = ComputedRow(self._unpacked(row.columns))
+            row = ComputedRow(self.unit.taken_apart(row.columns))
         return row.row
-
-    def _unpacked(self, codes: list[str | None]) -> list[str | None]:
-        """Code of columns, of which those of a stored row that gives many are variables: faster than one by one."""
-        stored = {
-            access_.name: access_
-            for access_ in self.unit.env.values()
-            if isinstance(access_, StoredRow) and not access_.large and access_.width >= _MANY_COLUMNS
-        }
-        read = [code[: code.find("[")] for code in codes if code and code[-1] == "]"]
-        for name, access_ in stored.items():
-            if read.count(name) < max(_MANY_COLUMNS, access_.width / 2):
-                continue
-            columns = {access_.stored(i): f"{name}_{i}" for i in range(access_.width)}
-            self.unit.body.line(f"{', '.join(columns.values())} = {name}")
-            codes = [columns.get(code, code) if code else code for code in codes]
-        return codes
 
     def _stored_as_it_is(self, node: Node) -> str | None:
         match node:
@@ -130,7 +115,7 @@ class QueryWriter:
         body.line("out = []")
         limit = self.count(node.limit)
         offset = self.count(node.offset)
-        if limit is not None:
+        if limit is not None and not is_positive(node.limit):
             with body.block(f"if {limit} == 0"):
                 body.line("return out")
         seen = unit.fresh("n")
@@ -158,6 +143,8 @@ class QueryWriter:
         """Code of a LIMIT or OFFSET, None when there is none."""
         if expr is None:
             return None
+        if isinstance(expr, Const) and type(expr.value) is int:
+            return self.unit.constant(expr.value)
         code = f"{self.unit.call(runtime.row_count)}({self.unit.expr.value(expr)})"
         if self.unit.expr.independent(expr):
             return self.unit.hoist(code)
