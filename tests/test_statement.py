@@ -394,6 +394,17 @@ def test_errors_name_what_the_text_says() -> None:
     theirs.close()
 
 
+def test_many_literals_stay() -> None:
+    """Each would cost a step whenever the statement runs."""
+    ours, theirs = _databases()
+    for many in (20, 21):
+        sql = f"SELECT id FROM t WHERE {' OR '.join(f'id = {i * 3}' for i in range(many))} ORDER BY id"
+        assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall()
+        assert len(ours._prepare(sql, "qmark").literals) == (many if many == 20 else 0)
+    ours.close()
+    theirs.close()
+
+
 def test_literals_that_tell_an_index_stay() -> None:
     """A partial index is for those that ask for what it has."""
     connection = zodbapi.connect(":memory:")

@@ -42,6 +42,7 @@ _SHARING = re.compile(r"\s*(SELECT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 _AFTER_NUMBER = re.compile(r"(?<![\w\"])[\d.]+ ?$")
 _SIZES = ((8, 4), (64, 25), (512, 200))  # lists of at most so many items are planned as if they had so many
 _MANY = 2000
+_MOST_LITERALS = 20
 _TYPES = {int: "INTEGER", float: "REAL", str: "TEXT"}
 _NEAR = 3  # digits after OFFSET; a page further away may want another plan
 
@@ -162,8 +163,8 @@ class _Folding:
         self.places.append((-len(self.values), f"{size}={name}" if name else size))
 
     def folded(self) -> Folded | None:
-        """The shape, if anything was folded."""
-        if not self.values and not self.slices:
+        """The shape, if anything was folded, and not so many literals that no other text will have as many."""
+        if len(self.values) > _MOST_LITERALS or not (self.values or self.slices):
             return None
         places = [f"{self.items - 1 - index if index < 0 else index}{more}" for index, more in self.places]
         return Folded("".join(self.pieces), tuple(places), tuple(self.slices), self.total, tuple(self.values))
