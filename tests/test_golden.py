@@ -71,7 +71,7 @@ class Pretended:
 @contextmanager
 def tracing(lines: list[str], counts: dict[int, int]) -> Iterator[None]:
     """Statements compiled inside leave their plans in ``lines``, with literals where the text has them."""
-    optimize, fold = statement.optimize, statement.fold
+    optimize, fold, lift_rows = statement.optimize, statement.fold, statement.lift_rows
 
     def trace(name: str, node: Any) -> None:
         lines.extend([f"== {name}", *explain(node)])
@@ -82,11 +82,12 @@ def tracing(lines: list[str], counts: dict[int, int]) -> Iterator[None]:
 
     statement.optimize = traced
     statement.fold = lambda sql, style, pinned: fold(sql, style, pinned=sql)
+    statement.lift_rows = lambda sql: None
     statement.STATEMENTS.clear()
     try:
         yield
     finally:
-        statement.optimize, statement.fold = optimize, fold
+        statement.optimize, statement.fold, statement.lift_rows = optimize, fold, lift_rows
         statement.STATEMENTS.clear()
 
 

@@ -394,6 +394,17 @@ def test_errors_name_what_the_text_says() -> None:
     theirs.close()
 
 
+def test_many_literals_stay() -> None:
+    """Each would cost a step whenever the statement runs."""
+    ours, theirs = _databases()
+    for many in (20, 21):
+        sql = f"SELECT id FROM t WHERE {' OR '.join(f'id = {i * 3}' for i in range(many))} ORDER BY id"
+        assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall()
+        assert len(ours._prepare(sql, "qmark").literals) == (many if many == 20 else 0)
+    ours.close()
+    theirs.close()
+
+
 def test_literals_that_tell_an_index_stay() -> None:
     """A partial index is for those that ask for what it has."""
     connection = zodbapi.connect(":memory:")
@@ -435,3 +446,55 @@ def test_what_only_looks_like_a_page_means_what_it_says(sql: str) -> None:
     assert found == expected
     ours.close()
     theirs.close()
+
+
+ROWS_OF_LITERALS = (
+    "INSERT INTO t VALUES (101, 1, 'a''b', '2024-01-01')",
+    "INSERT INTO t VALUES (102, -1, NULL, 'NULL'), (103,2.0,'', null)",
+    "insert into \"t\" (id, b) values (104, '? :x %s -- /*') ;",
+    "INSERT OR IGNORE INTO t VALUES (1, 0, 'ignored', ''), (105, '7', 5, 1.5)",
+    "REPLACE INTO t (id, a) VALUES (1, 1)",
+    "INSERT INTO t VALUES (106, 1 + 1, lower('X'), 'z')",
+    "INSERT INTO t VALUES (107, 1)",
+    "INSERT INTO t VALUES (107, 1, 2, 3), (1, 2)",
+    "INSERT INTO t VALUES (1, 1, 1, 1)",
+    "INSERT INTO t VALUES (108, 1, 1, 1), (1, 1, 1, 1)",
+    "INSERT INTO t (id, nothing) VALUES (109, 1)",
+    "INSERT INTO nothing VALUES (1)",
+    "INSERT INTO t (a) VALUES (123456789012345678), (-123456789012345678)",
+    "INSERT INTO t (a, b) VALUES (1, 'x",
+)
+
+
+def test_rows_of_literals_are_what_they_say() -> None:
+    """One by one and as a script."""
+    ours, theirs = _databases()
+
+    def run(connection: Any, sql: str) -> Any:
+        try:
+            return connection.execute(sql).rowcount
+        except (sqlite3.Error, zodbapi.Error) as error:
+            return isinstance(error, (sqlite3.IntegrityError, zodbapi.IntegrityError))
+
+    for sql in ROWS_OF_LITERALS:
+        assert run(ours, sql) == run(theirs, sql), sql
+        assert ours.execute("SELECT * FROM t").fetchall() == theirs.execute("SELECT * FROM t").fetchall(), sql
+    again, _ = _databases()
+    again.executescript(";\n".join(ROWS_OF_LITERALS[:6]))
+    assert again.execute("SELECT * FROM t WHERE id < 107").fetchall() == (
+        ours.execute("SELECT * FROM t WHERE id < 107").fetchall()
+    )
+
+
+def test_rows_of_literals_share_the_program_for_parameters() -> None:
+    connection = zodbapi.connect(":memory:")
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
+    connection.execute("INSERT INTO t VALUES (?, ?)", (1, "x"))
+    program = connection._prepare("INSERT INTO t VALUES (?, ?)", "qmark").program
+    for sql in ("INSERT INTO t VALUES (2, 'y')", "INSERT INTO t VALUES (3,NULL),(4, 'z')"):
+        assert connection._prepare(sql, "qmark").program is program
+        connection.execute(sql)
+        with pytest.raises(zodbapi.ProgrammingError, match="uses 0, and there are 2 supplied"):
+            connection.execute(sql, (1, "x"))
+    assert connection.execute("SELECT * FROM t").fetchall() == [(1, "x"), (2, "y"), (3, None), (4, "z")]
+    connection.close()

@@ -32,7 +32,7 @@ from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
 from zodbapi.parser import Parsed, parse
-from zodbapi.parser.shapes import Folded, fold, grouped
+from zodbapi.parser.shapes import Folded, fold, grouped, lift_rows
 from zodbapi.plan.nodes import (
     BoundIndex,
     Command,
@@ -314,6 +314,9 @@ def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, para
         if len(sql) <= LONGEST_REPEATED:
             STATEMENTS.add(key, statement)
         return statement
+    lifted = lift_rows(sql)
+    if lifted is not None and (found := _prepare_lifted(lifted[0], schema, functions, stats)):
+        return replace(found, sql=sql, style=paramstyle, parameter_count=0, literals=lifted[1])
     folded = fold(sql, paramstyle, schema.texts_of_indexes)
     if folded is not None and (found := _prepare_folded(folded, schema, compiler, paramstyle, parameters)):
         _, _, slices, total, literals = folded
@@ -378,6 +381,14 @@ def _run_repeated(one: Statement, txn: Transaction, params: tuple[Any, ...]) -> 
             rows.extend(found)
     txn.changes = changes
     return rows
+
+
+def _prepare_lifted(sql: str, schema: Schema, functions: Functions, stats: Stats) -> Statement | None:
+    """The statement that all INSERTs of as many literals share; None if there is an error, which names what the text has."""
+    try:
+        return prepare(sql, schema, functions, stats, "qmark")
+    except OperationalError:
+        return None
 
 
 def _prepare_folded(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen import runtime
+from zodbapi.plan.expr import is_positive
 from zodbapi.plan.nodes import IndexRange, Limit, Node, Project, RowidRange, Scan
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def collect(unit: Unit, node: Limit) -> None:
     body = unit.body
     limit = unit.query.count(node.limit)
     offset = unit.query.count(node.offset)
-    if limit is not None:
+    if limit is not None and not is_positive(node.limit):
         with body.block(f"if {limit} == 0"):
             body.line("return []")
     start = len(body.lines)

@@ -47,7 +47,6 @@ from zodbapi.plan.nodes import (
 from zodbapi.plan.walk import free_sources, working_source
 
 Consume = Callable[[], None]
-_MANY_COLUMNS = 4
 
 
 class QueryWriter:
@@ -64,8 +63,10 @@ class QueryWriter:
         """Writes the body of a function that returns the query's rows as a list of tuples."""
         body = self.unit.body
         if isinstance(node, Limit):
-            page.collect(self.unit, node)
-            return
+            if not sort.is_cut(node):
+                page.collect(self.unit, node)
+                return
+            node = node.input
         stored = self._stored_as_it_is(node)
         if stored is not None:
             body.line(f"return list({stored}.values())")
@@ -103,24 +104,8 @@ class QueryWriter:
         """Code of the current row of a single-source node, after produce with ``whole``."""
         row = self.unit.env[output_source(node)]
         if isinstance(row, ComputedRow) and row.whole is None:
-            row = ComputedRow(self._unpacked(row.columns))
+            row = ComputedRow(self.unit.taken_apart(row.columns))
         return row.row
-
-    def _unpacked(self, codes: list[str | None]) -> list[str | None]:
-        """Code of columns, of which those of a stored row that gives many are variables: faster than one by one."""
-        stored = {
-            access_.name: access_
-            for access_ in self.unit.env.values()
-            if isinstance(access_, StoredRow) and not access_.large and access_.width >= _MANY_COLUMNS
-        }
-        read = [code[: code.find("[")] for code in codes if code and code[-1] == "]"]
-        for name, access_ in stored.items():
-            if read.count(name) < max(_MANY_COLUMNS, access_.width / 2):
-                continue
-            columns = {access_.stored(i): f"{name}_{i}" for i in range(access_.width)}
-            self.unit.body.line(f"{', '.join(columns.values())} = {name}")
-            codes = [columns.get(code, code) if code else code for code in codes]
-        return codes
 
     def _stored_as_it_is(self, node: Node) -> str | None:
         match node:
@@ -136,6 +121,8 @@ class QueryWriter:
         """Code of a LIMIT or OFFSET, None when there is none."""
         if expr is None:
             return None
+        if isinstance(expr, Const) and type(expr.value) is int:
+            return self.unit.constant(expr.value)
         code = f"{self.unit.call(runtime.row_count)}({self.unit.expr.value(expr)})"
         if self.unit.expr.independent(expr):
             return self.unit.hoist(code)

@@ -19,12 +19,12 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.rowbuffer import RowBuffer
 from zodbapi.codegen.unit import tuple_code
-from zodbapi.plan.expr import Const
+from zodbapi.plan.expr import Const, is_positive
+from zodbapi.plan.nodes import Limit, Project, Sort
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
     from zodbapi.plan.expr import SortKey
-    from zodbapi.plan.nodes import Sort
 
 
 def key_code(unit: Unit, key: SortKey) -> str:
@@ -69,9 +69,18 @@ def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool)
 
     unit.query.produce(node.input, keep, whole=whole)
     sort.write()
-    with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {rows}"):
+    best = f"{rows}[:{sort.limit}]" if is_positive(node.limit) else rows
+    with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {best}"):
         buffer.bind()
         consume()
+
+
+def is_cut(node: Limit) -> bool:
+    """Whether a Sort below, whose rows are only projected, gives no more rows than a LIMIT wants."""
+    below = node.input
+    while isinstance(below, Project):
+        below = below.input
+    return isinstance(below, Sort) and node.offset is None and is_positive(node.limit) and below.limit == node.limit
 
 
 def _produce_best(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool) -> None:
@@ -118,7 +127,8 @@ def _produce_presorted(unit: Unit, node: Sort, consume: Callable[[], None], *, w
     unit.body.line(f"{rows} = {name}()")
     for line in _passes(unit, node, rows):
         unit.body.line(line)
-    with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {rows}"):
+    best = f"{rows}[:{unit.query.count(node.limit)}]" if is_positive(node.limit) else rows
+    with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {best}"):
         buffer.bind()
         consume()
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from zodbapi.codegen.query import QueryWriter
 
 
+_MANY_COLUMNS = 4
+
+
 class RowAccess(Protocol):
     """How the code of the moment reads the current row of one source."""
 
@@ -149,6 +152,22 @@ class Unit:
         """Access to a row of a table that is in a variable."""
         load = self.call(load_value) if table.large else ""
         return StoredRow(row, rowid, table.rowid_column, len(table.columns), table.large, load)
+
+    def taken_apart(self, codes: list[str | None]) -> list[str | None]:
+        """Code of columns, of which those of a stored row that gives many are variables: faster than one by one."""
+        stored = {
+            access_.name: access_
+            for access_ in self.env.values()
+            if isinstance(access_, StoredRow) and not access_.large and access_.width >= _MANY_COLUMNS
+        }
+        read = [code[: code.find("[")] for code in codes if code and code[-1] == "]"]
+        for name, access_ in stored.items():
+            if read.count(name) < max(_MANY_COLUMNS, access_.width / 2):
+                continue
+            columns = {access_.stored(i): f"{name}_{i}" for i in range(access_.width)}
+            self.body.line(f"{', '.join(columns.values())} = {name}")
+            codes = [columns.get(code, code) if code else code for code in codes]
+        return codes
 
     def uses_source(self, source: int) -> bool:
         """Whether any column or the rowid of the source is read anywhere."""

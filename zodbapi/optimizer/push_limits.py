@@ -10,7 +10,7 @@ from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.ordering import Keys, is_single, ordered
 from zodbapi.optimizer.predicates import each_input, each_query
-from zodbapi.plan.expr import Binary, Case, Compare, Const, Expr, Param
+from zodbapi.plan.expr import Binary, Case, Compare, Const, Expr, Param, is_positive
 from zodbapi.plan.nodes import Limit, Node, Project, Sort
 from zodbapi.record import replace
 
@@ -32,17 +32,13 @@ def _push(node: Node, context: Context) -> Node:
     node = each_input(node, lambda child: _push(child, context))
     if not isinstance(node, Limit) or node.limit is None:
         return node
-    if _is_positive(node.limit) and node.offset is None and is_single(node.input, context):
+    if is_positive(node.limit) and node.offset is None and is_single(node.input, context):
         return node.input
     rows = _rows(node.limit, node.offset)
     if rows is None:
         return node
     below = _limited(node.input, rows, context)
     return node if below is node.input else replace(node, input=below)
-
-
-def _is_positive(limit: Expr) -> bool:
-    return isinstance(limit, Const) and type(limit.value) is int and limit.value > 0
 
 
 def _limited(node: Node, rows: Expr, context: Context) -> Node:

@@ -42,6 +42,7 @@ _SHARING = re.compile(r"\s*(SELECT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 _AFTER_NUMBER = re.compile(r"(?<![\w\"])[\d.]+ ?$")
 _SIZES = ((8, 4), (64, 25), (512, 200))  # lists of at most so many items are planned as if they had so many
 _MANY = 2000
+_MOST_LITERALS = 20
 _TYPES = {int: "INTEGER", float: "REAL", str: "TEXT"}
 _NEAR = 3  # digits after OFFSET; a page further away may want another plan
 
@@ -162,11 +163,35 @@ class _Folding:
         self.places.append((-len(self.values), f"{size}={name}" if name else size))
 
     def folded(self) -> Folded | None:
-        """The shape, if anything was folded."""
-        if not self.values and not self.slices:
+        """The shape, if anything was folded, and not so many literals that no other text will have as many."""
+        if len(self.values) > _MOST_LITERALS or not (self.values or self.slices):
             return None
         places = [f"{self.items - 1 - index if index < 0 else index}{more}" for index, more in self.places]
         return Folded("".join(self.pieces), tuple(places), tuple(self.slices), self.total, tuple(self.values))
+
+
+_CELL = rf"(?:{_NUMBER}|'[^']*(?:''[^']*)*'|NULL)"
+_ROW = rf"\(\s*{_CELL}(?:\s*,\s*{_CELL})*\s*\)"
+_CELLS = re.compile(_CELL, re.IGNORECASE)
+_LITERAL_ROWS = re.compile(
+    rf"""(\s*(?:INSERT(?:\s+OR\s+\w+)?|REPLACE)\s+INTO\s+(?:"[^"]*"|\w+)\s*(?:\([\w\s,"]*\))?\s*VALUES)
+        \s*({_ROW}(?:\s*,\s*{_ROW})*)\s*;?\s*""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_ROWS = re.compile(_ROW, re.IGNORECASE)
+
+
+def lift_rows(sql: str) -> tuple[str, tuple[Any, ...]] | None:
+    """An INSERT of rows of literals with a ``?`` for each of them, and their values; None for any other text."""
+    found = _LITERAL_ROWS.fullmatch(sql)
+    if found is None:
+        return None
+    rows = [_CELLS.findall(row) for row in _ROWS.findall(found[2])]
+    width = len(rows[0])
+    if any(len(row) != width for row in rows):
+        return None
+    marks = f"({', '.join('?' * width)})"
+    return f"{found[1]} {', '.join([marks] * len(rows))}", tuple([_value(cell) for row in rows for cell in row])
 
 
 def _size(length: int) -> int:
@@ -176,6 +201,8 @@ def _size(length: int) -> int:
 def _value(literal: str) -> Any:
     if literal[0] == "'":
         return literal[1:-1].replace("''", "'")
+    if literal[0] in "nN":
+        return None
     return float(literal) if "." in literal else int(literal)
 
 

@@ -71,6 +71,11 @@ def parse(sql: str, paramstyle: str = "qmark", shape: Folded | None = None, *, r
     return [_parse_statement(text, tokenize(text)) for text in _split(sql, tokens)]
 
 
+def split(script: str) -> list[str]:
+    """The texts of the statements of a script."""
+    return _split(script, tokenize(script))
+
+
 def parse_one(sql: str, paramstyle: str = "qmark") -> Parsed:
     """The only statement of a text; ProgrammingError when there are several, or none."""
     statements = parse(sql, paramstyle)

@@ -345,3 +345,8 @@ class WindowCall:
     type: Type = ANY
     nullable: bool = True
     collations: tuple[str, ...] = ()  # one a partition key
+
+
+def is_positive(expr: Expr | None) -> bool:
+    """Whether an expression is a literal integer above 0: as a LIMIT, one that lets a row pass."""
+    return isinstance(expr, Const) and type(expr.value) is int and expr.value > 0
