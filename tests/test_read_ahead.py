@@ -170,6 +170,17 @@ def test_classes_are_named_once() -> None:
     assert found.count(b"date\n") == 1
 
 
+def test_a_long_text_that_rows_share_is_stored_once() -> None:
+    shared = "a default " * 10
+    rows: list[Any] = []
+    for i in range(30):
+        rows += [i, (i, shared, datetime.date(2024, 2, 1))]
+    found = pickle_values(tuple(rows))
+    assert found.count(shared.encode()) == 1
+    assert pickle.loads(found) == tuple(rows)
+    assert unpickle_values([found[2:-1]] * 2) == (tuple(rows),) * 2
+
+
 @pytest.mark.parametrize(
     "value", [PersistentList(), LOBTree(), OOBTree(), OOTreeSet()], ids=lambda value: type(value).__name__
 )
