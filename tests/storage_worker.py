@@ -18,7 +18,8 @@ from zodbapi.statement import Compiler, complete
 from zodbapi.storage import ddl
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
-from zodbapi.storage.transaction import MISSING, PRESENT, Transaction
+from zodbapi.storage.transaction import Transaction
+from zodbapi.undo import MISSING, PRESENT
 
 ACCOUNTS = 20
 START = 100

@@ -20,7 +20,8 @@ from zodbapi.storage.database import Database
 from zodbapi.storage.leaves import find_leaf
 from zodbapi.storage.rowids import MAX_ROWID
 from zodbapi.storage.stats import Stats
-from zodbapi.storage.transaction import PRESENT, Transaction
+from zodbapi.storage.transaction import Transaction
+from zodbapi.undo import PRESENT
 
 
 @pytest.fixture(params=["memory", "file"])

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 12  # at least, of a statement that is its own transaction; it gives up no sooner than a writer that waits
 LARGE = 50_000  # rows of a table from which on its scans are streamed
-BLOCK = 1000  # rows that a stream reads at a time
+BLOCK = 1000  # rows that a stream reads, or executemany() inserts, at a time
 Row = tuple[Any, ...]
 Rows = list[Row]
 
@@ -275,13 +275,21 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
     def run_each(current: Statement) -> None:
         nonlocal changes
         changes = 0
-        normalise, schema = current.normalise, txn.schema
-        for parameters in parameter_rows:
-            if txn.schema is not schema:  # a large value has changed it
-                current, schema = renewed(connection, current), txn.schema
-                normalise = current.normalise
-            rows = run_whole(connection, current, normalise(parameters))
-            changes += txn.changes if rows is None else len(rows)
+        left = iter(parameter_rows)
+        failure: Exception | None = None
+        block: Rows | None = None
+        while failure is None and (block is None or len(block) == BLOCK):
+            current = renewed(connection, current)  # a large value may have changed the schema
+            block, failure = _next_block(left, current.normalise)
+            if current.insert_rows(txn, block, statements=True) is not None:
+                changes += len(block)
+                continue
+            for parameters in block:
+                current = renewed(connection, current)
+                rows = run_whole(connection, current, parameters)
+                changes += txn.changes if rows is None else len(rows)
+        if failure is not None:
+            raise failure
 
     try:
         statement = connection._prepare(sql, connection.paramstyle)
@@ -302,6 +310,17 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
             raise translated from error
         raise
     return statement, changes
+
+
+def _next_block(left: Iterator[Parameters], normalise: Callable[[Parameters], Row]) -> tuple[Rows, Exception | None]:
+    """The next parameters as programs take them, and what went wrong after them: they are still to be used."""
+    block: Rows = []
+    try:
+        for parameters in islice(left, BLOCK):
+            block.append(normalise(parameters))
+    except Exception as error:
+        return block, error
+    return block, None
 
 
 def run_script(connection: Connection, script: str) -> None:

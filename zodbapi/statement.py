@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -52,6 +52,7 @@ from zodbapi.plan.nodes import (
     output_types,
 )
 from zodbapi.pragmas import table_functions
+from zodbapi.record import record
 from zodbapi.storage.stats import Stats
 from zodbapi.values.conversion import MAX_EXPONENT
 
@@ -65,7 +66,11 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 Description = tuple[tuple[str, str, None, None, int | None, int | None, None], ...]
 Collations = Mapping[str, Callable[[Any], Any]]
 Run = Callable[["Transaction", tuple[Any, ...]], "list[tuple[Any, ...]] | None"]
+Outcome = tuple["list[tuple[Any, ...]] | None"] | None  # the rows of RETURNING, or None for nothing done
 V = TypeVar("V")
+
+WORTHWHILE = 4  # rows: from that number on, inserting them in one go is faster
+WORTH_COMPILING = 64  # rows that a statement inserts in all: then the program for that is worth its compilation
 
 READ, WRITE, CONTROL = "read", "write", "control"
 
@@ -125,6 +130,8 @@ class Statement:
     scanned: int | None = None  # id of the table whose rows come one by one, in a query that buffers nothing
     _stream: Program | None = None
     slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
+    rows_insert: Callable[[], codegen.RowsInsert | None] | None = None  # of an INSERT of one row: what inserts many
+    rows_seen: int = 0  # by ``insert_rows``
     skipped: tuple[int, ...] = ()  # what the text says after OFFSET, where texts with other numbers share the program
 
     def stream(self, txn: Transaction, params: tuple[Any, ...], collations: Collations) -> Iterator[tuple[Any, ...]]:
@@ -133,6 +140,36 @@ class Statement:
             assert isinstance(self.node, Node)
             self._stream = codegen.generate_stream(self.node, collations)
         return self._stream.run(txn, params)  # type: ignore[return-value]
+
+    def insert_rows(self, txn: Transaction, rows: Sequence[tuple[Any, ...]], statements: bool) -> Outcome:
+        """Tries to insert a row for each item, all in one go; if that does not work nothing has happened.
+
+        Args:
+            txn: the transaction.
+            rows: normalised parameters of this statement, which inserts one row.
+            statements: whether each row is a statement of its own.
+        """
+        self.rows_seen += len(rows)
+        if self.rows_insert is None or len(rows) < WORTHWHILE or self.rows_seen < WORTH_COMPILING:
+            return None
+        insert = self.rows_insert()
+        if insert is None or (statements and insert.refers_to_itself):
+            return None
+        mark, last_rowid, total = txn.mark(), txn.last_rowid, txn.total_changes
+        try:
+            found = insert.run(txn, rows)
+            if statements:
+                txn.changes = 1
+                if txn.immediate:
+                    txn.run_immediate()
+            return (found,)
+        except BaseException as error:
+            if txn.active:
+                txn.undo_to(mark)
+                txn.last_rowid, txn.total_changes = last_rowid, total
+            if not txn.active or not isinstance(error, Exception):
+                raise
+            return None
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""
@@ -209,23 +246,33 @@ _INDEXES: GenerationCache[BoundIndex] = GenerationCache(500)  # those that are p
 def _parse_either(sql: str) -> list[Parsed]:
     """Reads a text that parameters came with: ``%s`` is a placeholder if there are no others, else what SQL makes of it."""
     if "%s" not in sql and "%(" not in sql:
-        return parse(sql)
+        return parse(sql, runs=True)
     try:
-        parsed = parse(sql)
+        parsed = parse(sql, runs=True)
         if any(statement.parameters for statement in parsed):
             return parsed
     except OperationalError:
-        return parse(sql, "format")
-    return parse(sql, "format")
+        return parse(sql, "format", runs=True)
+    return parse(sql, "format", runs=True)
 
 
-def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
-    """The compiled form of the only statement of a text, from the cache if it was compiled for an equal schema."""
+def prepare(
+    sql: str,
+    schema: Schema,
+    functions: Functions,
+    stats: Stats,
+    paramstyle: str,
+    parameters: Parameters | None = None,
+) -> Statement:
+    """The compiled form of the only statement of a text, from the cache if it was compiled for an equal schema.
+
+    ``parameters`` are those of the call that it is compiled for: the plan is one that suits them.
+    """
     key = (sql, schema.version, functions.version, paramstyle)
     found = STATEMENTS.recall(key)
     if found is None:
         with _UNCOLLECTED:
-            found = _prepare(sql, schema, functions, stats, paramstyle)
+            found = _prepare(sql, schema, Compiler(functions, stats), paramstyle, parameters)
     return found
 
 
@@ -258,24 +305,25 @@ class _Uncollected:
 _UNCOLLECTED = _Uncollected()
 
 
-def _prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
+def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, parameters: Parameters | None) -> Statement:
+    functions, stats = compiler.functions, compiler.stats
     key = (sql, schema.version, functions.version, paramstyle)
     repeated = _REPEATED.fullmatch(sql)
     if repeated is not None:
         return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
     folded = fold(sql, paramstyle)
     if folded is not None:
-        statement = _prepare_folded(folded, schema, Compiler(functions, stats), paramstyle)
+        statement = _prepare_folded(folded, schema, compiler, paramstyle, parameters)
         _, _, slices, total, skipped = folded
         statement = replace(statement, sql=sql, parameter_count=total, slices=slices, skipped=skipped)
         STATEMENTS.add(key, statement)
         return statement
-    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
+    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle, runs=True)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
     if not parsed:
         return Statement(sql, paramstyle, CONTROL, None, None, _run_nothing, None, 0, None, schema.version)
-    statement = compile_parsed(parsed[0], schema, Compiler(functions, stats), sql, paramstyle)
+    statement = compile_parsed(parsed[0], schema, replace(compiler, parameters=parameters), sql, paramstyle)
     if statement.program is not None:
         STATEMENTS.add(key, statement)
     return statement
@@ -298,15 +346,20 @@ def _one_row(repeated: re.Match[str]) -> str:
 def _prepare_repeated(sql: str, repeated: re.Match[str], one: Statement) -> Statement:
     times = 1 + repeated[4].count("(")
     size = one.parameter_count
-    return replace(one, sql=sql, run=partial(_run_repeated, one.run, size), parameter_count=size * times)
+    return replace(one, sql=sql, run=partial(_run_repeated, one), parameter_count=size * times, rows_insert=None)
 
 
-def _run_repeated(run: Run, size: int, txn: Transaction, params: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
-    """Runs a program that inserts one row for each ``size`` parameters."""
+def _run_repeated(one: Statement, txn: Transaction, params: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
+    """Runs a statement that inserts one row for each of its share of the parameters."""
+    size = one.parameter_count
+    shares = [params[start : start + size] for start in range(0, len(params), size)]
+    done = one.insert_rows(txn, shares, statements=False)
+    if done is not None:
+        return done[0]
     rows: list[tuple[Any, ...]] | None = None
     changes = 0
-    for start in range(0, len(params), size):
-        found = run(txn, params[start : start + size])
+    for share in shares:
+        found = one.run(txn, share)
         changes += txn.changes
         if found is not None:
             rows = rows or []
@@ -315,13 +368,18 @@ def _run_repeated(run: Run, size: int, txn: Transaction, params: tuple[Any, ...]
     return rows
 
 
-def _prepare_folded(folded: Folded, schema: Schema, compiler: Compiler, style: str) -> Statement:
+def _prepare_folded(
+    folded: Folded, schema: Schema, compiler: Compiler, style: str, parameters: Parameters | None
+) -> Statement:
     """The statement that all texts of a shape share."""
     key = (folded.sql, tuple(folded.sizes.items()), schema.version, compiler.functions.version, style)
     found = STATEMENTS.recall(key)
     if found is None:
         read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
-        (parsed,) = parse(folded.sql, read, folded.sizes)
+        (parsed,) = parse(folded.sql, read, folded.sizes, runs=True)
+        given = known_values(None, folded.total, parameters)
+        if given:
+            compiler = replace(compiler, parameters=grouped(given, folded.slices) + folded.skipped)
         found = compile_parsed(parsed, schema, compiler, folded.sql, style)
         STATEMENTS.add(key, found)
     return found
@@ -346,7 +404,7 @@ def compile_parsed(
         shown = commands.output_columns(node)
         return Statement(sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
     try:
-        plan = compiler.optimize(node, schema)
+        plan = compiler.optimize(node, schema, known_values(layout[1], count, compiler.parameters))
         program = compiler.generate(plan, schema)
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
@@ -358,9 +416,31 @@ def compile_parsed(
     kind = WRITE if writes or bound.for_update else READ
     inserts, scanned = isinstance(plan, Insert), _scanned(plan)
     run_program = _resolving(plan, program.run)
-    return Statement(
+    statement = Statement(
         sql, style, kind, plan, program, run_program, description, *layout, writes, inserts, bound.for_update, scanned
     )
+    if isinstance(plan, Insert):
+        resolve = partial(writer, schema, compiler.functions)
+        statement.rows_insert = cache(partial(_rows_insert, plan, resolve, compiler.functions.collations))
+    return statement
+
+
+def _rows_insert(
+    plan: Insert, resolve_writer: Callable[[int], WriterProgram], collations: Collations
+) -> codegen.RowsInsert | None:
+    return codegen.generate_rows_insert(plan, resolve_writer(plan.table.id), collations)
+
+
+def known_values(names: tuple[str, ...] | None, count: int, parameters: Parameters | None) -> tuple[Any, ...]:
+    """The values of a call's parameters, () if it has none or wrong ones: its error is not raised here."""
+    if parameters is None or not count:
+        return ()
+    try:
+        given = _by_name(names, parameters) if names is not None else _as_tuple(parameters)
+        found = tuple([item if type(item) is tuple else values.adapt(item) for item in given])
+    except (InterfaceError, DataError, ProgrammingError):
+        return ()
+    return found if len(found) == count else ()
 
 
 def _resolving(plan: Node, run: Run) -> Run:
@@ -403,15 +483,16 @@ def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Compiler:
     """The stages below parsing, for commands that run queries and write rows of their own."""
 
     functions: Functions
     stats: Stats
+    parameters: Parameters | None = None  # of the call that a statement is compiled for
 
-    def optimize(self, node: Node, schema: Schema) -> Node:
-        """The plan after all rules."""
+    def optimize(self, node: Node, schema: Schema, params: tuple[Any, ...] = ()) -> Node:
+        """The plan after all rules, for a call with these parameters."""
 
         def bind(table: Table, index: Index) -> BoundIndex:
             key = (schema.version, self.functions.version, index.id)
@@ -421,7 +502,7 @@ class Compiler:
                 _INDEXES.add(key, found)
             return found
 
-        return optimize(node, self.stats, bind_index=bind, schema=schema)
+        return optimize(node, self.stats, bind_index=bind, schema=schema, samples=self.stats, params=params)
 
     def generate(self, plan: Node, schema: Schema, *, in_trigger: bool = False, as_stored: bool = False) -> Program:
         """The program of an optimised plan; ``as_stored``: large values stay where they are."""

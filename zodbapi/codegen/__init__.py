@@ -12,6 +12,7 @@ from typing import Any
 
 from zodbapi.codegen import dml
 from zodbapi.codegen.expr import ExprWriter
+from zodbapi.codegen.insert_rows import RowsInsert, generate_rows_insert
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.table_writer import NO_ENTRY, WriterProgram, generate_writer
 from zodbapi.codegen.trigger import TriggerProgram, Triggers, with_triggers
@@ -23,10 +24,12 @@ from zodbapi.plan.nodes import NEW_ROW, OLD_ROW, Delete, Insert, Instead, Node, 
 __all__ = [
     "NO_ENTRY",
     "Program",
+    "RowsInsert",
     "TriggerProgram",
     "Triggers",
     "WriterProgram",
     "generate",
+    "generate_rows_insert",
     "generate_stream",
     "generate_writer",
     "with_triggers",

@@ -11,7 +11,7 @@ anything, sorts after all of them::
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class, items_code
 from zodbapi.codegen.descending import items_descending, keys_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
-from zodbapi.codegen.unit import ComputedRow, tuple_code
+from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
 from zodbapi.plan.entries import covers, readable
 from zodbapi.plan.expr import Affine, Const, Expr
 from zodbapi.plan.lists import param_list, seeks_once
@@ -237,7 +237,7 @@ def _index_seek(unit: Unit, node: IndexSeek, consume: Consume) -> None:
     elif seeks_once(node):
         test, codes = _parts(unit, node, node.alternatives[0])
         with unit.body.test(test):
-            _loop_prefix(unit, node, tuple_code(codes), consume)
+            _loop_key(unit, node, codes, consume)
     else:
         _seek_each(unit, node, consume)
 
@@ -273,12 +273,36 @@ def _seek_each(unit: Unit, node: IndexSeek, consume: Consume) -> None:
             _loop_prefix(unit, node, key, consume)
 
 
+def _loop_key(unit: Unit, node: IndexSeek, codes: list[str], consume: Consume) -> None:
+    """The entries whose leading parts are those of one key.
+
+    A function that is called for each row of an enclosing loop reads on from the key until another one comes: it finds few
+    entries, or wants but the first, and finding where a range ends costs as much as finding where it begins.
+    """
+    parts = []
+    for code in codes:
+        if not is_cheap(code):
+            name = unit.fresh("k")
+            unit.body.line(f"{name} = {code}")
+            code = name
+        parts.append(code)
+    if is_raw(node.table, node.index):
+        _loop_entries(unit, node, f"{parts[0]}, {parts[0]}", consume)
+    elif _is_repeated(unit, node) and not node.index.keyed and not node.descending:
+        _loop_entries(unit, node, tuple_code(parts), consume, until=parts)
+    else:
+        _loop_entries(
+            unit, node, f"{tuple_code(parts)}, {tuple_code([*parts, greatest(unit, node, len(parts))])}", consume
+        )
+
+
+def _is_repeated(unit: Unit, node: IndexSeek) -> bool:
+    """Whether the seek is in a function, and its key differs from call to call."""
+    return len(unit.scopes) > 1 and not all(map(unit.expr.independent, node.alternatives[0]))
+
+
 def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> None:
-    """The entries whose leading parts are ``key``, code of a tuple."""
-    if not key.isidentifier():
-        name = unit.fresh("k")
-        unit.body.line(f"{name} = {key}")
-        key = name
+    """The entries whose leading parts are ``key``, a variable with a tuple."""
     if is_raw(node.table, node.index):
         _loop_entries(unit, node, f"{key}[0], {key}[0]", consume)
     else:
@@ -297,11 +321,16 @@ def greatest(unit: Unit, node: IndexSeek | IndexRange | IndexGroups, width: int)
     return unit.call_value(inf, "inf") if whole else unit.call_value(values.ABOVE, "above")
 
 
-def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume) -> None:
+def _loop_entries(
+    unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume, until: Sequence[str] = ()
+) -> None:
+    """A loop over entries; ``until``: codes of the leading parts that all of them have, another ends it."""
     tree = _tree(unit, node.index)
     row, rowid = bind_row(unit, node.source, node.table)
     rows = unit.query.tree(node.table.id)
     parts = _bind_entry(unit, node)
+    for i in range(len(until)):
+        parts[i] = parts[i] or unit.fresh("e")
     if node.index.keyed:
         named = [part or "_" for part in parts]
         key = named[0] if is_raw(node.table, node.index) or not any(parts) else tuple_code(named)
@@ -318,6 +347,11 @@ def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, cons
         )
         header = f"for {target} in {iterable}"
     with unit.body.block(header):
+        if until:
+            with unit.body.block(
+                f"if {' or '.join(f'{part} != {code}' for part, code in zip(parts, until, strict=False))}"
+            ):
+                unit.body.line("break")
         place = len(unit.body.lines)
         unit.body.line(f"{row} = {rows}[{rowid}]")
         consume()

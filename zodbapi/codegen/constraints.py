@@ -47,8 +47,20 @@ def schedule(txn: Any, deferred: bool, check: Any, key: Any) -> None:
         _put_off(txn, deferred or txn.defer_foreign_keys, check, key)
 
 
+def schedule_many(txn: Any, deferred: bool, check: Any, found: set[Any]) -> None:
+    """The same for the keys of many rows."""
+    if found and txn.foreign_keys_enabled:
+        _checks(txn, deferred or txn.defer_foreign_keys).setdefault(check, set()).update(found)
+
+
+def _checks(txn: Any, deferred: bool) -> dict[Any, set[Any]]:
+    """What is put off: to the end of the transaction, or of the statement."""
+    checks: dict[Any, set[Any]] = txn.pending if deferred and not txn.check_at_once else txn.immediate
+    return checks
+
+
 def _put_off(txn: Any, deferred: bool, check: Any, key: Any) -> None:
-    checks = txn.pending if deferred and not txn.check_at_once else txn.immediate
+    checks = _checks(txn, deferred)
     keys = checks.get(check)
     if keys is None:
         keys = checks[check] = set()

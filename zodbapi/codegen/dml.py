@@ -10,22 +10,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zodbapi.codegen import access, runtime
-from zodbapi.codegen.table_writer import Touch, WriterProgram, convert_column
+from zodbapi.codegen import runtime
+from zodbapi.codegen.plain_writes import (
+    SimpleUpdate,
+    comes_once,
+    return_row,
+    simple_delete,
+    simple_touch,
+    writer_function,
+)
+from zodbapi.codegen.table_writer import WriterProgram, convert_column
 from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
 from zodbapi.plan.nodes import (
     Delete,
-    Filter,
-    IndexRange,
-    IndexSeek,
     Insert,
     Instead,
-    Node,
-    RowidRange,
-    RowidSeek,
-    Scan,
     Update,
     Values,
     output_source,
@@ -46,21 +47,16 @@ def write(unit: Unit, node: Insert | Update | Delete, writer: WriterProgram) -> 
     match node:
         case Insert():
             _Insert(unit, node, writer).write()
-        case Update() if (touch := _simple_touch(node, writer)) is not None:
-            _SimpleUpdate(unit, node, writer, touch).write()
+        case Update() if (touch := simple_touch(node, writer)) is not None:
+            SimpleUpdate(unit, node, writer, touch).write()
         case Update():
             _update(unit, node, writer)
-        case Delete() if writer.silent is None and not writer.cascades and _comes_once(node.input, node.source):
-            _simple_delete(unit, node, writer)
+        case Delete() if writer.silent is None and not writer.cascades and comes_once(node.input, node.source):
+            simple_delete(unit, node, writer)
         case Delete():
             _delete(unit, node, writer)
     body.line("txn.count_changes(n)")
     body.line("return None" if node.returning is None else "return out")
-
-
-def _function(unit: Unit, writer: WriterProgram, name: str, shown: str = "") -> str:
-    """The writer's function under its own name, or another."""
-    return unit.call_value(getattr(writer, name), shown or name)
 
 
 @contextmanager
@@ -86,16 +82,6 @@ def _undone(unit: Unit, then: str) -> Iterator[None]:
         body.line("txn.undo_to(mark)")
         if then:
             body.line(then)
-
-
-def _return_row(unit: Unit, node: Insert | Update | Delete, row: str, rowid: str) -> None:
-    """Counts the row, and appends what RETURNING makes of it."""
-    unit.body.line("n += 1")
-    if node.returning is None:
-        return
-    unit.env[node.source] = unit.table_row(node.table, row, rowid)
-    codes = [unit.expr.value(expr) for expr in node.returning]
-    unit.body.line(f"out.append({tuple_code(codes) if codes else '()'})")
 
 
 class _Insert:
@@ -127,7 +113,7 @@ class _Insert:
         self._rowid(given)
         if position is not None:
             codes[position] = "rowid"
-        make_row = f"row = {_function(unit, self.writer, 'make_row')}({', '.join(codes)})"
+        make_row = f"row = {writer_function(unit, self.writer, 'make_row')}({', '.join(codes)})"
         if not any(clause.any_constraint and clause.action == "ignore" for clause in self.node.clauses):
             body.line(make_row)
             self._write_row()
@@ -146,7 +132,9 @@ class _Insert:
         elif self.writer.before_insert is None:
             self._resolve(list(self.node.clauses))
         else:  # BEFORE triggers fire first, whatever comes of the row
-            with self.unit.body.block(f"if not {_function(self.unit, self.writer, 'before_insert')}(txn, rowid, row)"):
+            with self.unit.body.block(
+                f"if not {writer_function(self.unit, self.writer, 'before_insert')}(txn, rowid, row)"
+            ):
                 self.insert = "insert_after"
                 self._resolve(list(self.node.clauses))
 
@@ -156,20 +144,22 @@ class _Insert:
         if given is None or (isinstance(given, Const) and given.value is None):
             body.line(f"rowid = {following}")
             return
-        name = unit.namespace.constant(_rowid_name(table))
+        name = unit.namespace.constant(rowid_name(table))
         body.line(f"rowid = {unit.call(runtime.given_rowid)}({unit.expr.value(given)}, {name})")
         with body.block("if rowid is None"):
             body.line(f"rowid = {following}")
 
     def _store(self) -> None:
-        with _writing(self.unit, self.writer, f"{_function(self.unit, self.writer, self.insert)}(txn, rowid, row)"):
+        with _writing(
+            self.unit, self.writer, f"{writer_function(self.unit, self.writer, self.insert)}(txn, rowid, row)"
+        ):
             self.unit.body.line("txn.last_rowid = rowid")
-            _return_row(self.unit, self.node, "row", "rowid")
+            return_row(self.unit, self.node, "row", "rowid")
 
     def _resolve(self, clauses: list[ConflictClause]) -> None:
         """What happens to a row with conflicts: the first clause that covers one of them decides."""
         body = self.unit.body
-        body.line(f"found = {_function(self.unit, self.writer, 'conflicts')}(txn, rowid, row)")
+        body.line(f"found = {writer_function(self.unit, self.writer, 'conflicts')}(txn, rowid, row)")
         for number, clause in enumerate(clauses):
             keyword = "if" if number == 0 else "elif"
             with body.block(f"{keyword} {self._covers(clause)}"):
@@ -189,7 +179,7 @@ class _Insert:
             case "ignore":
                 body.line("pass")
             case "replace":
-                delete = _function(self.unit, self.writer.without_triggers, "delete", "displace")
+                delete = writer_function(self.unit, self.writer.without_triggers, "delete", "displace")
                 with body.block("for other in {other for _, other in found}"):
                     body.line(f"{delete}(txn, other, txn.rows({self.table.id})[other])")
                 self._store()
@@ -212,7 +202,7 @@ class _Insert:
         def change() -> None:
             call = _change_row(unit, table, self.writer, clause.assignments, old="old", old_rowid="other")
             with _writing(unit, self.writer, call):
-                _return_row(unit, self.node, "new", "new_rowid")
+                return_row(unit, self.node, "new", "new_rowid")
 
         if clause.where is None:
             change()
@@ -221,7 +211,8 @@ class _Insert:
                 change()
 
 
-def _rowid_name(table: Table) -> str:
+def rowid_name(table: Table) -> str:
+    """The rowid as messages name it."""
     column = "rowid" if table.rowid_column is None else table.columns[table.rowid_column].name
     return f"{table.name}.{column}"
 
@@ -248,7 +239,7 @@ def _change_row(
     if changed is None:
         body.line(f"new_rowid = {old_rowid}")
     else:
-        name = unit.namespace.constant(_rowid_name(table))
+        name = unit.namespace.constant(rowid_name(table))
         body.line(f"new_rowid = {unit.call(runtime.required_rowid)}({changed}, {name})")
         if column is not None:
             codes[column] = "new_rowid"
@@ -259,16 +250,18 @@ def _change_row(
             convert_column(unit, table, position, name)
             codes[position] = name
     row = tuple_code(codes)
-    body.line(f"new = {row}" if writer.complete is None else f"new = {_function(unit, writer, 'complete')}({row})")
+    body.line(
+        f"new = {row}" if writer.complete is None else f"new = {writer_function(unit, writer, 'complete')}({row})"
+    )
     if replace:
-        delete = _function(unit, writer.without_triggers, "delete", "displace")
-        conflicts = _function(unit, writer, "conflicts")
+        delete = writer_function(unit, writer.without_triggers, "delete", "displace")
+        conflicts = writer_function(unit, writer, "conflicts")
         with body.block(f"for other in {{other for _, other in {conflicts}(txn, new_rowid, new)}} - {{{old_rowid}}}"):
             body.line(f"{delete}(txn, other, txn.rows({table.id})[other])")
     arguments = f"txn, {old_rowid}, {old}, new_rowid, new"
     if writer.silent is not None:
         arguments += f", {unit.namespace.constant(frozenset(position for position, _ in assignments))}"
-    return f"{_function(unit, writer, 'update')}({arguments})"
+    return f"{writer_function(unit, writer, 'update')}({arguments})"
 
 
 def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]]) -> str:
@@ -304,161 +297,13 @@ def _update(unit: Unit, node: Update, writer: WriterProgram) -> None:
                 replace=node.action == "replace",
             )  # fmt: skip
             with _writing(unit, writer, call):
-                _return_row(unit, node, "new", "new_rowid")
+                return_row(unit, node, "new", "new_rowid")
 
         if node.action not in ("ignore", "fail"):
             change()
             return
         with _undone(unit, "raise" if node.action == "fail" else ""):
             change()
-
-
-# --- statements that write no rows but those of their own table, each once ----------------------------------------------
-
-
-def _comes_once(node: Node, source: int) -> bool:
-    """Whether the input is a plain access to the rows to change, which emits each of them once."""
-    match node:
-        case Filter(input=child):
-            return _comes_once(child, source)
-        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
-            return node.source == source
-        case _:
-            return False
-
-
-def _is_single(node: Node) -> bool:
-    while isinstance(node, Filter):
-        node = node.input
-    return access.finds_one(node)
-
-
-def _simple_touch(node: Update, writer: WriterProgram) -> Touch | None:
-    """What the statement does besides storing rows, if it writes no other rows and leaves rowids and triggers alone."""
-    positions = frozenset(position for position, _ in node.assignments)
-    if writer.silent is not None or node.rowid is not None or node.table.rowid_column in positions:
-        return None
-    if node.action not in ("abort", "rollback") or not _comes_once(node.input, node.source):
-        return None
-    touch = writer.touch(positions)
-    return None if touch.cascades else touch
-
-
-def _each_found(unit: Unit, node: Update | Delete, exprs: list[Expr]) -> str:
-    """Writes the list ``found`` of the rows to change; the target of a loop over it.
-
-    An item has the row, its rowid if that is no column, and the values of the expressions.
-    """
-    unit.rowids_used.add(node.source)
-    start = len(unit.body.lines)
-    unit.body.line("found = []")
-    names = ["row"] if node.table.rowid_column is not None else ["row", "rowid"]
-
-    def keep() -> None:
-        row = unit.env[node.source]
-        items = [stored_row(row), row.rowid][: len(names)] + [unit.expr.value(expr) for expr in exprs]
-        unit.body.line(f"found.append({items[0] if len(items) == 1 else tuple_code(items)})")
-
-    unit.query.produce(node.input, keep)
-    unit.comprehend(start, "found")
-    names += [f"v{i}" for i in range(len(exprs))]
-    return ", ".join(names)
-
-
-def _simple_delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
-    delete = _function(unit, writer, "delete")
-    if _is_single(node.input):
-
-        def remove() -> None:
-            row = unit.env[node.source]
-            unit.body.line(f"{delete}(txn, {row.rowid}, {stored_row(row)})")
-            _return_row(unit, node, stored_row(row), row.rowid)
-
-        unit.rowids_used.add(node.source)
-        unit.query.produce(node.input, remove)
-        return
-    target = _each_found(unit, node, [])
-    column = node.table.rowid_column
-    rowid = "rowid" if column is None else f"row[{column}]"
-    with unit.body.block(f"for {target} in found"):
-        unit.body.line(f"{delete}(txn, {rowid}, row)")
-        _return_row(unit, node, "row", rowid)
-
-
-class _SimpleUpdate:
-    """An UPDATE that stores rows in the place of rows, and touches indexes and foreign keys of the columns it sets."""
-
-    def __init__(self, unit: Unit, node: Update, writer: WriterProgram, touch: Touch) -> None:
-        self.unit = unit
-        self.node = node
-        self.writer = writer
-        self.touch = touch
-        self.tree = unit.query.tree(node.table.id)
-
-    def write(self) -> None:
-        unit, node = self.unit, self.node
-        if _is_single(node.input):
-            unit.rowids_used.add(node.source)
-            unit.query.produce(node.input, self._change_one)
-            return
-        fixed = [(position, expr) for position, expr in node.assignments if unit.expr.independent(expr)]
-        varied = [(position, expr) for position, expr in node.assignments if not unit.expr.independent(expr)]
-        target = _each_found(unit, node, [expr for _, expr in varied])
-        column = node.table.rowid_column
-        rowid = "rowid" if column is None else f"row[{column}]"
-        with unit.body.block("if found"):
-            for position, expr in fixed:
-                self._convert(position, unit.expr.value(expr))
-            unit.body.line("undo = txn.undo")
-            if not (varied or self.touch.run or self.writer.complete or node.returning is not None or self._is_large()):
-                unit.body.line(f"undo.extend([({self.tree}, {rowid}, row) for {target} in found])")
-                unit.body.line(f"{self.tree}.update([({rowid}, {self._new_row('row')}) for {target} in found])")
-                unit.body.line("n = len(found)")
-                return
-            with unit.body.block(f"for {target} in found"):
-                for number, (position, _) in enumerate(varied):
-                    self._convert(position, f"v{number}")
-                self._store("row", rowid)
-
-    def _change_one(self) -> None:
-        row = self.unit.env[self.node.source]
-        for position, expr in self.node.assignments:
-            self._convert(position, self.unit.expr.value(expr))
-        self.unit.body.line("undo = txn.undo")
-        self._store(stored_row(row), row.rowid)
-
-    def _is_large(self) -> bool:
-        """Whether a new value may be one that leaves its row."""
-        return any(position in self.node.table.large for position, _ in self.node.assignments) or (
-            self.writer.complete is not None and bool(self.node.table.large)
-        )
-
-    def _convert(self, position: int, code: str) -> None:
-        self.unit.body.line(f"new{position} = {code}")
-        convert_column(self.unit, self.node.table, position, f"new{position}")
-
-    def _new_row(self, row: str) -> str:
-        codes = [f"{row}[{position}]" for position in range(len(self.node.table.columns))]
-        for position, _ in self.node.assignments:
-            codes[position] = f"new{position}"
-        return tuple_code(codes)
-
-    def _store(self, row: str, rowid: str) -> None:
-        """Writes what stores one row; it is logged before."""
-        unit, body = self.unit, self.unit.body
-        new = self._new_row(row)
-        body.line(
-            f"new = {new}"
-            if self.writer.complete is None
-            else f"new = {_function(unit, self.writer, 'complete')}({new})"
-        )
-        if self._is_large():
-            body.line(f"new = txn.put_away(new, {self.node.table.large})")
-        body.line(f"undo.append(({self.tree}, {rowid}, {row}))")
-        body.line(f"{self.tree}[{rowid}] = new")
-        if self.touch.run is not None:
-            body.line(f"{unit.call_value(self.touch.run, 'touch')}(txn, {rowid}, {row}, new)")
-        _return_row(unit, self.node, "new", rowid)
 
 
 def _current_row(unit: Unit, node: Update | Delete) -> None:
@@ -472,8 +317,8 @@ def _delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
     found = _collect(unit, node, list)
     with unit.body.block(f"for rowid in {found}"):
         _current_row(unit, node)
-        with _writing(unit, writer, f"{_function(unit, writer, 'delete')}(txn, rowid, row)"):
-            _return_row(unit, node, "row", "rowid")
+        with _writing(unit, writer, f"{writer_function(unit, writer, 'delete')}(txn, rowid, row)"):
+            return_row(unit, node, "row", "rowid")
 
 
 def write_instead(unit: Unit, node: Instead, fire: Callable[..., None]) -> None:

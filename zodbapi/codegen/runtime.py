@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -34,6 +34,11 @@ _CLASSES: dict[Kind, frozenset[type]] = {
 def length_of(stored: Any) -> Any:
     """SQL's length() of what a row has in a column; a value that is not in the row is not read for it."""
     return stored[0] if type(stored) is tuple else length(stored)
+
+
+def lists() -> defaultdict[Any, list[Any]]:
+    """The table of a hash join: key -> rows."""
+    return defaultdict(list)
 
 
 class Ordered:

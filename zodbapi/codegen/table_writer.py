@@ -14,53 +14,56 @@ commit. What a later statement repairs is then simply found in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from zodbapi import values
 from zodbapi.catalog import Kind, Table
-from zodbapi.codegen import runtime
-from zodbapi.codegen.children import scan_children, seek_children
-from zodbapi.codegen.constraints import (
-    check_failed,
-    foreign_key_failed,
-    key_mismatch,
-    missing_parent,
-    not_null_failed,
-    schedule,
-    schedule_unique,
-    unique_failed,
-)
+from zodbapi.codegen.constraints import check_failed, not_null_failed, unique_failed
 from zodbapi.codegen.expr import ExprWriter
-from zodbapi.codegen.keys import encode, is_raw, part_type
+from zodbapi.codegen.foreign_key_writer import ForeignKeyWriter
+from zodbapi.codegen.index_writer import IndexWriter, inputs
+from zodbapi.codegen.many_rows import ManyRows, ManyRowsWriter
 from zodbapi.codegen.query import QueryWriter
-from zodbapi.codegen.unit import Unit, tuple_code
+from zodbapi.codegen.unit import Unit, raising, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.depth import roomy
-from zodbapi.large import LIMIT, Oversize, load_value
-from zodbapi.plan.expr import Column
+from zodbapi.large import LIMIT, Oversize
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
-from zodbapi.plan.walk import descend
-from zodbapi.undo import MISSING, PRESENT
+from zodbapi.record import record
+from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED
 
 # Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
 _RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
 _ZONES = {Kind.TIMESTAMPTZ: UTC, Kind.TIMESTAMP: None}
+Row = tuple[Any, ...]
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Touch:
     """What an update of certain columns, which leaves the rowid, does besides storing the row."""
 
-    run: Callable[[Any, int, tuple[Any, ...], tuple[Any, ...]], None] | None  # (txn, rowid, row, new); None: nothing
+    indexes: tuple[BoundIndex, ...]
+    parents: tuple[tuple[str, BoundForeignKey], ...]  # with code of their checks
     cascades: bool  # whether it may write other rows
+    one: Callable[[], Callable[[Any, int, Row, Row], None]]  # compiles the function (txn, rowid, row, new)
+    many: Callable[[], Callable[[Any, Sequence[int], list[Row], list[Row]], None]]  # the same with lists
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether neither indexes nor foreign keys have any of the columns."""
+        return not (self.indexes or self.parents or self.cascades)
+
+    @property
+    def fits_many(self) -> bool:
+        """Whether rows can be updated at once, because none can be in the way of another."""
+        return not self.cascades and not any(bound.index.keyed for bound in self.indexes)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WriterProgram:
     """The compiled functions of one table."""
 
@@ -76,6 +79,7 @@ class WriterProgram:
     defaults: Callable[[], tuple[Any, ...]]  # the value of DEFAULT of each column
     checks: tuple[Callable[[Any, Any], None], ...]  # one a foreign key: (txn, key value)
     touch: Callable[[frozenset[int]], Touch]
+    many: Callable[[], ManyRows]
     cascades: bool  # whether deleting a row may write others
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
     before_insert: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # fires the BEFORE triggers alone
@@ -103,9 +107,20 @@ def generate_writer(
 
     @cache
     def touch(positions: frozenset[int]) -> Touch:
-        return _TableWriter(bound, resolve_writer, collations).generate_touch(positions)
+        def one() -> Callable[[Any, int, Row, Row], None]:
+            return _TableWriter(bound, resolve_writer, collations).generate_touch(found)
 
-    return _TableWriter(bound, resolve_writer, collations).generate(touch)
+        def many() -> Callable[[Any, Sequence[int], list[Row], list[Row]], None]:
+            return _TableWriter(bound, resolve_writer, collations).generate_touch_rows(found)
+
+        found = _touched(bound, positions, cache(one), cache(many))
+        return found
+
+    @cache
+    def many() -> ManyRows:
+        return _TableWriter(bound, resolve_writer, collations).generate_many()
+
+    return _TableWriter(bound, resolve_writer, collations).generate(touch, many)
 
 
 def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
@@ -134,6 +149,18 @@ def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
             unit.body.line(f"raise {unit.call(Oversize)}({table.id}, {position})")
 
 
+def _touched(bound: TableWriter, positions: frozenset[int], one: Any, many: Any) -> Touch:
+    assigned = positions | {position for position, _ in bound.generated}
+    checks = [(f"writer_of({bound.table.id}).checks[{n}]", foreign) for n, foreign in enumerate(bound.parents)]
+    return Touch(
+        tuple(index for index in bound.indexes if not assigned.isdisjoint(inputs(index))),
+        tuple((check, foreign) for check, foreign in checks if not assigned.isdisjoint(foreign.key.columns)),
+        any(not assigned.isdisjoint(foreign.parent_positions) for foreign in bound.children),
+        one,
+        many,
+    )
+
+
 class _TableWriter:
     def __init__(
         self,
@@ -144,6 +171,8 @@ class _TableWriter:
         self.bound = bound
         self.table = bound.table
         self.unit = unit = Unit(collations)
+        self.entries = IndexWriter(unit, bound.table)
+        self.foreign_keys = ForeignKeyWriter(unit, bound.table)
         unit.expr = ExprWriter(unit)
         unit.query = QueryWriter(unit)
         # The outermost scope is the module: what does not depend on a row is computed when the writer is made.
@@ -153,37 +182,49 @@ class _TableWriter:
         unit.call_value(NO_ENTRY, "NO_ENTRY")
         unit.call_value(MISSING, "MISSING")
         unit.call_value(PRESENT, "PRESENT")
+        unit.call_value(ADDED, "ADDED")
+        unit.call_value(ENTERED, "ENTERED")
+        unit.call_value(REMOVED, "REMOVED")
 
-    def generate_touch(self, positions: frozenset[int]) -> Touch:
-        """What an update of some columns does: nothing if neither index nor foreign key has any of them."""
-        assigned = positions | {position for position, _ in self.bound.generated}
-        indexes = [b for b in self.bound.indexes if not assigned.isdisjoint(_inputs(b))]
-        parents = [(n, f) for n, f in enumerate(self.bound.parents) if not assigned.isdisjoint(f.key.columns)]
-        children = [f for f in self.bound.children if not assigned.isdisjoint(f.parent_positions)]
-        if not indexes and not parents and not children:
-            return Touch(None, cascades=False)
-        for bound in indexes:
-            self._entry_function(bound)
-            if bound.index.unique and not bound.index.keyed:
-                self._unique_function(bound)
+    def generate_touch(self, touch: Touch) -> Callable[[Any, int, Row, Row], None]:
+        """The function for one row of an update that writes no rows but those it updates."""
+        for bound in touch.indexes:
+            self.entries.functions(bound)
         with self.unit.function("def touch(txn, rowid, row, new)"):
             self.body.line("undo = txn.undo")
-            self._touch(
-                indexes, [(f"writer_of({self.table.id}).checks[{n}]", f) for n, f in parents], children, "rowid"
-            )
+            self._touch(list(touch.indexes), list(touch.parents), [], "rowid")
+        return self._execute(f"update of table {self.table.id}")[1]["touch"]  # type: ignore[no-any-return]
+
+    def generate_touch_rows(self, touch: Touch) -> Callable[[Any, Sequence[int], list[Row], list[Row]], None]:
+        """The function for many rows."""
+        for bound in touch.indexes:
+            self.entries.functions(bound)
+        writer = ManyRowsWriter(self.unit, self.bound, self.entries, self.foreign_keys)
+        writer.touch(touch.indexes, touch.parents)
+        return self._execute(f"updates of table {self.table.id}")[1]["touch_rows"]  # type: ignore[no-any-return]
+
+    def generate_many(self) -> ManyRows:
+        """The functions that write many rows at once."""
+        for index in self.bound.indexes:
+            self.entries.functions(index)
+        writer = ManyRowsWriter(self.unit, self.bound, self.entries, self.foreign_keys)
+        writer.insert()
+        scope = self._execute(f"rows of table {self.table.id}")[1]
+        return ManyRows(scope["insert_rows"])
+
+    def _execute(self, title: str) -> tuple[str, dict[str, Any]]:
+        """Compiles what was written; its source and namespace."""
         writer = Writer()
         writer.extend(self.unit.scopes[0].prologue)
-        execute(writer, self.unit.namespace, f"update of table {self.table.id}")
-        return Touch(self.unit.namespace.globals["touch"], cascades=bool(children))
+        source = execute(writer, self.unit.namespace, title)
+        return source, self.unit.namespace.globals
 
-    def generate(self, touch: Callable[[frozenset[int]], Touch]) -> WriterProgram:
+    def generate(self, touch: Callable[[frozenset[int]], Touch], many: Callable[[], ManyRows]) -> WriterProgram:
         """All functions of the table."""
         for number, foreign in enumerate(self.bound.parents):
-            self._check_function(number, foreign)
+            self.foreign_keys.check_function(number, foreign)
         for index in self.bound.indexes:
-            self._entry_function(index)
-            if index.index.unique and not index.index.keyed:
-                self._unique_function(index)
+            self.entries.functions(index)
         if self.bound.generated or self.bound.checks:
             self._complete()
         self._make_row()
@@ -192,10 +233,7 @@ class _TableWriter:
         self._insert()
         self._delete()
         self._update()
-        writer = Writer()
-        writer.extend(self.unit.scopes[0].prologue)
-        source = execute(writer, self.unit.namespace, f"writer of table {self.table.id}")
-        scope = self.unit.namespace.globals
+        source, scope = self._execute(f"writer of table {self.table.id}")
         return WriterProgram(
             source,
             self.unit.namespace,
@@ -209,19 +247,13 @@ class _TableWriter:
             scope["defaults"],
             tuple(scope[f"check{n}"] for n in range(len(self.bound.parents))),
             touch,
+            many,
             any(foreign.key.on_delete in ("CASCADE", "SET NULL", "SET DEFAULT") for foreign in self.bound.children),
         )
 
     @property
     def body(self) -> Writer:
         return self.unit.body
-
-    def _raise(self, error: Callable[..., Exception], *names: str) -> str:
-        arguments = ", ".join(self.unit.namespace.constant(name) for name in names)
-        return f"raise {self.unit.call(error)}({arguments})"
-
-    def _column_name(self, position: int) -> str:
-        return f"{self.table.name}.{self.table.columns[position].name}"
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
@@ -244,7 +276,7 @@ class _TableWriter:
                 self._generate([f"v{i}" for i in range(len(self.table.columns))])
             for check, predicate in self.bound.checks:
                 with self.body.block(f"if {self.unit.expr.is_false(predicate)}"):
-                    self.body.line(self._raise(check_failed, check.name or check.expression))
+                    self.body.line(raising(self.unit, check_failed, check.name or check.expression))
             self.body.line("return row")
 
     def _defaults(self) -> None:
@@ -265,54 +297,9 @@ class _TableWriter:
 
     # --- indexes ----------------------------------------------------------------------------------------------------
 
-    def _entry_function(self, bound: BoundIndex) -> None:
-        """``entryN(rowid, row)``: the key of the row in index N, as ``keys`` describes it."""
-        unit, index = self.unit, bound.index
-        with unit.function(f"def entry{index.id}(rowid, row)"):
-            if bound.where is not None:
-                with self.body.block(f"if not {unit.expr.is_true(bound.where)}"):
-                    self.body.line("return NO_ENTRY")
-            codes, null_tests = [], []
-            for column, expr in zip(index.columns, bound.keys, strict=True):
-                type_, nullable = part_type(self.table, column)
-                code = unit.expr.folded(unit.expr.value(expr), column.collation)
-                if nullable and index.keyed and index.nulls_distinct:
-                    first, code = unit.expr.hold(code)
-                    null_tests.append(f"{first} is None")
-                    if first != code:
-                        self.body.line(f"{code} = {first.split(':=', 1)[1].strip()[:-1]}")
-                        null_tests[-1] = f"{code} is None"
-                codes.append(encode(unit, code, type_, nullable, maybe_null=True))
-            if not index.keyed:
-                self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
-                return
-            if null_tests:
-                with self.body.block(f"if {' or '.join(null_tests)}"):
-                    self.body.line(f"return {tuple_code([*codes, 'rowid'])}")
-            self.body.line(f"return {codes[0] if is_raw(self.table, index) else tuple_code(codes)}")
-
-    def _entry_code(self, bound: BoundIndex, row: str, rowid: str) -> str:
-        """Code of a row's key: written out where it is made of columns, else a call of ``entryN``."""
-        index = bound.index
-        plain = bound.where is None and all(isinstance(expr, Column) for expr in bound.keys)
-        if not plain or (index.keyed and not is_raw(self.table, index)):
-            return f"entry{index.id}({rowid}, {row})"
-        codes = []
-        with self.unit.bound({0: self.unit.table_row(self.table, row, rowid)}):
-            for column, expr in zip(index.columns, bound.keys, strict=True):
-                type_, nullable = part_type(self.table, column)
-                code = self.unit.expr.folded(self.unit.expr.value(expr), column.collation)
-                codes.append(encode(self.unit, code, type_, nullable, maybe_null=True))
-        return codes[0] if index.keyed else tuple_code([*codes, rowid])
-
-    def _unique_name(self, bound: BoundIndex) -> str:
-        if any(column.position is None for column in bound.index.columns):
-            return f"index '{bound.index.name}'"
-        return ", ".join(self._column_name(c.position) for c in bound.index.columns if c.position is not None)
-
     def _primary_key_name(self) -> str:
         positions = self.table.primary_key
-        return ", ".join(map(self._column_name, positions)) if positions else f"{self.table.name}.rowid"
+        return ", ".join(map(self.entries.column_name, positions)) if positions else f"{self.table.name}.rowid"
 
     def _conflicts(self) -> None:
         """``conflicts(txn, rowid, row)``: (index id, rowid of the row in the way), 0 being the rowid itself."""
@@ -328,55 +315,6 @@ class _TableWriter:
                         self.body.line(f"found.append(({bound.index.id}, other))")
             self.body.line("return found")
 
-    def _add_entry(self, bound: BoundIndex, key: str, rowid: str = "rowid") -> None:
-        tree = f"x{bound.index.id}"
-        if bound.index.keyed:
-            self._insert_new(tree, key, rowid, self._raise(unique_failed, self._unique_name(bound)))
-        else:
-            self.body.line(f"undo.append(({tree}, {key}, MISSING))")
-            self.body.line(f"{tree}.add({key})")
-            if bound.index.unique:
-                self.body.line(
-                    f"{self.unit.call(schedule_unique)}(txn, {bound.index.deferred}, unique{bound.index.id}, {key})"
-                )
-
-    def _insert_new(self, tree: str, key: str, value: str, otherwise: str) -> None:
-        """Adds a key that must not be there; what is there belongs to another row, and is not ours to undo."""
-        self.body.line(f"undo.append(({tree}, {key}, MISSING))")
-        with self.body.block(f"if not {tree}.insert({key}, {value})"):
-            self.body.line("undo.pop()")
-            self.body.line(otherwise)
-
-    def _unique_function(self, bound: BoundIndex) -> None:
-        """``uniqueN(txn, parts)``: fails when a deferrable constraint has two entries with the same parts."""
-        with self.unit.function(f"def unique{bound.index.id}(txn, parts)"):
-            above = self.unit.call_value(values.ABOVE, "above")
-            self.body.line(f"tree = txn.index({bound.index.id})")
-            with self.body.block(f"if len(tree.keys(parts, (*parts, {above}))) > 1"):
-                self.body.line(self._raise(unique_failed, self._unique_name(bound)))
-            self.body.line(f"txn.read_current(tree, parts, (*parts, {above}))")
-
-    def _remove_entry(self, bound: BoundIndex, key: str) -> None:
-        tree = f"x{bound.index.id}"
-        if bound.index.keyed:
-            self.body.line(f"undo.append(({tree}, {key}, rowid))")
-            self.body.line(f"del {tree}[{key}]")
-        else:
-            self.body.line(f"undo.append(({tree}, {key}, PRESENT))")
-            self.body.line(f"{tree}.remove({key})")
-
-    def _entry(self, bound: BoundIndex, then: Callable[[BoundIndex, str], None]) -> None:
-        """Computes the row's key and, unless a partial index leaves the row out, does something with it."""
-        number = bound.index.id
-        self.body.line(f"k{number} = {self._entry_code(bound, 'row', 'rowid')}")
-        if bound.where is None:
-            self.body.line(f"x{number} = txn.index({number})")
-            then(bound, f"k{number}")
-            return
-        with self.body.block(f"if k{number} is not NO_ENTRY"):
-            self.body.line(f"x{number} = txn.index({number})")
-            then(bound, f"k{number}")
-
     # --- writing ----------------------------------------------------------------------------------------------------
 
     def _insert(self) -> None:
@@ -384,11 +322,11 @@ class _TableWriter:
             self._put_away("row")
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
-            self._insert_new("rows", "rowid", "row", self._raise(unique_failed, self._primary_key_name()))
+            self.entries.insert_new("rows", "rowid", "row", raising(self.unit, unique_failed, self._primary_key_name()))
             for bound in self.bound.indexes:
-                self._entry(bound, self._add_entry)
+                self.entries.entry(bound, self.entries.add_entry)
             for number, foreign in enumerate(self.bound.parents):
-                self._require_parent(f"check{number}", foreign, "row")
+                self.foreign_keys.require_parent(f"check{number}", foreign, "row")
 
     def _put_away(self, row: str) -> None:
         if self.table.large:
@@ -401,11 +339,11 @@ class _TableWriter:
             self.body.line("undo.append((rows, rowid, row))")
             self._remove_row()
             for bound in self.bound.indexes:
-                self._entry(bound, self._remove_entry)
+                self.entries.entry(bound, self.entries.remove_entry)
             if self.bound.children:
                 with self.body.block("if txn.foreign_keys_enabled"):
                     for foreign in self.bound.children:
-                        self._on_parent_gone(foreign, foreign.key.on_delete, "delete")
+                        self.foreign_keys.on_parent_gone(foreign, foreign.key.on_delete, "delete")
 
     def _update(self) -> None:
         with self.unit.function("def update(txn, rowid, row, new_rowid, new)"):
@@ -418,7 +356,9 @@ class _TableWriter:
             with self.body.block("else"):
                 self.body.line("undo.append((rows, rowid, row))")
                 self._remove_row()
-                self._insert_new("rows", "new_rowid", "new", self._raise(unique_failed, self._primary_key_name()))
+                self.entries.insert_new(
+                    "rows", "new_rowid", "new", raising(self.unit, unique_failed, self._primary_key_name())
+                )
             checks = [(f"check{n}", foreign) for n, foreign in enumerate(self.bound.parents)]
             self._touch(list(self.bound.indexes), checks, list(self.bound.children), "new_rowid")
 
@@ -436,162 +376,12 @@ class _TableWriter:
     ) -> None:
         """Index entries and foreign keys of a row that was updated; ``parents`` with code of their checks."""
         for bound in indexes:
-            self._update_entry(bound, new_rowid)
+            self.entries.update_entry(bound, new_rowid)
         for check, foreign in parents:
-            with self.body.block(f"if {self._changed(foreign.key.columns)}"):
-                self._require_parent(check, foreign, "new")
+            with self.body.block(f"if {self.foreign_keys.changed(foreign.key.columns)}"):
+                self.foreign_keys.require_parent(check, foreign, "new")
         if children:
             with self.body.block("if txn.foreign_keys_enabled"):
                 for foreign in children:
-                    with self.body.block(f"if {self._changed(foreign.parent_positions) or 'False'}"):
-                        self._on_parent_gone(foreign, foreign.key.on_update, "update")
-
-    def _update_entry(self, bound: BoundIndex, new_rowid: str) -> None:
-        """The entry moves when its key does. An UPDATE passes on the objects of the columns that it leaves alone."""
-        same = [f"row[{position}] is not new[{position}]" for position in _inputs(bound)]
-        if new_rowid != "rowid":
-            same.append(f"rowid != {new_rowid}")
-        with self.body.test(" or ".join(same)):
-            self._move_entry(bound, new_rowid)
-
-    def _move_entry(self, bound: BoundIndex, new_rowid: str) -> None:
-        number, body = bound.index.id, self.body
-        body.line(f"k{number} = {self._entry_code(bound, 'row', 'rowid')}")
-        body.line(f"n{number} = {self._entry_code(bound, 'new', new_rowid)}")
-        # A unique entry also holds the rowid; that of any other index is part of its key.
-        moved = f" or rowid != {new_rowid}" if bound.index.keyed and new_rowid != "rowid" else ""
-        with body.block(f"if k{number} != n{number}{moved}"):
-            body.line(f"x{number} = txn.index({number})")
-            if bound.where is None:
-                self._remove_entry(bound, f"k{number}")
-                self._add_entry(bound, f"n{number}", new_rowid)
-                return
-            with body.block(f"if k{number} is not NO_ENTRY"):
-                self._remove_entry(bound, f"k{number}")
-            with body.block(f"if n{number} is not NO_ENTRY"):
-                self._add_entry(bound, f"n{number}", new_rowid)
-
-    # --- foreign keys -----------------------------------------------------------------------------------------------
-
-    def _require_parent(self, check: str, foreign: BoundForeignKey, row: str) -> None:
-        """A child was written: its key must have a parent."""
-        columns = foreign.key.columns
-        present = " and ".join(f"{row}[{c}] is not None" for c in columns)
-        key = self._key(row, columns)
-        with self.body.block(f"if {present}"):
-            self.body.line(f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, {check}, {key})")
-
-    def _cell(self, row: str, position: int) -> str:
-        code = f"{row}[{position}]"
-        return f"{self.unit.call(load_value)}({code})" if position in self.table.large else code
-
-    def _key(self, row: str, positions: tuple[int, ...]) -> str:
-        codes = [self._cell(row, position) for position in positions]
-        return codes[0] if len(codes) == 1 else tuple_code(codes)
-
-    def _changed(self, columns: tuple[int, ...]) -> str:
-        return " or ".join(f"{self._cell('row', c)} != {self._cell('new', c)}" for c in columns)
-
-    def _check_function(self, number: int, foreign: BoundForeignKey) -> None:
-        """``checkN(txn, key)``: fails when a child has the key and no parent does."""
-        with self.unit.function(f"def check{number}(txn, key)"):
-            if foreign.parent is None:
-                with self.body.block(f"if {self._has_child(foreign)}"):
-                    self.body.line(self._raise(missing_parent, foreign.key.parent))
-                return
-            if foreign.mismatch:
-                self.body.line(self._raise(key_mismatch, foreign.child.name, foreign.key.parent))
-                return
-            self._parent_key(foreign)
-            # What was found, or not found, has to be so at the commit too.
-            with self.body.block("if parent is not None and parent in tree"):
-                self.body.line("txn.read_current(tree, parent)")
-            with self.body.block(f"elif {self._has_child(foreign)}"):
-                self.body.line(self._raise(foreign_key_failed))
-
-    def _parent_key(self, foreign: BoundForeignKey) -> None:
-        """Writes the assignment of ``tree``, where a parent would be, and ``parent``, its key there."""
-        parent = foreign.parent
-        assert parent is not None
-        if foreign.parent_index is None:
-            kind = parent.columns[parent.rowid_column].type.kind if parent.rowid_column is not None else Kind.INTEGER
-            self.body.line(f"tree = txn.rows({parent.id})")
-            affine = self.unit.call(values.affine(kind))
-            self.body.line(f"parent = {self.unit.call(runtime.rowid_of)}({affine}(key))")
-            return
-        codes = []
-        single = len(foreign.key.columns) == 1
-        order = {position: place for place, position in enumerate(foreign.parent_positions)}
-        for column in foreign.parent_index.columns:
-            assert column.position is not None
-            type_, nullable = part_type(parent, column)
-            code = "key" if single else f"key[{order[column.position]}]"
-            code = self.unit.expr.folded(f"{self.unit.call(values.comparable(type_.kind))}({code})", column.collation)
-            codes.append(encode(self.unit, code, type_, nullable, maybe_null=False))
-        key = codes[0] if is_raw(parent, foreign.parent_index) else tuple_code(codes)
-        self.body.line(f"tree = txn.index({foreign.parent_index.id})")
-        self.body.line(f"parent = {key}")
-
-    def _has_child(self, foreign: BoundForeignKey) -> str:
-        return f"{self._children_function(foreign)}(txn, key, 1)"
-
-    def _children_function(self, foreign: BoundForeignKey) -> str:
-        """A function (txn, key, limit) that lists the (rowid, row) of the children with that key."""
-        child, columns = foreign.child, foreign.key.columns
-        single = len(columns) == 1
-        if foreign.child_index is None:
-            finder = scan_children(child.id, columns)
-        else:
-            order = {position: place for place, position in enumerate(columns)}
-            parts = []
-            for column in foreign.child_index.columns[: len(columns)]:
-                assert column.position is not None
-                type_, nullable = part_type(child, column)
-                parts.append((None if single else order[column.position], type_, nullable, column.collation))
-            finder = seek_children(child, foreign.child_index, tuple(parts), self.unit.collations)
-        return self.unit.namespace.callable(finder)
-
-    def _on_parent_gone(self, foreign: BoundForeignKey, action: str, event: str) -> None:
-        """A parent's key has gone (deleted or changed): cascade, or have the key checked."""
-        positions = foreign.parent_positions
-        key = self._key("row", positions)
-        present = " and ".join(f"row[{p}] is not None" for p in positions)
-        child = f"writer_of({foreign.child.id})"
-        number = foreign.child.foreign_keys.index(foreign.key)
-        find = self._children_function(foreign)
-        with self.body.block(f"if {present}"):
-            self.body.line(f"key = {key}")
-            match action:
-                case "RESTRICT":
-                    with self.body.block(f"if {find}(txn, key, 1)"):
-                        self.body.line(self._raise(foreign_key_failed))
-                case "CASCADE" if event == "delete":
-                    with self.body.block(f"for i, r in {find}(txn, key, -1)"):
-                        self.body.line(f"if txn.rows({foreign.child.id}).get(i) == r: {child}.delete(txn, i, r)")
-                case "CASCADE" | "SET NULL" | "SET DEFAULT":
-                    self._rewrite_children(foreign, action, child, find)
-                case _:
-                    self.body.line(
-                        f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, {child}.checks[{number}], key)"
-                    )
-
-    def _rewrite_children(self, foreign: BoundForeignKey, action: str, child: str, find: str) -> None:
-        """ON UPDATE CASCADE, SET NULL and SET DEFAULT: the child's key columns get new values."""
-        codes = []
-        for column, position in zip(foreign.key.columns, foreign.parent_positions, strict=True):
-            value = {"CASCADE": self._cell("new", position), "SET NULL": "None"}.get(
-                action, f"{child}.defaults()[{column}]"
-            )
-            codes.append(f"{column}: {value}")
-        table = foreign.child
-        rowid = "i" if table.rowid_column not in foreign.key.columns else f"after[{table.rowid_column}]"
-        with self.body.block(f"for i, r in {find}(txn, key, -1)"):
-            self.body.line(f"changed = {{{', '.join(codes)}}}")
-            self.body.line(f"after = {child}.make_row(*(changed.get(n, v) for n, v in enumerate(r)))")
-            self.body.line(f"{child}.update(txn, i, r, {rowid}, after)")
-
-
-def _inputs(bound: BoundIndex) -> list[int]:
-    """The columns that an index is computed from."""
-    inputs = (*bound.keys, bound.where) if bound.where is not None else bound.keys
-    return sorted({part.position for expr in inputs for part in descend(expr) if isinstance(part, Column)})
+                    with self.body.block(f"if {self.foreign_keys.changed(foreign.parent_positions) or 'False'}"):
+                        self.foreign_keys.on_parent_gone(foreign, foreign.key.on_update, "update")

@@ -220,10 +220,10 @@ class Unit:
         return self.namespace.callable(function)
 
     def comprehend(self, start: int, name: str) -> bool:
-        """Turns the loop that the body ends with into a list comprehension, if it can be one, which CPython runs faster.
+        """Turns the loop that the body ends with into a comprehension, if it can be one, which CPython runs faster.
 
-        The line at ``start`` is ``name = []``, and the loop a nest of for, if and assignments around one append to it. A
-        function that is written inside would not see its variables.
+        The line at ``start`` is ``name = []`` (or ``{}`` or ``set()``), and the loop a nest of for, if and assignments around
+        one line that adds to it. A function that is written inside would not see its variables.
         """
         lines = self.body.lines[start:]
         base = lines[0][0]
@@ -233,11 +233,14 @@ class Unit:
         if any(re.search(rf"\b{name}\b", line) for _, line in lines[1:begin]):
             return False
         clauses, depth = _clauses(lines[begin:-1])
-        append = f"{name}.append("
-        if not clauses or lines[-1][0] != depth or not lines[-1][1].startswith(append):
+        added = _ADDED.fullmatch(lines[-1][1].removeprefix(name))
+        if not clauses or added is None or lines[-1][0] != depth or not lines[-1][1].startswith(name):
             return False
-        item = lines[-1][1].removeprefix(append)[:-1]
-        self.body.lines[start:] = [*lines[1:begin], (base, f"{name} = [{item} {' '.join(clauses)}]")]
+        item, key, value = added.groups()
+        made = f"{key}: {value}" if key else item
+        opened, closed = "[]" if lines[0][1].endswith("[]") else "{}"
+        code = f"{opened}{made} {' '.join(clauses)}{closed}"
+        self.body.lines[start:] = [*lines[1:begin], (base, f"{name} = {code}")]
         return True
 
     @contextmanager
@@ -286,6 +289,7 @@ def stored_row(access: RowAccess) -> str:
     return access.name if isinstance(access, StoredRow) else access.row
 
 
+_ADDED = re.compile(r"\.(?:append|add)\((.*)\)|\[(.+?)\] = (.+)")
 _ASSIGNMENT = re.compile(r"(\w+) = (.+)")
 
 
@@ -315,6 +319,12 @@ def denied(test: str) -> str:
 def tuple_code(items: list[str]) -> str:
     """Code of a tuple."""
     return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+def raising(unit: Unit, error: Callable[..., Exception], *names: str) -> str:
+    """Code that raises the error of these names."""
+    arguments = ", ".join(unit.namespace.constant(name) for name in names)
+    return f"raise {unit.call(error)}({arguments})"
 
 
 def is_name(code: str) -> bool:

@@ -13,21 +13,19 @@ whether the wish was granted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from zodbapi.catalog import TEXTS, Kind
 from zodbapi.optimizer.access import Path, Sarg, paths_to
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import (
     BUILD,
     FETCH,
+    GET,
     PROBE,
     SCAN_ROW,
     SEEK,
     SORT,
     UNKNOWN_LIMIT,
     limit_rows,
-    passing,
     rows_of,
 )
 from zodbapi.optimizer.ordering import Keys, direction, fixing
@@ -38,13 +36,14 @@ from zodbapi.optimizer.predicates import (
     emitted,
     filtered,
     kind_of,
-    rename,
     split,
     substitute,
     used,
     volatile,
+    with_source,
 )
 from zodbapi.optimizer.push_filters import push
+from zodbapi.optimizer.selectivity import passing
 from zodbapi.plan.expr import Affine, Compare, Const, Expr
 from zodbapi.plan.nodes import (
     Aggregate,
@@ -59,6 +58,7 @@ from zodbapi.plan.nodes import (
     Node,
     Project,
     Recursive,
+    RowidRange,
     RowidSeek,
     Scan,
     Sort,
@@ -66,14 +66,15 @@ from zodbapi.plan.nodes import (
     output_source,
 )
 from zodbapi.plan.walk import descend
+from zodbapi.record import record, replace
 
-HASH_FACTOR = 2.0  # a hash join must be so much cheaper than an index loop: its cost is sure, the loop's is a guess
+HASH_FACTOR = 1.3  # a hash join must be so much cheaper than an index loop: its cost is sure, the loop's is a guess
 HASH_LEFT_ROWS = 1000.0  # fewer left rows than that always loop when there is an index
 BAD_LUCK = 10.0  # an order by index with other conditions is taken to read so many times more rows than on average
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Wish:
     """What is above: an order it would like (``keys``), and how many rows it takes at most."""
 
@@ -144,7 +145,7 @@ def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple
     if not wish.keys:
         return min(paths, key=lambda path: path.cost), False
     fixed = fixing(scan.source, scan.table, terms)
-    rows = min(passing(max(context.rows(scan.table), LIKELY_ROWS), terms), *(path.rows for path in paths))
+    rows = min(passing(max(context.rows(scan.table), LIKELY_ROWS), terms, context), *(path.rows for path in paths))
     best: tuple[float, Path, bool] | None = None
     for path in paths:
         sorted_rows = min(rows, path.rows)
@@ -308,16 +309,9 @@ def _buffered(right: Node, context: Context) -> Node:
     match right:
         case Project() | Aggregate() | Compound() | Distinct() | Limit() | Recursive() if not used(right):
             old, new = output_source(right), context.new_source()
-            return Materialize(old, -new, rename(_with_source(right, old, new), old, new))
+            return Materialize(old, -new, with_source(right, old, new))
         case _:
             return right
-
-
-def _with_source(node: Node, old: int, new: int) -> Node:
-    """The single-source node emitting under another source."""
-    if getattr(node, "source", None) == old:
-        return replace(node, source=new)  # type: ignore[call-arg]
-    return each_input(node, lambda child: _with_source(child, old, new))
 
 
 def _cost(node: Node, context: Context) -> float:
@@ -329,9 +323,16 @@ def _cost(node: Node, context: Context) -> float:
             both = _cost(node.left, context) + _cost(node.right, context)
             return both + rows_of(node.right, context) * BUILD + rows_of(node.left, context) * PROBE
         case Join():
-            return _cost(node.left, context) + rows_of(node.left, context) * _cost(node.right, context)
+            each = _cost(node.right, context)
+            if node.kind in ("semi", "anti"):  # stops at the first row
+                each = min(each, SEEK + each / max(rows_of(node.right, context), 1.0))
+            return _cost(node.left, context) + rows_of(node.left, context) * each
         case Filter():
             return _cost(node.input, context)
+        case RowidSeek():
+            return rows_of(node, context) * GET
+        case RowidRange():
+            return GET + rows_of(node, context) * SCAN_ROW
         case _ if hasattr(node, "table"):
             return SEEK + rows_of(node, context) * FETCH
         case _:

@@ -164,7 +164,7 @@ def _count_joined(node: Aggregate, context: Context) -> Node:
         elif isinstance(part, Expr) and (holds_query(part) or volatile(part)):
             return node
     rows = context.rows(access.table)
-    if not wanted or context.matching(access.table, rows, wanted) < ROWS_A_GROUP:
+    if not wanted or context.matching(access.table, rows, tuple(wanted)) < ROWS_A_GROUP:
         return node
     groups = _groups(access, tuple(wanted.values()), context)
     if groups is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from zodbapi.catalog import Kind, Type
@@ -34,6 +33,7 @@ from zodbapi.plan.expr import (
 )
 from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Window
 from zodbapi.plan.walk import Part, descend, rebuild_inputs, sources_made, transform
+from zodbapi.record import replace
 
 NONE: frozenset[int] = frozenset()
 LEAVES = frozenset({Column, Rowid, Const, Param, ParamList})
@@ -170,6 +170,17 @@ def rename(part: P, old: int, new: int) -> P:
         return p
 
     return transform(part, change)
+
+
+def with_source(node: Node, old: int, new: int) -> Node:
+    """The node with its source ``old`` as source ``new``, and everything in it that reads it."""
+    return rename(_made_by(node, old, new), old, new)
+
+
+def _made_by(node: Node, old: int, new: int) -> Node:
+    if getattr(node, "source", None) == old:
+        return replace(node, source=new)  # type: ignore[call-arg]
+    return each_input(node, lambda child: _made_by(child, old, new))
 
 
 def each_query(part: P, change: Callable[[Node], Node]) -> P:

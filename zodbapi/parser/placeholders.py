@@ -11,19 +11,19 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from zodbapi.errors import OperationalError, ProgrammingError
 
-_NAMED_MARKS = re.compile(r"[:@$]|\?\d")
+_NUMBERED = re.compile(r"\?\d")
 _LONG_LIST = 4
 _FORMATS = re.compile(
     r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/
     | %% | %s | %\(([^)]*)\)s""",
     re.VERBOSE | re.DOTALL,
 )
-_QUOTES = re.compile(r"['`\[]|%[%(]|--|/\*")  # anything that needs a closer look than replacing %s
+_QUOTES = ("'", "`", "[", "--", "/*")  # what needs a closer look than replacing %s
 
 
 def number_placeholders(tokens: list[Token], sql: str) -> tuple[list[Token], tuple[str | None, ...]]:
     """Tokens with each placeholder as one token whose text is its index, and the names of the indexes."""
-    if _NAMED_MARKS.search(sql):
+    if ":" in sql or "@" in sql or "$" in sql or ("?" in sql and _NUMBERED.search(sql)):
         return _number_named(tokens)
     if "?" not in sql:
         return tokens, ()
@@ -100,9 +100,16 @@ def _checked_index(text: str) -> int:
     return int(text) - 1
 
 
+def _is_plain(sql: str) -> bool:
+    """Whether each ``%`` of a text is that of a placeholder ``%s`` outside of names and literals."""
+    if any(quote in sql for quote in _QUOTES) or sql.count("%") != sql.count("%s"):
+        return False
+    return not any(piece.count('"') % 2 for piece in sql.split("%s"))
+
+
 def convert_formats(sql: str) -> str:
     """``%s`` and ``%(name)s`` as ``?`` and ``:name`` outside of literals; ``%%`` as ``%`` inside and outside."""
-    if not _QUOTES.search(sql) and not any("%" in name for name in sql.split('"')[1::2]):
+    if _is_plain(sql):
         return sql.replace("%s", "?")
 
     def convert(match: re.Match[str]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.catalog import ANY, INTEGER, Type
-from zodbapi.plan.record import record
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import AggregateFunction, Function

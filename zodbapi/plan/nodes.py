@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
 from zodbapi.isolation import Isolation
-from zodbapi.plan.record import record
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction

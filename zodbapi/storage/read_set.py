@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ZODB.utils import z64
 
 from zodbapi.storage.leaves import find_leaf, find_leaves, plain
-from zodbapi.undo import MISSING, PRESENT
+from zodbapi.undo import MISSING, PRESENT, one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,7 @@ class ReadSet(dict[bytes, bytes]):
         that must not change: UPDATE t SET n = n.
         """
         before: dict[tuple[int, Any], tuple[Any, Any]] = {}
-        for watched, key, old in undo:
+        for watched, key, old in one_by_one(undo):
             tree = plain(watched)
             before.setdefault((id(tree), key), (tree, old))
         for (_, key), (tree, old) in before.items():

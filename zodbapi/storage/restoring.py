@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from BTrees.LOBTree import LOBTree, LOBucket
 from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
 
+from zodbapi.storage.leaves import plain
+from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED, changes
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zodbapi.storage.transaction import Transaction
 
 _LEAVES: Final = frozenset({LOBucket, OOBucket, OOSet})
@@ -28,7 +33,7 @@ def restore(txn: Transaction, connection: Any) -> bool:
     changed = connection._registered_objects
     if not changed or connection._savepoint_storage is not None or connection._added or connection._import:
         return False  # a commit that failed has left nothing to take back
-    if len(txn.undo) > MOST * len(changed) or not all(map(_holds_keys, changed)):
+    if changes(txn.undo) > MOST * len(changed) or not all(map(_holds_keys, changed)):
         return False
     try:
         txn.undo_all()
@@ -50,3 +55,31 @@ def _holds_keys(node: Any) -> bool:
         return False
     state = node.__getstate__()
     return state is None or len(state) == 1
+
+
+def put_back(tree: Any, key: Any, old: Any) -> None:
+    """Undo what an entry of an undo log is about."""
+    if old is MISSING:
+        _take_out(tree, (key,))
+    elif old is PRESENT:
+        tree.add(key)
+    elif old is ADDED:
+        _take_out(tree, key)
+    elif old is ENTERED:
+        _take_out(tree, [each for each, value in key if plain(tree).get(each, MISSING) == value])
+    elif old is REMOVED:
+        tree.update(key)
+    elif old is REPLACED:
+        tree.update(list(zip(*key, strict=True)))
+    else:
+        tree[key] = old
+
+
+def _take_out(tree: Any, keys: Iterable[Any]) -> None:
+    """Remove keys, of which not all need be there: they were logged before they were added."""
+    if isinstance(plain(tree), OOTreeSet):
+        for key in keys:
+            tree.discard(key)
+    else:
+        for key in keys:
+            tree.pop(key, None)

@@ -17,6 +17,8 @@ from ZODB.utils import z64
 from zodbapi import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zodbapi.storage.transaction import Transaction
 
 MAX_ROWID: Final = 2**63 - 1
@@ -27,13 +29,9 @@ def next_rowid(txn: Transaction, table_id: int, rows: Any, autoincrement: bool) 
     database = txn.database
     if not database.local and rows._p_serial not in (None, z64):
         return database.reserved_rowid(table_id, rows)
-    top = rows.maxKey() if rows else 0
-    if not txn.alone and rows._p_serial not in (None, z64):
-        top = max(top, _newest_top(txn, table_id))
-    elif autoincrement:
-        top = max(top, txn.home(table_id)["sequences"].get(table_id, 0))
+    top = _top(txn, table_id, rows, autoincrement)
     if top < MAX_ROWID:
-        return int(top + 1)
+        return top + 1
     if autoincrement:
         raise errors.OperationalError("database or disk is full")
     for _ in range(100):  # as SQLite does once the largest rowid is taken
@@ -41,6 +39,30 @@ def next_rowid(txn: Transaction, table_id: int, rows: Any, autoincrement: bool) 
         if candidate not in rows:
             return candidate
     raise errors.OperationalError("database or disk is full")
+
+
+def next_rowids(txn: Transaction, table_id: int, rows: Any, autoincrement: bool, count: int) -> Sequence[int] | None:
+    """Rowids for ``count`` new rows, ascending; None near the end of them all."""
+    if not txn.database.local and rows._p_serial not in (None, z64):
+        return [next_rowid(txn, table_id, rows, autoincrement) for _ in range(count)]
+    top = _top(txn, table_id, rows, autoincrement)
+    return range(top + 1, top + 1 + count) if top <= MAX_ROWID - count else None
+
+
+def _top(txn: Transaction, table_id: int, rows: Any, autoincrement: bool) -> int:
+    """The largest rowid that there is or, with ``autoincrement``, that ever was."""
+    top: int = rows.maxKey() if rows else 0
+    if not txn.alone and rows._p_serial not in (None, z64):
+        return max(top, _newest_top(txn, table_id))
+    if autoincrement:
+        ever: int = txn.home(table_id)["sequences"].get(table_id, 0)
+        return max(top, ever)
+    return top
+
+
+def are_free(rows: Any, wanted: Sequence[int]) -> bool:
+    """Whether these rowids are all different, and none is a key of the tree ``rows``."""
+    return len(set(wanted)) == len(wanted) and not any(map(rows.has_key, wanted))
 
 
 def _newest_top(txn: Transaction, table_id: int) -> int:

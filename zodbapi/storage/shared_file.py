@@ -21,13 +21,14 @@ makes sharing it simple::
 - Object ids come in blocks that are reserved in the lock file.
 - A pack writes a new file and moves it over the old one. Others notice by the mark that it appends to the old file, or by
   the inode, and open the new one.
-- Commits are made durable after the locks are released: others append while this one waits for the disk, and one fsync
-  serves all that committed before it. Whoever builds on a transaction that is not on disk yet has it written by its own
-  fsync, which covers the whole file.
+- Commits are made durable after the locks are released: others append while one process waits for the disk, and its fsync
+  serves all that committed before it, in whatever process; notes in the lock file tell them. Whoever builds on a
+  transaction that is not on disk yet waits for an fsync that covers both.
 """
 
 from __future__ import annotations
 
+import fcntl
 import io
 import logging
 import os
@@ -38,13 +39,12 @@ from contextlib import contextmanager, suppress
 from struct import Struct
 from typing import IO, TYPE_CHECKING, Any
 
-from persistent.TimeStamp import TimeStamp
 from ZODB.BaseStorage import BaseStorage
 from ZODB.FileStorage.FileStorage import FilePool, TempFormatter
-from ZODB.FileStorage.format import CorruptedDataError
+from ZODB.FileStorage.format import DATA_HDR_LEN, TRANS_HDR_LEN, CorruptedDataError
 from ZODB.fsIndex import fsIndex
 from ZODB.interfaces import IBlobStorageRestoreable
-from ZODB.POSException import StorageTransactionError
+from ZODB.POSException import ConflictError, ReadConflictError, ReadOnlyError, StorageTransactionError
 from ZODB.utils import p64, u64, z64
 from zope.interface import alsoProvides
 
@@ -59,6 +59,7 @@ from zodbapi.storage.file_log import (
     can_write,
     check_magic,
     ends_with_transaction,
+    read_transactions,
     remove,
     save_tail,
     sync_directory,
@@ -67,10 +68,11 @@ from zodbapi.storage.file_log import (
 )
 from zodbapi.storage.file_views import Reader
 from zodbapi.storage.packing import Packing
+from zodbapi.storage.tids import next_tid
 from zodbapi.storage.untrusted_file import save_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 logger = logging.getLogger("zodbapi.storage")
 
@@ -78,7 +80,11 @@ _IN_MEMORY = 1 << 25  # bytes of a transaction that are collected in memory
 _OID_AND_TID = Struct(">8s8s")  # how a record begins
 _OIDS_AT_ONCE = 128
 _WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
+_FEW = 1 << 16  # bytes of log
 _LOOK_EVERY = 1.0  # seconds
+
+Record = tuple[bytes, bytes, bytes]  # object id, the transaction that its changes are based on, what is stored
+Appended = tuple[bytes, set[bytes]]  # transaction id, the objects whose changes were merged with those of others
 
 
 class SharedFileStorage(Packing):
@@ -179,7 +185,7 @@ class SharedFileStorage(Packing):
             former.close()
             self._retire_view()
         self._set_view(reader, index)
-        self._pos, self._ltid, self._ts, self._saved_pos = pos, ltid, TimeStamp(ltid), saved
+        self._pos, self._ltid, self._saved_pos = pos, ltid, saved
         self._oid = index.maxKey() if len(index._data) else z64
         if pos - saved > _WORTH_SAVING:
             self._save_index()
@@ -238,18 +244,28 @@ class SharedFileStorage(Packing):
                 self._catch_up()
 
     def _catch_up(self) -> None:
-        if self._was_replaced() or not self._is_same():
-            self._reopen()
-            return
+        """Take what is committed behind ``_pos`` into the index; the usual case first, which is a few small transactions."""
         fd = self._view.fd
-        log, pos, ltid = Log(fd, os.lseek(fd, 0, os.SEEK_END)), self._pos, self._ltid
-        while (step := self._next_transaction(log, fd, pos)) is not None:
-            ltid, records, pos = step
-            if self._wrapper is not None:
-                self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
-            self._index.update(records)
-            self._oid = max(self._oid, max(records, default=z64))
-        self._pos, self._ltid, self._ts = pos, ltid, TimeStamp(ltid)
+        size = os.lseek(fd, 0, os.SEEK_END)
+        records: dict[bytes, int] = {}
+        ltid, pos = self._ltid, self._pos
+        if 0 < size - pos < _FEW:
+            ltid, pos = read_transactions(os.pread(fd, size - pos, pos), pos, ltid, records)
+        if pos != size or pos == self._pos:
+            if self._was_replaced() or not self._is_same():
+                self._reopen()
+                return
+            log = Log(fd, size)
+            while (step := self._next_transaction(log, fd, pos)) is not None:
+                ltid, more, pos = step
+                records.update(more)
+        if pos == self._pos:
+            return
+        if self._wrapper is not None:
+            self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
+        self._index.update(records)
+        self._oid = max(self._oid, max(records, default=z64))
+        self._pos, self._ltid = pos, ltid
 
     def _was_replaced(self, patience: int = 100) -> bool:
         for _ in range(patience):
@@ -360,6 +376,21 @@ class SharedFileStorage(Packing):
             self._set_scratch(io.BytesIO())
         self._tfile.seek(0)
 
+    def tpc_begin(self, transaction: Any, tid: bytes | None = None, status: str = " ") -> None:
+        if self._is_read_only:
+            raise ReadOnlyError
+        if transaction is self._transaction:
+            raise StorageTransactionError("Duplicate tpc_begin calls for same transaction")
+        self._commit_lock.acquire()
+        with self._lock:
+            self._transaction = transaction
+            self._clear_temp()
+            self._ude = transaction.user, transaction.description, transaction.extension_bytes
+            self._tid = tid or next_tid(self._ltid)
+            self._tstatus = status
+            self._resolved.clear()
+            self._begin(self._tid, *self._ude)
+
     def store(self, oid: bytes, oldserial: bytes, data: bytes, version: str, transaction: Any) -> None:
         """Keep the record of an object until the transaction is written; ZODB's way does the same with more calls."""
         if transaction is not self._transaction:
@@ -367,15 +398,10 @@ class SharedFileStorage(Packing):
         with self._lock:
             if oid > self._oid:
                 self.set_max_oid(oid)
-            position, fd, _reader = self._view
-            old = position(oid) or 0
-            if old:
-                found, committed = _OID_AND_TID.unpack(os.pread(fd, _OID_AND_TID.size, old))
-                if found != oid:
-                    raise CorruptedDataError(oid, found + committed, old)
-                if committed != oldserial:
-                    data = self.tryToResolveConflict(oid, committed, oldserial, data)
-                    self._resolved.append(oid)
+            old = self._view.position(oid) or 0
+            if old and (committed := self._serial_at(oid, old)) != oldserial:
+                data = self.tryToResolveConflict(oid, committed, oldserial, data)
+                self._resolved.append(oid)
             written = self._tfile.tell()
             self._tindex[oid] = self._pos + written + self._thl
             self._tfile.write(RECORD.pack(oid, self._tid, old, self._pos, 0, len(data)))
@@ -422,6 +448,8 @@ class SharedFileStorage(Packing):
                 if f is not None:
                     f(tid)
                 write_at(self._file.fileno(), self._tstatus.encode(), self._pos + STATUS_AT)
+                assert self._file_lock is not None
+                self._file_lock.note_committed(tid)
                 self._index.update(self._tindex)
                 self._pos, self._ltid, self._nextpos = self._nextpos, tid, 0
                 self._blob_tpc_finish()
@@ -434,15 +462,111 @@ class SharedFileStorage(Packing):
             self.make_durable(tid)
         return tid
 
+    def append(
+        self, records: Iterable[Record], instance: Any, read: Mapping[bytes, bytes], unmerged: set[bytes]
+    ) -> Appended:
+        """Commit in one phase: the records of an ``instance`` of the storage, which is told nothing of its own changes.
+
+        ``read`` maps objects to serial numbers that they must still have, unless they are among the records. Raises
+        ConflictError when they have not, or when changes cannot be merged with those of others, or must not be, as those of
+        ``unmerged``. Whatever is raised, the file is as it was.
+        """
+        self._commit_lock.acquire()
+        try:
+            start, tid = self._pos, next_tid(self._ltid)
+            newest = instance._start > self._ltid  # nobody has committed since that snapshot
+            merged, positions, parts = set(), {}, [TRANSACTION.pack(tid, 0, b"c", 0, 0, 0)]
+            written, place = start, start + TRANS_HDR_LEN
+            try:
+                for oid, serial, data in records:
+                    old = self._view.position(oid) or 0
+                    if old and not newest and (committed := self._serial_at(oid, old)) != serial:
+                        if oid in unmerged:
+                            raise ConflictError("others changed what this transaction has read and changed", oid=oid)
+                        data = self.tryToResolveConflict(oid, committed, serial, data)
+                        merged.add(oid)
+                    positions[oid] = place
+                    parts += RECORD.pack(oid, tid, old, start, 0, len(data)), data
+                    place += DATA_HDR_LEN + len(data)
+                    if place - written > _IN_MEMORY:
+                        written = write_at(self._file.fileno(), b"".join(parts), written)
+                        parts.clear()
+                if not newest:
+                    self._require(read, positions)
+            except BaseException:
+                os.ftruncate(self._file.fileno(), start)
+                raise
+            with self._lock:
+                end = self._end_transaction(tid, start, written, parts, place - start)
+                self._wrapper._invalidate_finish(tid, positions, instance)
+                self._index.update(positions)
+                self._oid = max(self._oid, max(positions, default=z64))
+                self._pos, self._ltid = end, tid
+        finally:
+            self._commit_lock.release()
+        return tid, merged
+
+    def _require(self, read: Mapping[bytes, bytes], written: Container[bytes]) -> None:
+        for oid, serial in read.items():
+            if oid not in written and (committed := self._serial_at(oid, self._view.position(oid) or 0)) != serial:
+                raise ReadConflictError(oid=oid, serials=(committed, serial))
+
+    def _end_transaction(self, tid: bytes, start: int, written: int, parts: list[bytes], length: int) -> int:
+        """Write what is left of a transaction; the position after it.
+
+        Whoever is interrupted in this leaves it to the next who locks the file to find out whether all of it is there.
+        """
+        fd, header = self._file.fileno(), TRANSACTION.pack(tid, length, b" ", 0, 0, 0)
+        parts.append(p64(length))
+        if written == start:
+            parts[0] = header
+        try:
+            end = write_at(fd, b"".join(parts), written)
+            if written > start:
+                write_at(fd, header, start)
+            assert self._file_lock is not None
+            self._file_lock.note_committed(tid)
+        except OSError:
+            os.ftruncate(fd, start)
+            raise
+        return end
+
+    def _serial_at(self, oid: bytes, pos: int) -> bytes:
+        """The transaction that wrote the record at ``pos``, which is of that object."""
+        found, committed = _OID_AND_TID.unpack(os.pread(self._view.fd, _OID_AND_TID.size, pos))
+        if found != oid:
+            raise CorruptedDataError(oid, found + committed, pos)
+        return bytes(committed)
+
     def make_durable(self, tid: bytes) -> None:
-        """Return when the transaction is on disk. One thread waits for the disk on behalf of all that committed before."""
+        """Return when the transaction is on disk. One thread of one process waits for the disk on behalf of all others."""
         if not self.durable or tid <= self._durable_tid:
             return
         with self._durable_lock:
             if tid > self._durable_tid:
-                ltid, (_, fd, _reader) = self._ltid, self._view
-                os.fsync(fd)
-                self._durable_tid = ltid
+                fcntl.lockf(self._file, fcntl.LOCK_EX, 1)  # two that wait for the disk at once are no harm, but a waste
+                try:
+                    self._sync(tid)
+                finally:
+                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1)
+
+    def _learn_durable(self) -> bytes:
+        """Learn what others have waited for; the newest transaction that is committed."""
+        assert self._file_lock is not None
+        newest, durable = self._file_lock.notes()
+        self._durable_tid = max(self._durable_tid, durable)
+        return newest
+
+    def _sync(self, tid: bytes) -> None:
+        newest = self._learn_durable()
+        if tid <= self._durable_tid:
+            return
+        if not self.is_in_place():
+            newest = tid  # others commit to another file; a pack has written to disk what it moved there
+        os.fsync(self._view.fd)
+        self._durable_tid = max(tid, newest)
+        assert self._file_lock is not None
+        self._file_lock.note_durable(self._durable_tid)
 
     def _abort(self) -> None:
         if self._nextpos:

@@ -31,7 +31,6 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from BTrees.OOBTree import OOTreeSet
 from ZODB.utils import z64
 
 from zodbapi import errors
@@ -42,12 +41,12 @@ from zodbapi.storage.failures import translated
 from zodbapi.storage.leaves import WatchedTrees, plain
 from zodbapi.storage.overflow import put_away
 from zodbapi.storage.read_set import ReadSet
-from zodbapi.storage.restoring import restore
+from zodbapi.storage.restoring import put_back, restore
 from zodbapi.storage.temporary import Temporary, combined
-from zodbapi.undo import MISSING, PRESENT, Mark
+from zodbapi.undo import MISSING, Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from zodbapi.storage.cache import Passing
     from zodbapi.storage.database import Database
@@ -187,6 +186,7 @@ class Transaction:
                 self._begin_managed()
                 self.writing = True
                 self.alone = self.database.local and not self._is_stale()
+                self._connection.rely_on_nodes(not self.alone)
                 if self.alone and self.serializable:
                     self._watch(False)
                 if self.entry is None:
@@ -336,6 +336,7 @@ class Transaction:
 
     def _stop_writing(self) -> None:
         self.writing = self.prepared = self.alone = False
+        self._connection.rely_on_nodes(True)
         self._connection.unmerged.clear()
         self.newest_tops.clear()
         self.database.unlock(self)
@@ -503,6 +504,14 @@ class Transaction:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
         return rowids.next_rowid(self, table_id, self._rows[table_id], autoincrement)
 
+    def next_rowids(self, table_id: int, autoincrement: bool, count: int) -> Sequence[int] | None:
+        """So many of them, in ascending order; None where they have to be asked for one by one."""
+        return rowids.next_rowids(self, table_id, self._rows[table_id], autoincrement, count)
+
+    def are_free(self, table_id: int, wanted: Sequence[int]) -> bool:
+        """Whether these rowids are all different, and none is taken."""
+        return rowids.are_free(self._rows[table_id], wanted)
+
     def free_rowid(self, table_id: int, rowid: int) -> None:
         """Note that a row of an AUTOINCREMENT table has gone."""
         rowids.free_rowid(self, table_id, self._rows[table_id], rowid)
@@ -606,7 +615,7 @@ class Transaction:
                 self._see(*old)
                 schema_moved = True
             else:
-                _put_back(tree, key, old)
+                put_back(tree, key, old)
             del undo[-1]
         if schema_moved:
             self.forget_trees()
@@ -617,7 +626,7 @@ class Transaction:
             if tree is _SCHEMA:
                 self._see(self.stored, old[1])
             elif getattr(plain(tree), "_p_jar", None) is None:
-                _put_back(tree, key, old)
+                put_back(tree, key, old)
 
     @contextmanager
     def statement(self) -> Iterator[None]:
@@ -691,16 +700,3 @@ class Transaction:
             if self._savepoints[place][0] == folded:
                 return place
         raise errors.OperationalError(f"no such savepoint: {name}")
-
-
-def _put_back(tree: Any, key: Any, old: Any) -> None:
-    """Undo one change of a tree."""
-    if old is MISSING:  # logged before it was made: it may not be there
-        if isinstance(plain(tree), OOTreeSet):
-            tree.discard(key)
-        else:
-            tree.pop(key, None)
-    elif old is PRESENT:
-        tree.add(key)
-    else:
-        tree[key] = old

@@ -1,0 +1,206 @@
+"""Writing many rows in one go leaves what writing them row by row leaves, and fails as that does."""
+
+from __future__ import annotations
+
+import random
+import sys
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import zodbapi
+from tests.test_interrupted_writes import InterruptAt
+from zodbapi import statement
+
+SCHEMA = """
+    CREATE TABLE parent (id INTEGER PRIMARY KEY, code TEXT UNIQUE);
+    INSERT INTO parent VALUES (1, 'a'), (2, 'b'), (3, 'c');
+    CREATE TABLE t (
+        id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b TEXT COLLATE NOCASE UNIQUE, price DECIMAL(5, 2), n INTEGER,
+        double INTEGER GENERATED ALWAYS AS (n * 2) STORED, pid INTEGER REFERENCES parent,
+        code TEXT REFERENCES parent (code) DEFERRABLE INITIALLY DEFERRED,
+        CHECK (n <> 13), UNIQUE (a, n)
+    );
+    CREATE INDEX t_n ON t (n DESC, a);
+    CREATE INDEX t_part ON t (price) WHERE n > 5;
+    CREATE INDEX t_expr ON t (lower(b), a + n);
+    CREATE TABLE plain (word TEXT, n INTEGER, at TIMESTAMP);
+    CREATE UNIQUE INDEX plain_word ON plain (word) WHERE n < 8;
+    CREATE TABLE tree (id INTEGER PRIMARY KEY AUTOINCREMENT, up INTEGER REFERENCES tree);
+    CREATE TABLE key (n INTEGER UNIQUE DEFERRABLE INITIALLY DEFERRED, id INTEGER PRIMARY KEY);
+"""
+COLUMNS = {"t": "id, a, b, price, n, pid, code", "plain": "word, n, at", "tree": "id, up", "key": "n, id"}
+
+
+def row_of(table: str, rng: random.Random, wild: float) -> tuple[Any, ...]:
+    """A row that is likely to be good, or, when it is to be wild, is not."""
+    is_wild = rng.random() < wild
+    number = rng.randint(1, 10**6)
+    match table:
+        case "t":
+            rowid = rng.choice((None, number, rng.randint(1, 30))) if is_wild else None
+            b = rng.choice(("Word", "wOrd", None, number)) if is_wild else f"b{number}"
+            n = rng.choice((13, None, "x", 2**70, 4)) if is_wild else rng.randint(20, 10**6)
+            pid = rng.choice((1, 2, None, 99)) if is_wild else 3
+            code = rng.choice(("a", None, "zz")) if is_wild else "b"
+            return (rowid, rng.choice((None, 1, 2)) if is_wild else number, b, Decimal("1.239"), n, pid, code)
+        case "plain":
+            word = rng.choice(("w", "x", None)) if is_wild else f"w{number}"
+            return (word, rng.randint(1, 20), rng.choice(("2020-01-01 10:00", None, "nonsense" if is_wild else None)))
+        case "tree":
+            return (rng.choice((None, number)) if is_wild else None, rng.choice((None, 1, 2)) if is_wild else None)
+        case _:
+            return (rng.randint(1, 50) if is_wild else number, rng.choice((None, number)) if is_wild else None)
+
+
+class Side:
+    """A database that inserts in one go, or never does."""
+
+    def __init__(self) -> None:
+        self.connection = zodbapi.connect(":memory:", autocommit=True)
+        self.connection.executescript(SCHEMA)
+
+    def run(self, many: bool, table: str, verb: str, tail: str, rows: list[tuple[Any, ...]]) -> list[Any]:
+        """What can be seen of the outcome."""
+        columns = COLUMNS[table]
+        marks = f"({', '.join('?' * len(rows[0]))})"
+        cursor = self.connection.cursor()
+        error = ""
+        found = None
+        try:
+            if many:
+                cursor.executemany(f"{verb} INTO {table} ({columns}) VALUES {marks} {tail}", rows)
+            else:
+                flat = [value for row in rows for value in row]
+                cursor.execute(f"{verb} INTO {table} ({columns}) VALUES {', '.join([marks] * len(rows))} {tail}", flat)
+                found = cursor.fetchall() if "RETURNING" in tail else None
+        except zodbapi.Error as failure:
+            error = f"{type(failure).__name__}: {failure}"
+        changes = self.connection.execute("SELECT changes(), last_insert_rowid()").fetchall()
+        return [error, found, cursor.rowcount, cursor.lastrowid, self.connection.total_changes, changes, *self.tables()]
+
+    def tables(self) -> list[Any]:
+        """All there is."""
+        queries = [f"SELECT rowid, * FROM {table} ORDER BY rowid" for table in COLUMNS]
+        queries.append("PRAGMA integrity_check")
+        return [self.connection.execute(query).fetchall() for query in queries]
+
+
+VERBS = ("INSERT", "INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE", "INSERT OR FAIL", "INSERT OR ROLLBACK")
+TAILS = {
+    "t": ("", "RETURNING id, b, double", "ON CONFLICT (b) DO UPDATE SET a = excluded.a + 1", "ON CONFLICT DO NOTHING"),
+    "plain": ("", "RETURNING rowid, upper(word)"),
+    "tree": ("", "RETURNING id"),
+    "key": ("", "RETURNING n + 1, (SELECT count(*) FROM key)"),
+}
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_random_rows(seed: int, in_transaction: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    fast, slow = Side(), Side()
+    for _ in range(12):
+        table = rng.choice(list(COLUMNS))
+        rows = [row_of(table, rng, rng.choice((0, 0, 0.1, 1))) for _ in range(rng.choice((2, 5, 40, 200)))]
+        many = rng.random() < 0.5
+        tail = rng.choice(TAILS[table])
+        verb = "INSERT" if tail.startswith("ON") else rng.choice(VERBS)
+        if in_transaction and not fast.connection.in_transaction:
+            fast.connection.begin()
+            slow.connection.begin()
+        monkeypatch.setattr(statement, "WORTHWHILE", 1)
+        monkeypatch.setattr(statement, "WORTH_COMPILING", 1)
+        found = fast.run(many, table, verb, tail, rows)
+        monkeypatch.setattr(statement, "WORTHWHILE", 10**9)
+        assert found == slow.run(many, table, verb, tail, rows), (table, verb, tail, rows)
+        if in_transaction and rng.random() < 0.5:
+            for side in (fast, slow):
+                try:
+                    side.connection.commit() if seed % 2 else side.connection.rollback()
+                except zodbapi.IntegrityError:
+                    side.connection.rollback()
+            assert fast.tables() == slow.tables()
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> zodbapi.Connection:
+    monkeypatch.setattr(statement, "WORTH_COMPILING", 1)
+    opened = zodbapi.connect(":memory:")
+    opened.executescript(SCHEMA)
+    return opened
+
+
+ROWS = [(n, f"b{n}", n + 20) for n in range(100)]
+INSERT = "INSERT INTO t (a, b, n) VALUES (?, ?, ?)"
+UPSERT = f"{INSERT} ON CONFLICT (b) DO UPDATE SET n = excluded.n + 1000"
+
+
+def flat(rows: list[tuple[Any, ...]]) -> list[Any]:
+    return [value for row in rows for value in row]
+
+
+@pytest.mark.parametrize("sql", [INSERT, UPSERT, f"{INSERT} ON CONFLICT DO NOTHING", f"{INSERT} RETURNING id, n + 1"])
+def test_rows_are_written_in_one_go(connection: zodbapi.Connection, sql: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(sql, ROWS)
+    written = len(connection._txn.undo)
+    assert written == 6  # rows and five indexes
+    connection.execute(
+        sql.replace("(?, ?, ?)", ", ".join(["(?, ?, ?)"] * 100)), flat([(a + 100, b + "x", n) for a, b, n in ROWS])
+    )
+    assert len(connection._txn.undo) == 2 * written
+    connection.rollback()
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def test_a_savepoint_takes_them_back(connection: zodbapi.Connection) -> None:
+    connection.executemany(INSERT, ROWS[:10])
+    before = connection.execute("SELECT * FROM t ORDER BY id").fetchall()
+    connection.execute("SAVEPOINT s")
+    connection.executemany(INSERT, ROWS[10:])
+    connection.execute("ROLLBACK TO s")
+    assert connection.execute("SELECT * FROM t ORDER BY id").fetchall() == before
+    connection.executemany(INSERT, ROWS[10:])
+    connection.commit()
+    assert connection.execute("SELECT count(*), max(id) FROM t").fetchone() == (100, 100)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("start", range(5))
+def test_interrupt_at_every_line(connection: zodbapi.Connection, start: int) -> None:
+    connection.executemany(INSERT, ROWS[:10])
+    connection.execute("SAVEPOINT s")
+    sql = INSERT.replace("(?, ?, ?)", ", ".join(["(?, ?, ?)"] * 10))
+    rows = [(a, b, n) for n, (a, b, _) in enumerate(ROWS[50:59], 200)] + [(1, "b3", 5)]  # the last one is there already
+    with pytest.raises(zodbapi.IntegrityError):
+        connection.execute(sql, flat(rows))  # so that everything is compiled
+    before, outer = connection.execute("SELECT * FROM t ORDER BY id").fetchall(), sys.gettrace()
+    for line in range(1 + start, 10_000, 5):
+        sys.settrace(InterruptAt(line))
+        try:
+            connection.execute(sql, flat(rows))
+        except KeyboardInterrupt:
+            pass
+        except zodbapi.IntegrityError:
+            break
+        finally:
+            sys.settrace(outer)
+        assert connection.execute("SELECT * FROM t ORDER BY id").fetchall() == before, line
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], line
+    assert line > 200
+
+
+def test_what_the_parameters_raise_comes_after_the_rows_before(connection: zodbapi.Connection) -> None:
+    def rows() -> Any:
+        yield from ROWS[:50]
+        raise LookupError("no more")
+
+    connection.begin()
+    with pytest.raises(LookupError):
+        connection.executemany(INSERT, rows())
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (50,)
+    with pytest.raises(zodbapi.ProgrammingError, match="uses 3, and there are 2 supplied"):
+        connection.executemany(INSERT, [*ROWS[50:70], (1, 2), *ROWS[70:]])
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (70,)

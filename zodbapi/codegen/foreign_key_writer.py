@@ -1,0 +1,158 @@
+"""Foreign keys, in the functions that write a table: what a new or changed child needs, and what becomes of the children
+of a parent that goes.
+
+Keys are checked, not rows: see ``table_writer``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zodbapi import values
+from zodbapi.catalog import Kind
+from zodbapi.codegen import runtime
+from zodbapi.codegen.children import scan_children, seek_children
+from zodbapi.codegen.constraints import foreign_key_failed, key_mismatch, missing_parent, schedule
+from zodbapi.codegen.keys import encode, is_raw, part_type
+from zodbapi.codegen.unit import raising, tuple_code
+from zodbapi.large import load_value
+
+if TYPE_CHECKING:
+    from zodbapi.catalog import Table
+    from zodbapi.codegen.unit import Unit
+    from zodbapi.codegen.writer import Writer
+    from zodbapi.plan.nodes import BoundForeignKey
+
+
+class ForeignKeyWriter:
+    """Writes the code about foreign keys from and to a table."""
+
+    def __init__(self, unit: Unit, table: Table) -> None:
+        self.unit = unit
+        self.table = table
+
+    @property
+    def body(self) -> Writer:
+        """Where the function being written continues."""
+        return self.unit.body
+
+    def require_parent(self, check: str, foreign: BoundForeignKey, row: str) -> None:
+        """A child was written: its key must have a parent."""
+        columns = foreign.key.columns
+        with self.body.block(f"if {self.present(row, columns)}"):
+            code = f"(txn, {foreign.key.deferred}, {check}, {self.key(row, columns)})"
+            self.body.line(f"{self.unit.call(schedule)}{code}")
+
+    def present(self, row: str, columns: tuple[int, ...]) -> str:
+        """Code of the question whether none of the columns is NULL."""
+        return " and ".join(f"{row}[{c}] is not None" for c in columns)
+
+    def _cell(self, row: str, position: int) -> str:
+        code = f"{row}[{position}]"
+        return f"{self.unit.call(load_value)}({code})" if position in self.table.large else code
+
+    def key(self, row: str, positions: tuple[int, ...]) -> str:
+        """Code of a row's values at these positions: one value, or a tuple."""
+        codes = [self._cell(row, position) for position in positions]
+        return codes[0] if len(codes) == 1 else tuple_code(codes)
+
+    def changed(self, columns: tuple[int, ...]) -> str:
+        """Code of the question whether an update changes one of the columns."""
+        return " or ".join(f"{self._cell('row', c)} != {self._cell('new', c)}" for c in columns)
+
+    def check_function(self, number: int, foreign: BoundForeignKey) -> None:
+        """``checkN(txn, key)``: fails when a child has the key and no parent does."""
+        with self.unit.function(f"def check{number}(txn, key)"):
+            if foreign.parent is None:
+                with self.body.block(f"if {self._has_child(foreign)}"):
+                    self.body.line(raising(self.unit, missing_parent, foreign.key.parent))
+                return
+            if foreign.mismatch:
+                self.body.line(raising(self.unit, key_mismatch, foreign.child.name, foreign.key.parent))
+                return
+            self._parent_key(foreign)
+            # What was found, or not found, has to be so at the commit too.
+            with self.body.block("if parent is not None and parent in tree"):
+                self.body.line("txn.read_current(tree, parent)")
+            with self.body.block(f"elif {self._has_child(foreign)}"):
+                self.body.line(raising(self.unit, foreign_key_failed))
+
+    def _parent_key(self, foreign: BoundForeignKey) -> None:
+        """Writes the assignment of ``tree``, where a parent would be, and ``parent``, its key there."""
+        parent = foreign.parent
+        assert parent is not None
+        if foreign.parent_index is None:
+            kind = parent.columns[parent.rowid_column].type.kind if parent.rowid_column is not None else Kind.INTEGER
+            self.body.line(f"tree = txn.rows({parent.id})")
+            affine = self.unit.call(values.affine(kind))
+            self.body.line(f"parent = {self.unit.call(runtime.rowid_of)}({affine}(key))")
+            return
+        codes = []
+        single = len(foreign.key.columns) == 1
+        order = {position: place for place, position in enumerate(foreign.parent_positions)}
+        for column in foreign.parent_index.columns:
+            assert column.position is not None
+            type_, nullable = part_type(parent, column)
+            code = "key" if single else f"key[{order[column.position]}]"
+            code = self.unit.expr.folded(f"{self.unit.call(values.comparable(type_.kind))}({code})", column.collation)
+            codes.append(encode(self.unit, code, type_, nullable, maybe_null=False))
+        key = codes[0] if is_raw(parent, foreign.parent_index) else tuple_code(codes)
+        self.body.line(f"tree = txn.index({foreign.parent_index.id})")
+        self.body.line(f"parent = {key}")
+
+    def _has_child(self, foreign: BoundForeignKey) -> str:
+        return f"{self._children_function(foreign)}(txn, key, 1)"
+
+    def _children_function(self, foreign: BoundForeignKey) -> str:
+        """A function (txn, key, limit) that lists the (rowid, row) of the children with that key."""
+        child, columns = foreign.child, foreign.key.columns
+        single = len(columns) == 1
+        if foreign.child_index is None:
+            finder = scan_children(child.id, columns)
+        else:
+            order = {position: place for place, position in enumerate(columns)}
+            parts = []
+            for column in foreign.child_index.columns[: len(columns)]:
+                assert column.position is not None
+                type_, nullable = part_type(child, column)
+                parts.append((None if single else order[column.position], type_, nullable, column.collation))
+            finder = seek_children(child, foreign.child_index, tuple(parts), self.unit.collations)
+        return self.unit.namespace.callable(finder)
+
+    def on_parent_gone(self, foreign: BoundForeignKey, action: str, event: str) -> None:
+        """A parent's key has gone (deleted or changed): cascade, or have the key checked."""
+        positions = foreign.parent_positions
+        key = self.key("row", positions)
+        child = f"writer_of({foreign.child.id})"
+        number = foreign.child.foreign_keys.index(foreign.key)
+        find = self._children_function(foreign)
+        with self.body.block(f"if {self.present('row', positions)}"):
+            self.body.line(f"key = {key}")
+            match action:
+                case "RESTRICT":
+                    with self.body.block(f"if {find}(txn, key, 1)"):
+                        self.body.line(raising(self.unit, foreign_key_failed))
+                case "CASCADE" if event == "delete":
+                    with self.body.block(f"for i, r in {find}(txn, key, -1)"):
+                        self.body.line(f"if txn.rows({foreign.child.id}).get(i) == r: {child}.delete(txn, i, r)")
+                case "CASCADE" | "SET NULL" | "SET DEFAULT":
+                    self._rewrite_children(foreign, action, child, find)
+                case _:
+                    self.body.line(
+                        f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, {child}.checks[{number}], key)"
+                    )
+
+    def _rewrite_children(self, foreign: BoundForeignKey, action: str, child: str, find: str) -> None:
+        """ON UPDATE CASCADE, SET NULL and SET DEFAULT: the child's key columns get new values."""
+        codes = []
+        for column, position in zip(foreign.key.columns, foreign.parent_positions, strict=True):
+            value = {"CASCADE": self._cell("new", position), "SET NULL": "None"}.get(
+                action, f"{child}.defaults()[{column}]"
+            )
+            codes.append(f"{column}: {value}")
+        table = foreign.child
+        rowid = "i" if table.rowid_column not in foreign.key.columns else f"after[{table.rowid_column}]"
+        with self.body.block(f"for i, r in {find}(txn, key, -1)"):
+            self.body.line(f"changed = {{{', '.join(codes)}}}")
+            self.body.line(f"after = {child}.make_row(*(changed.get(n, v) for n, v in enumerate(r)))")
+            self.body.line(f"{child}.update(txn, i, r, {rowid}, after)")

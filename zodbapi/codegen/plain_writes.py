@@ -1,0 +1,227 @@
+"""UPDATE and DELETE of rows that come once each from a plain access, and write no rows but those.
+
+In: the plan. Out: the body of a program that collects the rows to change and changes them, all in one go where no row can be in
+the way of another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zodbapi.codegen import access
+from zodbapi.codegen.table_writer import Touch, WriterProgram, convert_column
+from zodbapi.codegen.unit import stored_row, tuple_code
+from zodbapi.plan.expr import Call, Exists, Expr, InQuery, Raise, ScalarQuery
+from zodbapi.plan.nodes import (
+    Delete,
+    Filter,
+    IndexRange,
+    IndexSeek,
+    Insert,
+    Node,
+    RowidRange,
+    RowidSeek,
+    Scan,
+    Update,
+)
+from zodbapi.plan.walk import descend
+from zodbapi.undo import REPLACED
+
+if TYPE_CHECKING:
+    from zodbapi.codegen.unit import Unit
+
+
+def writer_function(unit: Unit, writer: WriterProgram, name: str, shown: str = "") -> str:
+    """The writer's function under its own name, or another."""
+    return unit.call_value(getattr(writer, name), shown or name)
+
+
+def return_row(unit: Unit, node: Insert | Update | Delete, row: str, rowid: str) -> None:
+    """Counts the row, and appends what RETURNING makes of it."""
+    unit.body.line("n += 1")
+    if node.returning is None:
+        return
+    unit.env[node.source] = unit.table_row(node.table, row, rowid)
+    codes = [unit.expr.value(expr) for expr in node.returning]
+    unit.body.line(f"out.append({tuple_code(codes) if codes else '()'})")
+
+
+def needs_its_row_alone(expr: Expr) -> bool:
+    """Whether the value depends on the row alone, so that it does not matter whether others are changed before or after."""
+    for part in descend(expr):
+        match part:
+            case Exists() | ScalarQuery() | InQuery() | Raise():
+                return False
+            case Call(function=function) if function.with_txn or not (function.deterministic or function.stable):
+                return False
+    return True
+
+
+def comes_once(node: Node, source: int) -> bool:
+    """Whether the input is a plain access to the rows to change, which emits each of them once."""
+    match node:
+        case Filter(input=child):
+            return comes_once(child, source)
+        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
+            return node.source == source
+        case _:
+            return False
+
+
+def _is_single(node: Node) -> bool:
+    while isinstance(node, Filter):
+        node = node.input
+    return access.finds_one(node)
+
+
+def simple_touch(node: Update, writer: WriterProgram) -> Touch | None:
+    """What the statement does besides storing rows, if it writes no other rows and leaves rowids and triggers alone."""
+    positions = frozenset(position for position, _ in node.assignments)
+    if writer.silent is not None or node.rowid is not None or node.table.rowid_column in positions:
+        return None
+    if node.action not in ("abort", "rollback") or not comes_once(node.input, node.source):
+        return None
+    touch = writer.touch(positions)
+    return None if touch.cascades else touch
+
+
+def _each_found(unit: Unit, node: Update | Delete, exprs: list[Expr]) -> str:
+    """Writes the list ``found`` of the rows to change; the target of a loop over it.
+
+    An item has the row, its rowid if that is no column, and the values of the expressions.
+    """
+    unit.rowids_used.add(node.source)
+    start = len(unit.body.lines)
+    unit.body.line("found = []")
+    names = ["row"] if node.table.rowid_column is not None else ["row", "rowid"]
+
+    def keep() -> None:
+        row = unit.env[node.source]
+        items = [stored_row(row), row.rowid][: len(names)] + [unit.expr.value(expr) for expr in exprs]
+        unit.body.line(f"found.append({items[0] if len(items) == 1 else tuple_code(items)})")
+
+    unit.query.produce(node.input, keep)
+    unit.comprehend(start, "found")
+    names += [f"v{i}" for i in range(len(exprs))]
+    return ", ".join(names)
+
+
+def simple_delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
+    delete = writer_function(unit, writer, "delete")
+    if _is_single(node.input):
+
+        def remove() -> None:
+            row = unit.env[node.source]
+            unit.body.line(f"{delete}(txn, {row.rowid}, {stored_row(row)})")
+            return_row(unit, node, stored_row(row), row.rowid)
+
+        unit.rowids_used.add(node.source)
+        unit.query.produce(node.input, remove)
+        return
+    target = _each_found(unit, node, [])
+    column = node.table.rowid_column
+    rowid = "rowid" if column is None else f"row[{column}]"
+    with unit.body.block(f"for {target} in found"):
+        unit.body.line(f"{delete}(txn, {rowid}, row)")
+        return_row(unit, node, "row", rowid)
+
+
+class SimpleUpdate:
+    """An UPDATE that stores rows in the place of rows, and touches indexes and foreign keys of the columns it sets."""
+
+    def __init__(self, unit: Unit, node: Update, writer: WriterProgram, touch: Touch) -> None:
+        self.unit = unit
+        self.node = node
+        self.writer = writer
+        self.touch = touch
+        self.tree = unit.query.tree(node.table.id)
+
+    def write(self) -> None:
+        unit, node = self.unit, self.node
+        if _is_single(node.input):
+            unit.rowids_used.add(node.source)
+            unit.query.produce(node.input, self._change_one)
+            return
+        fixed = [(position, expr) for position, expr in node.assignments if unit.expr.independent(expr)]
+        varied = [(position, expr) for position, expr in node.assignments if not unit.expr.independent(expr)]
+        target = _each_found(unit, node, [expr for _, expr in varied])
+        column = node.table.rowid_column
+        rowid = "rowid" if column is None else f"row[{column}]"
+        with unit.body.block("if found"):
+            for position, expr in fixed:
+                self._convert(position, unit.expr.value(expr))
+            if self.touch.fits_many and all(map(needs_its_row_alone, node.returning or ())):
+                self._store_all(target, rowid, varied)
+                return
+            unit.body.line("undo = txn.undo")
+            with unit.body.block(f"for {target} in found"):
+                for number, (position, _) in enumerate(varied):
+                    self._convert(position, f"v{number}")
+                self._make("row")
+                self._store("row", rowid)
+
+    def _store_all(self, target: str, rowid: str, varied: list[tuple[int, Expr]]) -> None:
+        """Writes what makes all rows, then stores them."""
+        unit, body = self.unit, self.unit.body
+        if not (varied or self.writer.complete or self.node.returning is not None or self._is_large()):
+            body.line(f"made = [{self._new_row('row')} for {target} in found]")
+            body.line("n = len(found)")
+        else:
+            body.line("made = []")
+            with body.block(f"for {target} in found"):
+                for number, (position, _) in enumerate(varied):
+                    self._convert(position, f"v{number}")
+                self._make("row")
+                body.line("made.append(new)")
+                return_row(unit, self.node, "new", rowid)
+        if target != "row":
+            body.line(f"rowids = [{rowid} for {target} in found]")
+            body.line(f"found = [row for {target} in found]")
+        else:
+            body.line(f"rowids = [{rowid} for row in found]")
+        body.line(f"txn.undo.append(({self.tree}, (rowids, found), {unit.call_value(REPLACED, 'REPLACED')}))")
+        body.line(f"{self.tree}.update(list(zip(rowids, made)))")
+        if not self.touch.is_nothing:
+            body.line(f"{unit.call_value(self.touch.many(), 'touch_rows')}(txn, rowids, found, made)")
+
+    def _change_one(self) -> None:
+        row = self.unit.env[self.node.source]
+        for position, expr in self.node.assignments:
+            self._convert(position, self.unit.expr.value(expr))
+        self._make(stored_row(row))
+        self.unit.body.line("undo = txn.undo")
+        self._store(stored_row(row), row.rowid)
+
+    def _is_large(self) -> bool:
+        """Whether a new value may be one that leaves its row."""
+        return any(position in self.node.table.large for position, _ in self.node.assignments) or (
+            self.writer.complete is not None and bool(self.node.table.large)
+        )
+
+    def _convert(self, position: int, code: str) -> None:
+        self.unit.body.line(f"new{position} = {code}")
+        convert_column(self.unit, self.node.table, position, f"new{position}")
+
+    def _new_row(self, row: str) -> str:
+        codes = [f"{row}[{position}]" for position in range(len(self.node.table.columns))]
+        for position, _ in self.node.assignments:
+            codes[position] = f"new{position}"
+        return tuple_code(codes)
+
+    def _make(self, row: str) -> None:
+        """Writes the making of ``new``."""
+        new = self._new_row(row)
+        if self.writer.complete is not None:
+            new = f"{writer_function(self.unit, self.writer, 'complete')}({new})"
+        self.unit.body.line(f"new = {new}")
+        if self._is_large():
+            self.unit.body.line(f"new = txn.put_away(new, {self.node.table.large})")
+
+    def _store(self, row: str, rowid: str) -> None:
+        """Writes what stores one row; it is logged before."""
+        unit, body = self.unit, self.unit.body
+        body.line(f"undo.append(({self.tree}, {rowid}, {row}))")
+        body.line(f"{self.tree}[{rowid}] = new")
+        if not self.touch.is_nothing:
+            body.line(f"{unit.call_value(self.touch.one(), 'touch')}(txn, {rowid}, {row}, new)")
+        return_row(unit, self.node, "new", rowid)
