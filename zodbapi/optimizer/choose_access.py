@@ -193,7 +193,9 @@ def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple
     if not wish.keys:
         return min(paths, key=lambda path: path.cost), False
     fixed = fixing(scan.source, scan.table, terms)
-    rows = min(passing(max(context.rows(scan.table), LIKELY_ROWS), terms, context), *(path.rows for path in paths))
+    rows = min(path.rows for path in paths)
+    if not any(len(path.answered()) == len(terms) for path in paths):
+        rows = min(rows, passing(max(context.rows(scan.table), LIKELY_ROWS), terms, context))
     best: tuple[float, Path, bool] | None = None
     for path in paths:
         sorted_rows = min(rows, path.rows)
