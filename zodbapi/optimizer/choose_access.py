@@ -74,6 +74,7 @@ from zodbapi.plan.nodes import (
 from zodbapi.plan.walk import descend, parts, rebuild
 from zodbapi.record import record, replace
 
+GROWN_ROWS = 500.0  # of a table that is no longer taken for a small one
 BAD_LUCK = 10.0  # an order by index with other conditions is taken to read so many times more rows than on average
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
 
@@ -243,7 +244,7 @@ def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
         return looped
     right = _choose(node.right, _NONE, context)
     # What is said of a table that has hardly any rows yet may soon be wrong.
-    few = LEAST_ROWS if rows_of(right, context) >= LIKELY_ROWS else HASH_LEFT_ROWS
+    few = LEAST_ROWS if _is_grown(right, context) else HASH_LEFT_ROWS
     if looped is not None and rows_of(left, context) < few:
         return looped
     other = _hash_or_loop(node, left, right, wish, context)
@@ -251,6 +252,12 @@ def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
         return other
     cheaper = _cost(other, context) * HASH_FACTOR < _cost(looped, context)
     return other if cheaper and isinstance(other, HashJoin) else looped
+
+
+def _is_grown(node: Node, context: Context) -> bool:
+    """Whether the tables that a right input reads have rows enough to tell what they will be like."""
+    tables = [table for part in descend(node) if (table := getattr(part, "table", None)) is not None]
+    return all(context.rows(table) >= GROWN_ROWS for table in tables)
 
 
 def _is_wide(node: Node) -> bool:
