@@ -173,7 +173,7 @@ def test_a_statement_that_loses_its_server(server: Server, before: bool) -> None
     with closing(zodbapi.connect(server.dsn(5))) as connection:
         connection.execute("DROP TABLE IF EXISTS w")
         connection.execute("CREATE TABLE w (id INTEGER PRIMARY KEY, word TEXT UNIQUE)")
-        connection.executemany("INSERT INTO w VALUES (?, ?)", [(number, f"{number:04}") for number in range(1, 200)])
+        connection.executemany("INSERT INTO w VALUES (?, ?)", [(number, f"{number:04}") for number in range(1, 600)])
         connection.commit()
         connection._txn._connection.cacheMinimize()
         connection.begin()
@@ -183,12 +183,12 @@ def test_a_statement_that_loses_its_server(server: Server, before: bool) -> None
         server.kill()
         connection._database.storage._cache.clear()  # what the client keeps beside the objects
         with pytest.raises(zodbapi.OperationalError, match="server"):
-            connection.execute("INSERT INTO w VALUES (500, '0150a')")
+            connection.execute("INSERT INTO w VALUES (1000, '0350a')")
         connection.rollback()
         server.start()
         words = connection.execute("SELECT word FROM w ORDER BY id").fetchall()
-        assert words == [(f"{number:04}",) for number in range(1, 200)]
-        connection.execute("INSERT INTO w VALUES (500, '0150a')")
+        assert words == [(f"{number:04}",) for number in range(1, 600)]
+        connection.execute("INSERT INTO w VALUES (1000, '0350a')")
         connection.commit()
         assert zodbapi.check(connection) == []
 
