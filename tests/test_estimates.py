@@ -166,6 +166,47 @@ def test_wrong_parameters_fail_as_they_did(connection: zodbapi.Connection) -> No
             connection.execute("SELECT id FROM book WHERE pages >= ?", params)
 
 
+@pytest.mark.parametrize(
+    ("condition", "params", "part"),
+    [
+        ("state = ?", ("done",), 0.99),
+        ("state <> ?", ("done",), 0.01),
+        ("state IN (?, ?)", ("done", "open"), 0.9),
+        ("weight IS NULL", (), 0.25),
+        ("weight IS NOT NULL", (), 0.75),
+        ("? > pages", (ROWS // 2,), 0.5),
+        ("published >= ?", ("2020-01-01",), 1),
+        ("published < ?", (None,), 0),
+        ("title LIKE ?", ("title 00%",), 0.25),
+        ("title CLIKE ?", ("title 00%",), 0),
+        ("title LIKE ? ESCAPE '!'", ("%0",), 0.1),
+        ("title LIKE ? ESCAPE ?", ("%0", "too long"), 0.1),
+        ("title LIKE ?", (None,), 0.1),
+        ("title LIKE ?", (7,), 0.1),
+        ("isbn = ?", ("x",), 0),
+        ("loose > ?", (5,), 0.3),
+    ],
+)
+def test_parts_of_a_sample(
+    connection: zodbapi.Connection, condition: str, params: tuple[Any, ...], part: float
+) -> None:
+    from zodbapi.binder import bind
+    from zodbapi.optimizer.context import Context
+    from zodbapi.optimizer.selectivity import selectivity
+    from zodbapi.parser import parse
+    from zodbapi.plan.nodes import Filter
+    from zodbapi.plan.walk import descend
+
+    txn = connection._txn
+    txn.begin()
+    node = bind(parse(f"SELECT id FROM book WHERE {condition}")[0], txn.schema, connection._functions).node
+    stats = Stats(txn)
+    context = Context(node, stats, samples=stats, params=params)
+    (predicate,) = (found.predicate for found in descend(node) if isinstance(found, Filter))
+    assert selectivity(predicate, context) == pytest.approx(part, abs=0.12)
+    txn.rollback()
+
+
 def test_average_parts_of_keys(connection: zodbapi.Connection) -> None:
     txn = connection._txn
     txn.begin()

@@ -204,3 +204,14 @@ def test_what_the_parameters_raise_comes_after_the_rows_before(connection: zodba
     with pytest.raises(zodbapi.ProgrammingError, match="uses 3, and there are 2 supplied"):
         connection.executemany(INSERT, [*ROWS[50:70], (1, 2), *ROWS[70:]])
     assert connection.execute("SELECT count(*) FROM t").fetchone() == (70,)
+
+
+def test_a_row_that_is_there_already_stays(connection: zodbapi.Connection) -> None:
+    insert = "INSERT INTO plain (rowid, word) VALUES (?, ?)"
+    connection.execute(insert, (5, "same"))
+    for _ in range(2):
+        with pytest.raises(zodbapi.IntegrityError, match=r"plain\.rowid"):
+            connection.execute(insert, (5, "same"))
+        with pytest.raises(zodbapi.IntegrityError, match=r"plain\.rowid"):
+            connection.execute(insert.replace("(?, ?)", "(?, ?), (?, ?)"), (6, "other", 5, "same"))
+    assert connection.execute("SELECT rowid, word FROM plain").fetchall() == [(5, "same")]

@@ -95,7 +95,99 @@ def test_leaves_need_not_be_read_again(connection: Any) -> None:
     assert leaf[250][1] == 249 % 7
 
 
-def test_leaves_that_were_split_are_read_again(connection: Any) -> None:
+def nodes(tree: Any) -> Any:
+    """The nodes of a tree that are in memory."""
+    if tree._p_changed is None:
+        return
+    yield tree
+    state = tree.__getstate__()
+    if hasattr(tree, "_firstbucket") and state is not None and len(state) > 1:
+        for child in state[0][::2]:
+            yield from nodes(child)
+
+
+def shape(node: Any) -> Any:
+    """The state of a node, with object ids in the places of nodes."""
+
+    def shown(item: Any) -> Any:
+        if type(item) is tuple:
+            return tuple(map(shown, item))
+        return ("oid", item._p_oid) if hasattr(item, "_p_oid") else item
+
+    return shown(node.__getstate__())
+
+
+def assert_as_stored(connection: Any) -> None:
+    """Every node that is not said to have changed is what its record is."""
+    database = connection._txn.database
+    other = database._db.open()
+    try:
+        entry = connection._txn.entry
+        for tree in [*entry["rows"].values(), *entry["indexes"].values()]:
+            for node in nodes(tree):
+                assert not node._p_changed
+                if node._p_oid is not None:
+                    stored = other.get(node._p_oid)
+                    assert shape(node) == shape(stored), node
+    finally:
+        other.close()
+
+
+GROWTH = (
+    "INSERT INTO t (a, b) VALUES ({n}, 'b{n}x')",
+    "INSERT INTO t (id, a, b) VALUES ({n} + 1000, {n}, 'b{n}y')",
+    "INSERT INTO child (t_id) VALUES ({n} % 400 + 1)",
+    "INSERT INTO small (a) VALUES ({n})",
+    "UPDATE t SET a = a + 3 WHERE id = {n}",
+    "UPDATE t SET a = 7 WHERE a = 2 AND id < 60",
+    "DELETE FROM t WHERE id = {n}",
+    "DELETE FROM t WHERE id BETWEEN {n} AND {n} + 40",
+)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_after_a_rollback_memory_is_as_the_storage(connection: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    connection.execute("CREATE TABLE small (id INTEGER PRIMARY KEY, a INTEGER)")
+    connection.execute("CREATE INDEX small_a ON small (a)")
+    joined = 0
+    for _ in range(40):
+        before = content(connection)
+        leaf = leaf_of(connection, connection.execute("SELECT max(id) FROM t").fetchone()[0])
+        connection.begin()
+        try:
+            for _ in range(rng.choice((1, 3, 10, 70))):
+                write = rng.choice(GROWTH[: rng.choice((3, 4, 6, 8))])
+                connection.execute(write.format(n=rng.randint(1, 520)))
+        except zodbapi.IntegrityError:
+            pass
+        inner = [node for node in connection._txn._connection._registered_objects if len(node.__getstate__() or ()) > 1]
+        was_split = any(hasattr(node, "_firstbucket") for node in inner)
+        if rng.random() < 0.3:
+            connection.commit()
+        else:
+            connection.rollback()
+            joined += was_split and leaf._p_changed is False
+            assert content(connection) == before
+            assert_as_stored(connection)
+    assert joined
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_leaves_that_were_split_are_joined_again(connection: Any) -> None:
+    leaf = leaf_of(connection, 500)
+    keys = list(leaf)
+    connection.begin()
+    connection.executemany("INSERT INTO t (a, b) VALUES (?, ?)", [(i, f"b{i}x") for i in range(40)])
+    assert leaf._p_changed
+    assert list(leaf) != keys
+    connection.rollback()
+    assert leaf._p_changed is False
+    assert list(leaf) == keys
+    assert_as_stored(connection)
+
+
+def test_leaves_that_were_split_often_are_read_again(connection: Any) -> None:
     leaf = leaf_of(connection, 500)
     connection.begin()
     connection.executemany("INSERT INTO t (a) VALUES (?)", [(i,) for i in range(200)])

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from zodbapi import codegen, commands, values
 from zodbapi.binder import bind
@@ -308,9 +308,12 @@ _UNCOLLECTED = _Uncollected()
 def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, parameters: Parameters | None) -> Statement:
     functions, stats = compiler.functions, compiler.stats
     key = (sql, schema.version, functions.version, paramstyle)
-    repeated = _REPEATED.fullmatch(sql)
+    repeated = _repeated(sql)
     if repeated is not None:
-        return _prepare_repeated(sql, repeated, prepare(_one_row(repeated), schema, functions, stats, paramstyle))
+        statement = _prepare_repeated(sql, repeated[1], prepare(repeated[0], schema, functions, stats, paramstyle))
+        if len(sql) <= LONGEST_REPEATED:
+            STATEMENTS.add(key, statement)
+        return statement
     lifted = lift_rows(sql)
     if lifted is not None and (found := _prepare_lifted(lifted[0], schema, functions, stats)):
         return replace(found, sql=sql, style=paramstyle, parameter_count=0, literals=lifted[1])
@@ -332,23 +335,33 @@ def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, para
 
 
 # INSERT ... VALUES with many rows of placeholders alone: the text of a bulk insert, which is another one for every number of
-# rows. It runs the program for one row so many times, so that it costs neither time nor a place in the cache to compile.
+# rows. It runs the program for one row so many times, so that it costs no time to compile and, where it is long, no place in
+# the cache.
 _NAME = r'(?:"[^"%?]*"|\w+)'
-_REPEATED = re.compile(
-    rf"(INSERT (?:OR \w+ )?INTO {_NAME}(?: ?\({_NAME}(?:, ?{_NAME})*\))? VALUES )"
-    r"(\((%s|\?)(?:, ?\3)*\))((?:, ?\2)+)((?: (?:ON|RETURNING)\b[^%?']*)?)",
+_FIRST_ROW = re.compile(
+    rf"(INSERT (?:OR \w+ )?INTO {_NAME}(?: ?\({_NAME}(?:, ?{_NAME})*\))? VALUES )(\((%s|\?)(?:, ?\3)*\))(, ?)",
     re.IGNORECASE,
 )
+_AFTER_ROWS = re.compile(r"(?: (?:ON|RETURNING)\b[^%?']*)?", re.IGNORECASE)
+LONGEST_REPEATED: Final = 2000  # characters of such a text that are kept
 
 
-def _one_row(repeated: re.Match[str]) -> str:
-    return f"{repeated[1]}{repeated[2]}{repeated[5]}"
+def _repeated(sql: str) -> tuple[str, int] | None:
+    """The text of the same INSERT with one row, and how many rows there are, if there are some that are alike."""
+    first = _FIRST_ROW.match(sql)
+    if first is None:
+        return None
+    row = first[4] + first[2]
+    more = sql.count(row)
+    end = first.end(2) + more * len(row)
+    if not more or sql[first.end(2) : end] != row * more or not _AFTER_ROWS.fullmatch(sql, end):
+        return None
+    return first[1] + first[2] + sql[end:], 1 + more
 
 
-def _prepare_repeated(sql: str, repeated: re.Match[str], one: Statement) -> Statement:
-    times = 1 + repeated[4].count("(")
-    size = one.parameter_count
-    return replace(one, sql=sql, run=partial(_run_repeated, one), parameter_count=size * times, rows_insert=None)
+def _prepare_repeated(sql: str, times: int, one: Statement) -> Statement:
+    count = one.parameter_count * times
+    return replace(one, sql=sql, run=partial(_run_repeated, one), parameter_count=count, rows_insert=None)
 
 
 def _run_repeated(one: Statement, txn: Transaction, params: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:

@@ -297,8 +297,10 @@ def _loop_key(unit: Unit, node: IndexSeek, codes: list[str], consume: Consume) -
 
 
 def _is_repeated(unit: Unit, node: IndexSeek) -> bool:
-    """Whether the seek is in a function, and its key differs from call to call."""
-    return len(unit.scopes) > 1 and not all(map(unit.expr.independent, node.alternatives[0]))
+    """Whether the seek is in a function, and its key differs from call to call; a tree counts entries faster than a loop."""
+    return (
+        len(unit.scopes) > 1 and not unit.counts_entries and not all(map(unit.expr.independent, node.alternatives[0]))
+    )
 
 
 def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> None:

@@ -101,6 +101,7 @@ class IndexWriter:
         """Adds a key that must not be there; what is there belongs to another row, and is not ours to undo."""
         self.body.line(f"undo.append(({tree}, (({key}, {value}),), ENTERED))")
         with self.body.block(f"if not {tree}.insert({key}, {value})"):
+            self.body.line("undo.pop()  # the value that is there may be an equal one")
             self.body.line(otherwise)
 
     def _unique_function(self, bound: BoundIndex) -> None:

@@ -20,6 +20,7 @@ from zodbapi.plan.nodes import (
     Distinct,
     Filter,
     HashJoin,
+    HashSeek,
     IndexRange,
     IndexSeek,
     Join,
@@ -166,10 +167,10 @@ def produce_hash(unit: Unit, node: HashJoin, consume: Consume) -> None:
     free = free_sources(node.right)
     build_here = any(source in unit.env and source not in unit.scopes[-1].outer for source in free)
     if build_here:
-        _build(unit, node, table, nulls, buffer, simple=simple, single=single)
+        _build(unit, node.right, node.right_keys, table, nulls, buffer, simple=simple, single=single)
     else:
         with unit.aside():
-            _build(unit, node, table, nulls, buffer, simple=simple, single=single)
+            _build(unit, node.right, node.right_keys, table, nulls, buffer, simple=simple, single=single)
 
     def probe() -> None:
         match node.kind:
@@ -183,6 +184,21 @@ def produce_hash(unit: Unit, node: HashJoin, consume: Consume) -> None:
                 _probe_semi(unit, node, table, nulls, buffer, consume)
 
     _produce_left(unit, node.left, probe)
+
+
+def produce_seek(unit: Unit, node: HashSeek, consume: Consume) -> None:
+    """Writes the loop over the rows that a hash table has for the row around the query, and what makes that table once."""
+    table = unit.fresh("h")
+    buffer = RowBuffer(unit, node.input)
+    with unit.query.function_for(node.input) as name:
+        _build(unit, node.input, node.keys, table, None, buffer, simple=False, single=False)
+        unit.body.line(f"return {table}")
+    made = unit.query.remembered(node.input, name)
+    codes = [unit.expr.value(probe) for probe in node.probes]
+    key = codes[0] if len(codes) == 1 else tuple_code(codes)
+    with unit.body.block(f"for {buffer.unpack()} in {made}().get({key}, ())"):
+        buffer.bind()
+        consume()
 
 
 def _with_keys(node: HashJoin) -> Expr:
@@ -222,8 +238,17 @@ def is_unique(node: Node, keys: tuple[Expr, ...]) -> bool:
 
 
 def _build(
-    unit: Unit, node: HashJoin, table: str, nulls: str | None, buffer: RowBuffer, *, simple: bool, single: bool
+    unit: Unit,
+    right: Node,
+    keys: tuple[Expr, ...],
+    table: str,
+    nulls: str | None,
+    buffer: RowBuffer,
+    *,
+    simple: bool,
+    single: bool,
 ) -> None:
+    """Writes what makes the table: a set of the keys (``simple``), or rows by key, one (``single``) or a list of them."""
     start = len(unit.body.lines)
     empty = "set()" if simple else "{}" if single else f"{unit.call(runtime.lists)}()"
     unit.body.line(f"{table} = {empty}")
@@ -231,7 +256,7 @@ def _build(
         unit.body.line(f"{nulls} = False")
 
     def add() -> None:
-        test, key = _key(unit, node.right_keys)
+        test, key = _key(unit, keys)
         if simple:
             store = f"{table}.add({key})"
         else:
@@ -245,7 +270,7 @@ def _build(
             with unit.body.block("else"):
                 unit.body.line(f"{nulls} = True")
 
-    unit.query.produce(node.right, add)
+    unit.query.produce(right, add)
     if not nulls:
         unit.comprehend(start, table)
 

@@ -157,28 +157,30 @@ class SimpleUpdate:
             with unit.body.block(f"for {target} in found"):
                 for number, (position, _) in enumerate(varied):
                     self._convert(position, f"v{number}")
-                self._make("row")
+                self._make(self._cells("row"))
                 self._store("row", rowid)
 
     def _store_all(self, target: str, rowid: str, varied: list[tuple[int, Expr]]) -> None:
         """Writes what makes all rows, then stores them."""
-        unit, body = self.unit, self.unit.body
+        unit, body, column = self.unit, self.unit.body, self.node.table.rowid_column
+        assigned = {position for position, _ in self.node.assignments}
+        # Taking a row apart and putting it together is faster than asking for one column after the other.
+        cells = ["_" if i in assigned else f"o{i}" for i in range(len(self.node.table.columns))]
+        apart = target.replace("row", tuple_code(cells), 1)
         if not (varied or self.writer.complete or self.node.returning is not None or self._is_large()):
-            body.line(f"made = [{self._new_row('row')} for {target} in found]")
+            body.line(f"made = [{self._new_row(cells)} for {apart} in found]")
             body.line("n = len(found)")
         else:
             body.line("made = []")
-            with body.block(f"for {target} in found"):
+            with body.block(f"for {apart} in found"):
                 for number, (position, _) in enumerate(varied):
                     self._convert(position, f"v{number}")
-                self._make("row")
+                self._make(cells)
                 body.line("made.append(new)")
-                return_row(unit, self.node, "new", rowid)
+                return_row(unit, self.node, "new", "rowid" if column is None else f"new[{column}]")
+        body.line(f"rowids = [{rowid} for {target} in found]")
         if target != "row":
-            body.line(f"rowids = [{rowid} for {target} in found]")
             body.line(f"found = [row for {target} in found]")
-        else:
-            body.line(f"rowids = [{rowid} for row in found]")
         body.line(f"txn.undo.append(({self.tree}, (rowids, found), {unit.call_value(REPLACED, 'REPLACED')}))")
         body.line(f"{self.tree}.update(list(zip(rowids, made)))")
         if not self.touch.is_nothing:
@@ -188,7 +190,7 @@ class SimpleUpdate:
         row = self.unit.env[self.node.source]
         for position, expr in self.node.assignments:
             self._convert(position, self.unit.expr.value(expr))
-        self._make(stored_row(row))
+        self._make(self._cells(stored_row(row)))
         self.unit.body.line("undo = txn.undo")
         self._store(stored_row(row), row.rowid)
 
@@ -202,15 +204,19 @@ class SimpleUpdate:
         self.unit.body.line(f"new{position} = {code}")
         convert_column(self.unit, self.node.table, position, f"new{position}")
 
-    def _new_row(self, row: str) -> str:
-        codes = [f"{row}[{position}]" for position in range(len(self.node.table.columns))]
+    def _cells(self, row: str) -> list[str]:
+        """Code of the columns of a row."""
+        return [f"{row}[{position}]" for position in range(len(self.node.table.columns))]
+
+    def _new_row(self, cells: list[str]) -> str:
+        codes = list(cells)
         for position, _ in self.node.assignments:
             codes[position] = f"new{position}"
         return tuple_code(codes)
 
-    def _make(self, row: str) -> None:
+    def _make(self, cells: list[str]) -> None:
         """Writes the making of ``new``."""
-        new = self._new_row(row)
+        new = self._new_row(cells)
         if self.writer.complete is not None:
             new = f"{writer_function(self.unit, self.writer, 'complete')}({new})"
         self.unit.body.line(f"new = {new}")

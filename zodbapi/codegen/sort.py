@@ -55,11 +55,17 @@ def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool)
     sort = _Sort(unit, node, rows)
 
     def keep() -> None:
-        codes = [key_code(unit, key) for key in node.keys]
+        first, *others = node.keys
+
+        def pack(code: str) -> str:
+            return buffer.pack([code, *(key_code(unit, key) for key in others)])
+
         if sort.limit is None:
-            unit.body.line(f"{rows}.append({buffer.pack(codes)})")
+            unit.body.line(f"{rows}.append({pack(key_code(unit, first))})")
+        elif sort.nulls_are_smallest:
+            sort.keep_best_or_null(first, pack)
         else:
-            sort.keep_best(codes[0], lambda first: buffer.pack([first, *codes[1:]]))
+            sort.keep_best(key_code(unit, first), pack)
 
     unit.query.produce(node.input, keep, whole=whole)
     sort.write()
@@ -152,11 +158,15 @@ class _Sort:
         self.descending = node.keys[0].descending
         self.passes = _passes(unit, node, rows)
         self.limit = unit.query.count(node.limit)
+        first = node.keys[0]
+        typed = comparison_class(first.expr.type) is not None
+        self.nulls_are_smallest = typed and unit.expr.nullable(first.expr) and first.descending != first.nulls_first
         if self.limit is not None:
             self.room, self.worst = unit.fresh("room"), unit.fresh("worst")
             unit.body.line(f"{self.room} = {unit.call(runtime.room_for_best)}({self.limit})")
             unbeaten = values.BELOW if self.descending else values.ABOVE
-            unit.body.line(f"{self.worst} = {unit.call_value(unbeaten, 'below' if self.descending else 'above')}")
+            code = unit.call_value(unbeaten, "below" if self.descending else "above")
+            unit.body.line(f"{self.worst} = {'None' if self.nulls_are_smallest else code}")
 
     def write(self) -> None:
         """Writes the passes: the last run of keys first."""
@@ -173,3 +183,25 @@ class _Sort:
                 self.write()
                 body.line(f"del {self.rows}[{self.limit}:]")
                 body.line(f"{self.worst} = {self.rows}[-1][0]")
+
+    def keep_best_or_null(self, key: SortKey, pack: Callable[[str], str]) -> None:
+        """The same for values of one class or NULL, the smallest: no row that is dropped gets a key made of both.
+
+        While the worst row kept has NULL, and at first, the worst is None: then a descending order keeps every row.
+        """
+        body, unit = self.unit.body, self.unit
+        value = unit.fresh("t")
+        body.line(f"{value} = {unit.expr.folded(unit.expr.value(key.expr), key.collation)}")
+        if self.descending:
+            test = f"{self.worst} is None or {value} is not None and {value} >= {self.worst}"
+        else:
+            test = f"{self.worst} is None or {value} is None or {value} <= {self.worst}"
+        with body.block(f"if {test}"):
+            body.line(f"{self.rows}.append({pack(f'({value} is not None, {value})')})")
+            with body.block(f"if len({self.rows}) == {self.room}"):
+                self.write()
+                body.line(f"del {self.rows}[{self.limit}:]")
+                body.line(f"{self.worst} = {self.rows}[-1][0][1]")
+                if not self.descending:  # among NULLs nothing but another one is as good
+                    with body.block(f"if {self.worst} is None"):
+                        body.line(f"{self.worst} = {unit.call_value(values.BELOW, 'below')}")

@@ -130,6 +130,7 @@ class Unit:
         self._sources_used: set[int] = set()
         self.rowids_used: set[int] = set()
         self.as_stored = False
+        self.counts_entries = False  # what is being written only counts what the loop around it finds
         self.scopes: list[FunctionScope] = [FunctionScope()]
         self._hoisted: dict[str, str] = {}
         self._serials: defaultdict[str, int] = defaultdict(int)

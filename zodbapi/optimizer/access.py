@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Index, Kind, Table, Type
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
-from zodbapi.optimizer.cost import FETCH, GET, SCAN_ROW, SEEK, entries_found, range_rows
+from zodbapi.optimizer.cost import GET, SCAN_ROW, SEEK, entries_found, entry_cost, range_rows
 from zodbapi.optimizer.implication import implied
 from zodbapi.optimizer.predicates import LEAVES, kind_of, used, volatile
 from zodbapi.plan.expr import Affine, Between, Collate, Column, Compare, Const, Expr, InList, IsNull, Rowid
@@ -319,7 +319,7 @@ def _index_path(
     keys = [sarg.keys[0] for sarg in equal]
     seeks = prod(how_many(sarg.keys) for sarg in equal)
     found = max(1.0, seeks * entries_found(table, index, keys, _bound(lower), _bound(upper), context))
-    cost = max(seeks, 1) * SEEK + found * FETCH
+    cost = max(seeks, 1) * SEEK + found * entry_cost(source, table, index, context)
     return Path(source, table, index, tuple(equal), lower, upper, found, cost, single, order)
 
 

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from zodbapi.catalog import Index, Kind, Schema, Table
 from zodbapi.optimizer.peeking import UNKNOWN, Edge, is_fixed, seek_ends, value_of
-from zodbapi.plan.expr import Exists, Expr, InQuery, ScalarQuery
+from zodbapi.plan.entries import covers
+from zodbapi.plan.expr import Column, Exists, Expr, InQuery, ScalarQuery
 from zodbapi.plan.nodes import Bound, BoundIndex, Node, Scan
 from zodbapi.plan.walk import classes_below, descend, sources_made
 
@@ -67,6 +68,7 @@ class Context:
     passing: dict[int, tuple[Expr, float]] = field(
         default_factory=dict, init=False
     )  # by id of a term; see ``selectivity``
+    _read: dict[int, set[int]] | None = field(default=None, init=False)
     _tables: dict[int, Table] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +108,15 @@ class Context:
         if self._tables is None:
             self._tables = {scan.source: scan.table for scan in descend(self.root) if isinstance(scan, Scan)}
         return self._tables.get(source)
+
+    def is_covered(self, source: int, table: Table, index: Index) -> bool:
+        """Whether an index's entries have all that the statement reads of a source, so that rows need not be fetched."""
+        if self._read is None:
+            self._read = {}
+            for part in descend(self.root):
+                if isinstance(part, Column):
+                    self._read.setdefault(part.source, set()).add(part.position)
+        return self.table_of(source) is not None and covers(table, index, self._read.get(source, set()))
 
     def sample(self, table: Table, position: int) -> list[Any]:
         """Values of a column in some rows; none of a small table, or where large values may be elsewhere."""

@@ -23,8 +23,6 @@ joined, if there are clearly fewer groups than rows::
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from zodbapi.catalog import INTEGER, Index, Table
 from zodbapi.functions.aggregate import SUM
 from zodbapi.optimizer.context import Context
@@ -33,6 +31,7 @@ from zodbapi.plan.entries import readable
 from zodbapi.plan.expr import AggregateCall, Column, Expr, Rowid
 from zodbapi.plan.nodes import Aggregate, Distinct, Filter, HashJoin, IndexGroups, IndexRange, Join, Node, Project, Scan
 from zodbapi.plan.walk import Part, descend, transform
+from zodbapi.record import record, replace
 
 ROWS_A_GROUP = 4  # expected, from which on it pays to count the rows of a group before joining it
 
@@ -57,7 +56,7 @@ def _group(node: Node, context: Context) -> Node:
             return node
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Groups:
     """An access that can be by groups, and what a column of it becomes."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from zodbapi.optimizer.access import ROWID, Target, paths_to, sargs_of
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.cost import BUILD, FETCH, GET, PROBE, SCAN_ROW, SEEK, rows_of
+from zodbapi.optimizer.cost import BUILD, GET, PROBE, SCAN_ROW, SEEK, entry_cost, rows_of
 from zodbapi.optimizer.predicates import (
     NONE,
     conjoin,
@@ -48,7 +48,9 @@ class _Item:
     all_rows: float = 1.0
     is_shown: bool = True  # False: only whether there are rows matters to what is above
     equal: list[tuple[Target, int]] = field(default_factory=list)  # what equalities bind, given these bits
-    keys: list[tuple[tuple[Target | None, ...], list[float]]] = field(default_factory=list)  # rows by width of prefix
+    keys: list[tuple[tuple[Target | None, ...], list[float], float]] = field(
+        default_factory=list
+    )  # rows by width of prefix; cost of one
 
 
 @record(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
             found = [context.matching(scan.table, item.all_rows, targets[:width]) for width in widths]
             if index.keyed:
                 found[-1] = 1.0
-            item.keys.append((targets, found))
+            item.keys.append((targets, found, entry_cost(scan.source, scan.table, index, context)))
 
 
 def _best_order(items: list[_Item], inner: list[_Item], terms: list[_Term]) -> list[_Item]:
@@ -239,10 +241,10 @@ def _probe(item: _Item, bound: set[Target], *, first: bool) -> tuple[float, floa
     if ROWID in bound:
         return GET, 1.0
     best: tuple[float, float] | None = None
-    for targets, matching in item.keys:
+    for targets, matching, fetch in item.keys:
         width = next((i for i, target in enumerate(targets) if target not in bound), len(targets))
         if width and (best is None or matching[width - 1] < best[1]):
-            best = SEEK + (1.0 if first else matching[width - 1]) * FETCH, matching[width - 1]
+            best = SEEK + (1.0 if first else matching[width - 1]) * fetch, matching[width - 1]
     return best
 
 

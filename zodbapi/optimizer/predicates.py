@@ -32,7 +32,7 @@ from zodbapi.plan.expr import (
     Unary,
 )
 from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Window
-from zodbapi.plan.walk import Part, descend, rebuild_inputs, sources_made, transform
+from zodbapi.plan.walk import Part, descend, rebuild, rebuild_inputs, sources_made, transform
 from zodbapi.record import replace
 
 NONE: frozenset[int] = frozenset()
@@ -193,6 +193,19 @@ def each_query(part: P, change: Callable[[Node], Node]) -> P:
         return p
 
     return transform(part, visit)
+
+
+def outer_queries(part: P, change: Callable[[Node], Node]) -> P:
+    """The expression with every query that it holds replaced by ``change`` of it; queries in those are left to that."""
+
+    def visit(p: Part) -> Part:
+        if isinstance(p, (Exists, ScalarQuery, InQuery)):
+            rest = rebuild(p, lambda below: below if isinstance(below, Node) else visit(below))
+            query = change(rest.query)
+            return rest if query is rest.query else replace(rest, query=query)
+        return rebuild(p, visit)
+
+    return visit(part)  # type: ignore[return-value]
 
 
 def each_input(node: Node, change: Callable[[Node], Node]) -> Node:

@@ -16,6 +16,7 @@ from zodbapi.record import replace
 
 ZERO = Const(0, INTEGER)
 ALL = Const(-1, INTEGER)
+HUGE = Const(2**62, INTEGER)  # a sum of more might be no integer of 64 bits
 
 
 def push_limits(node: Node, context: Context) -> Node:
@@ -69,9 +70,12 @@ def _rows(limit: Expr, offset: Expr | None) -> Expr | None:
         return limit
     skipped: Expr = Case(((Compare("<", offset, ZERO), ZERO),), offset, INTEGER)
     if isinstance(limit, Const):
-        if not isinstance(limit.value, int) or limit.value < 0:
+        if not isinstance(limit.value, int) or not 0 <= limit.value <= HUGE.value:
             return None
         if not isinstance(offset, Const):
-            return Binary("+", limit, skipped, INTEGER)
-        return Const(limit.value + max(offset.value, 0), INTEGER) if isinstance(offset.value, int) else None
-    return Case(((Compare("<", limit, ZERO), ALL),), Binary("+", limit, skipped, INTEGER), INTEGER)
+            return Case(((Compare(">", offset, HUGE), ALL),), Binary("+", limit, skipped, INTEGER), INTEGER)
+        if not isinstance(offset.value, int) or offset.value > HUGE.value:
+            return None
+        return Const(limit.value + max(offset.value, 0), INTEGER)
+    unlimited = (Compare("<", limit, ZERO), ALL), (Compare(">", limit, HUGE), ALL), (Compare(">", offset, HUGE), ALL)
+    return Case(unlimited, Binary("+", limit, skipped, INTEGER), INTEGER)

@@ -8,6 +8,7 @@ from typing import Any
 
 from zodbapi import values
 from zodbapi.catalog import Kind
+from zodbapi.functions.registry import Function
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.peeking import UNKNOWN
 from zodbapi.optimizer.predicates import kind_of
@@ -18,6 +19,8 @@ _FLIPPED = {"=": "=", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+
+_FOLDS = {"like": "ascii", "clike": "none", "ilike": "unicode"}
 
 
 def passing(rows: float, terms: list[Expr], context: Context) -> float:
@@ -68,9 +71,11 @@ def _seen(term: Expr, context: Context) -> float | None:
         case InList(operand=Column() as column):
             sample = _sample(column, context)
             return min(0.9, how_many(term.items) / _values(column, context)) if sample else None
+        case Call(function=function, args=(pattern, Column() as column, *escape)) if function.name in _FOLDS:
+            return _matched(function, column, [pattern, *escape], context)
         case IsNull(operand=Column() as column):
             sample = _sample(column, context)
-            return _part([value is None for value in sample]) if sample else None
+            return _part(sample.count(None), len(sample)) if sample else None
         case Not(operand=IsNull(operand=Column()) as test):
             seen = _seen(test, context)
             return None if seen is None else 1 - seen
@@ -84,20 +89,34 @@ def _compared(column: Column, tests: list[tuple[str, Expr]], collation: str, con
     kind = kind_of(column)
     if fold is None or kind is Kind.ANY or any(value is UNKNOWN for _, value in known):
         return None
-    sample = [fold(value) for value in _sample(column, context) if value is not None]
+    sample = [value for value in _sample(column, context) if value is not None]
     if not sample:
         return None
     ready = values.comparable(kind)
-    keys = [(_TESTS[op], fold(ready(value))) for op, value in known]
-    part = _part([all(test(value, key) for test, key in keys) for value in sample])
-    if known[0][0] == "=":
-        return max(part, 1 / _values(column, context)) if part > 1 / len(sample) else 1 / _values(column, context)
-    return part
+    found = sample if collation.upper() == "BINARY" else [fold(value) for value in sample]
+    for op, value in known:
+        test, key = _TESTS[op], fold(ready(value))
+        found = [value for value in found if test(value, key)]
+    if known[0][0] != "=":
+        return _part(len(found), len(sample))
+    several = 1 / _values(column, context)
+    return max(_part(len(found), len(sample)), several) if len(found) > 1 else several
 
 
-def _part(hits: list[bool]) -> float:
+def _matched(function: Function, column: Column, pattern: list[Expr], context: Context) -> float | None:
+    known = [context.value(expr) for expr in pattern]
+    if any(type(value) is not str for value in known) or any(len(escape) != 1 for escape in known[1:]):
+        return None
+    if function.call.__module__.split(".")[0] != "zodbapi":  # the user's own
+        return None
+    sample = [value for value in _sample(column, context) if type(value) is str]
+    matches = values.like_matcher(*known, fold=_FOLDS[function.name])
+    return _part(sum(map(matches, sample)), len(sample)) if sample else None
+
+
+def _part(hits: int, size: int) -> float:
     """The part of a population that is expected to be hit, never none and never all of it."""
-    return (sum(hits) + 0.5) / (len(hits) + 1)
+    return (hits + 0.5) / (size + 1)
 
 
 def _sample(column: Column, context: Context) -> list[Any]:

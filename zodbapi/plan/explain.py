@@ -25,6 +25,7 @@ from zodbapi.plan.nodes import (
     Distinct,
     Filter,
     HashJoin,
+    HashSeek,
     IndexGroups,
     IndexRange,
     IndexSeek,
@@ -94,6 +95,8 @@ def describe(node: Node) -> str:
             return f"{node.kind.upper()} JOIN{_on(node.on)}"
         case HashJoin():
             return _hash_join(node)
+        case HashSeek():
+            return f"HASH SEEK {_pairs(node.keys, node.probes)}"
         case Insert() | Update() | Delete():
             return _write(node)
         case Command():
@@ -163,11 +166,14 @@ def _on(predicate: Expr | None) -> str:
     return "" if predicate is None else f" ON {expression(predicate)}"
 
 
+def _pairs(left: Sequence[Expr], right: Sequence[Expr]) -> str:
+    return " AND ".join(f"{expression(a)} = {expression(b)}" for a, b in zip(left, right, strict=True))
+
+
 def _hash_join(node: HashJoin) -> str:
     kind = "" if node.kind == "inner" else f"{node.kind.upper()} "
     aware = " NULL AWARE" if node.null_aware else ""
-    pairs = zip(node.left_keys, node.right_keys, strict=True)
-    keys = " AND ".join(f"{expression(a)} = {expression(b)}" for a, b in pairs)
+    keys = _pairs(node.left_keys, node.right_keys)
     rest = "" if node.on is None else f" AND {expression(node.on)}"
     return f"HASH {kind}JOIN{aware} ON {keys}{rest}"
 

@@ -1,7 +1,7 @@
 """Nodes of the one plan tree: relational nodes, statements, and what a table's writer needs.
 
 In: made by the binder. The optimizer replaces nodes of the same tree (``Scan`` by ``RowidSeek``, ``IndexSeek``,
-``IndexRange``; ``Join`` by ``HashJoin``). Out: read by codegen and EXPLAIN.
+``IndexRange``; ``Join`` by ``HashJoin``, a seek by ``HashSeek``). Out: read by codegen and EXPLAIN.
 
 A *source* is an integer, unique in the statement, for one occurrence of something that has rows. Nodes that make rows
 name their source; the row of source 3 is ``r3`` in generated code. Filter, Sort, Limit, Distinct and joins pass the
@@ -184,6 +184,18 @@ class HashJoin(Node):
     right_keys: tuple[Expr, ...]
     on: Expr | None = None
     null_aware: bool = False
+
+
+@record(frozen=True, slots=True)
+class HashSeek(Node):
+    """Emits the rows of ``input`` whose ``keys`` equal ``probes``, which are of rows around the query that this is in.
+
+    The input, which reads no such row, is put into a hash table once a statement, when the first row is asked for.
+    """
+
+    input: Node
+    keys: tuple[Expr, ...]
+    probes: tuple[Expr, ...]
 
 
 @record(frozen=True, slots=True)
@@ -607,7 +619,7 @@ def output_names(node: Node) -> tuple[str, ...]:
 def output_source(node: Node) -> int:
     """The source under which a single-source node (the root of any query) emits its rows."""
     match node:
-        case Filter() | Distinct() | Sort() | Limit():
+        case Filter() | Distinct() | Sort() | Limit() | HashSeek():
             return output_source(node.input)
         case Project() | Aggregate() | Compound() | Values() | Materialize() | Recursive() | WorkingRow():
             return node.source

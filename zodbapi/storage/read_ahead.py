@@ -10,14 +10,22 @@ the object cache, for they belong to one snapshot and may never be wanted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, Protocol
 
-from zodbapi.storage.reading import LEAF_FORMS, LeafForm, RecordReader, unpickle_values
+from zodbapi.storage.reading import LEAF_FORMS, RecordReader, unpickle_values
 
 MOST: Final = 32  # leaves ahead
 _PART: Final = 4  # of the leaves that were read one after the other, this part is read ahead
 
-Load = Callable[[bytes], tuple[bytes, bytes]]  # id -> record and transaction id, of one snapshot
+
+class Snapshot(Protocol):
+    """A storage as one transaction sees it."""
+
+    _start: bytes  # the transaction id before which everything is seen: the same object for as long as it sees the same
+
+    def load(self, oid: bytes) -> tuple[bytes, bytes]:
+        """Record and transaction id of an object."""
 
 
 class Loaded(NamedTuple):
@@ -51,64 +59,66 @@ class ReadAhead:
 
     def __init__(self, reader: RecordReader) -> None:
         self._reader = reader
-        self._snapshot: Any = None
+        self._seen: bytes | None = None
         self._ready: dict[bytes, Loaded] = {}
         self._runs = {cls: _Run() for cls in LEAF_FORMS}
 
-    def leaf(self, oid: bytes, cls: type, load: Load, snapshot: Any) -> tuple[Loaded | None, bool]:
-        """The leaf, and whether a scan came to it; None when its record has another form than those read here.
-
-        ``snapshot`` is the same object for as long as ``load`` gives the same.
-        """
-        if snapshot is not self._snapshot:
-            self._snapshot = snapshot
+    def leaf(self, oid: bytes, cls: type, snapshot: Snapshot) -> tuple[Loaded | None, bool]:
+        """The leaf, and whether a scan came to it; None when its record has another form than those read here."""
+        if snapshot._start is not self._seen:
+            self._seen = snapshot._start
             self._ready.clear()
         elif found := self._ready.pop(oid, None):
             return found, True
         run = self._runs[cls]
         ahead = run.ahead(oid)
-        return self._read(oid, cls, load, ahead), run.length > 0
-
-    def _read(self, oid: bytes, cls: type, load: Load, ahead: int) -> Loaded | None:
-        form, run = LEAF_FORMS[cls], self._runs[cls]
-        record, serial = load(oid)
-        following = form.next_id(record)
-        run.following = following
-        if following is None:
-            return None
         if not ahead:
-            values = unpickle_values([form.values(record)])
-            if values is None:
-                return None
-            return Loaded((values[0], self._reader.ghost(following, cls)), serial, len(record))
-        found = self._read_run([(oid, record, serial, following)], cls, form, load, ahead)
-        self._ready.update(found)
-        return self._ready.pop(oid, None)
+            return self._read_one(oid, cls, snapshot), run.length > 0
+        self._read_run(oid, cls, snapshot, ahead)
+        return self._ready.pop(oid, None) or self._read_one(oid, cls, snapshot), True
 
-    def _read_run(
-        self, leaves: list[tuple[bytes, bytes, bytes, bytes]], cls: type, form: LeafForm, load: Load, ahead: int
-    ) -> dict[bytes, Loaded]:
-        """The leaf, and those after it that are not in memory."""
-        run = self._runs[cls]
-        for _ in range(ahead):
-            oid = leaves[-1][3]
-            if self._reader.is_loaded(oid):
-                break
-            try:
-                record, serial = load(oid)
-            except Exception:  # whoever comes to that leaf will see the error
-                break
-            following = form.next_id(record)
+    def _read_one(self, oid: bytes, cls: type, snapshot: Snapshot) -> Loaded | None:
+        form = LEAF_FORMS[cls]
+        record, serial = snapshot.load(oid)
+        following = self._runs[cls].following = form.next_id(record)
+        values = None if following is None else unpickle_values([form.values(record)])
+        if following is None or values is None:
+            return None
+        return Loaded((values[0], self._reader.ghost(following, cls)), serial, len(record))
+
+    def _read_run(self, oid: bytes, cls: type, snapshot: Snapshot, ahead: int) -> None:
+        """Read the leaf and those after it that are not in memory, unless that fails: whoever comes there will see why."""
+        run, form, ghost = self._runs[cls], LEAF_FORMS[cls], self._reader.ghost
+        next_id, values_in = form.next_id, form.values
+        leaves: list[tuple[bytes, Any, bytes, int]] = []
+        pickles: list[bytes] = []
+
+        def follow(oid: bytes, record: bytes, serial: bytes) -> bytes | None:
+            following = next_id(record)
             if following is None:
-                break
-            leaves.append((oid, record, serial, following))
-        run.following = leaves[-1][3]
-        run.length += len(leaves) - 1
-        values = unpickle_values([form.values(record) for _, record, _, _ in leaves])
+                return None
+            leaf = ghost(following, cls)
+            leaves.append((oid, leaf, serial, len(record)))
+            pickles.append(values_in(record))
+            run.following = following
+            return None if len(leaves) > ahead or leaf._p_changed is not None else following
+
+        with suppress(Exception):
+            _chain(snapshot, oid, follow)
+        values = unpickle_values(pickles) if pickles else None
         if values is None:
-            return {}
-        ghost = self._reader.ghost
-        return {
-            oid: Loaded((state, ghost(following, cls)), serial, len(record))
-            for state, (oid, record, serial, following) in zip(values, leaves, strict=True)
-        }
+            return
+        run.length += len(leaves) - 1
+        for state, (oid, leaf, serial, size) in zip(values, leaves, strict=True):
+            self._ready[oid] = Loaded((state, leaf), serial, size)
+
+
+def _chain(snapshot: Snapshot, oid: bytes, follow: Callable[[bytes, bytes, bytes], bytes | None]) -> None:
+    """Give ``follow`` the record of the object, and those that it names one after the other."""
+    chain = getattr(getattr(snapshot, "_storage", None), "chain", None)
+    if chain is not None:
+        chain(oid, snapshot._start, follow)
+        return
+    wanted: bytes | None = oid
+    while wanted is not None:
+        wanted = follow(wanted, *snapshot.load(wanted))

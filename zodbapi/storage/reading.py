@@ -30,7 +30,9 @@ from zodbpickle.pickle import Unpickler
 from zodbapi.storage.classes import find_class
 
 PROTO: Final = bytes([0x80, _protocol])
+_NODE: Final = PROTO + b"cBTrees."
 LEAVES: Final = (LOBucket, OOBucket, OOSet)
+_OID: Final = b"C\x08"  # what the bytes of an id begin with in a pickle
 NODES: Final = frozenset({*LEAVES, LOBTree, OOBTree, OOTreeSet})  # made without arguments
 
 
@@ -48,24 +50,26 @@ class LeafForm:
     """What is the same in all leaves of a class that have a next one: the bytes before the values and around its id."""
 
     head: bytes
-    before: bytes
     after: bytes
 
     def next_id(self, record: bytes) -> bytes | None:
         """The id of the next leaf; None when the record has another form."""
-        place = len(record) - len(self.after)
-        if not record.endswith(self.after) or not record.startswith(self.head):
+        place = -8 - len(self.after)
+        if record[place - 2 : place] != _OID or not record.endswith(self.after) or not record.startswith(self.head):
             return None
-        return record[place - 8 : place] if record.startswith(self.before, place - 8 - len(self.before)) else None
+        return record[place : -len(self.after)]
 
     def values(self, record: bytes) -> bytes:
         """The opcodes of the values of a record of this form."""
-        return record[len(self.head) : -8 - len(self.before) - len(self.after)]
+        return record[len(self.head) : -8 - len(_OID) - len(self.after)]
+
+    def record(self, values: bytes, next_id: bytes) -> bytes:
+        """The record that has these opcodes and names that leaf."""
+        return b"".join((self.head, values, _OID, next_id, self.after))
 
 
 LEAF_FORMS: Final = {
-    cls: LeafForm(class_record(cls) + PROTO, b"C\x08", b"q\x00" + _global(cls) + b"q\x01\x86q\x02Q\x86.")
-    for cls in LEAVES
+    cls: LeafForm(class_record(cls) + PROTO, b"q\x00" + _global(cls) + b"q\x01\x86q\x02Q\x86.") for cls in LEAVES
 }
 
 
@@ -86,6 +90,15 @@ class _ValuesUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError("a reference among values")
 
 
+class _NodeUnpickler(pickle.Unpickler):
+    """The same for nodes of trees, with their references to others."""
+
+    persistent_load: Any
+
+    def find_class(self, module: str, name: str) -> Any:
+        return find_class(None, module, name)
+
+
 def unpickle_values(pickles: list[bytes]) -> tuple[Any, ...] | None:
     """What each run of opcodes makes; None if that is not one value each."""
     size = sum(map(len, pickles)) + 5
@@ -101,7 +114,8 @@ class RecordReader(ObjectReader):  # type: ignore[misc]
     """ZODB's reader, with an unpickler that reads the record as a whole."""
 
     def _get_unpickler(self, pickle: bytes) -> Any:
-        unpickler = _Unpickler(BufferedReader(BytesIO(pickle), max(len(pickle), 1)))
+        kind = _NodeUnpickler if pickle.startswith(_NODE) else _Unpickler
+        unpickler = kind(BufferedReader(BytesIO(pickle), max(len(pickle), 1)))
         unpickler.persistent_load = self._persistent_load
         return unpickler
 
@@ -125,7 +139,9 @@ class RecordReader(ObjectReader):  # type: ignore[misc]
             if found is not None:
                 return found
             if type(oid) is bytes and cls in NODES:
-                return self.ghost(oid, cls)
+                found = cls()
+                self._cache.new_ghost(oid, found)
+                return found
         return super()._persistent_load(reference)
 
     def ghost(self, oid: bytes, cls: type) -> Any:
@@ -135,8 +151,3 @@ class RecordReader(ObjectReader):  # type: ignore[misc]
             found = cls()
             self._cache.new_ghost(oid, found)
         return found
-
-    def is_loaded(self, oid: bytes) -> bool:
-        """Whether the object is in memory with its state."""
-        found = self._cache.get(oid)
-        return found is not None and found._p_changed is not None

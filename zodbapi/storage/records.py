@@ -63,9 +63,8 @@ class RecordWriter(ObjectWriter):  # type: ignore[misc]
         if len(state) == 1:
             return class_record(cls) + pickle_values(state)
         values, following = state
-        form = LEAF_FORMS[cls]
         oid, _ = self._reference(following)
-        return b"".join((form.head, pickle_values(values)[len(PROTO) : -1], form.before, oid, form.after))
+        return LEAF_FORMS[cls].record(pickle_values(values)[len(PROTO) : -1], oid)
 
     def _inner(self, cls: type, state: Any) -> bytes:
         children, first = state
@@ -117,7 +116,7 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
     def _set_leaf(self, leaf: Any) -> bool:
         """Load the state of a leaf, and maybe of those after it; whether a scan came to it."""
         oid = leaf._p_oid
-        found, in_scan = self._ahead.leaf(oid, type(leaf), self._storage.load, self._storage._start)
+        found, in_scan = self._ahead.leaf(oid, type(leaf), self._storage)
         if found is None:
             super().setstate(leaf)
             return in_scan

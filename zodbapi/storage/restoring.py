@@ -4,8 +4,8 @@ ZODB forgets the state of every object that an aborted transaction has changed. 
 every test of Django's is, would read its leaves again and again. But the undo log knows what was in them: after it was
 replayed backwards, a leaf holds what its record in the storage does, and only has to be told that it has not changed.
 
-That holds as long as all changes were made to leaves, and no leaf was split or emptied: for then inner nodes have changed too,
-and new leaves may have come into being. In such a case everything is left to ZODB.
+That holds as long as all changes were made to leaves. Leaves that were split are joined again (``splits``). If a leaf was
+emptied, or an inner node has changed for another reason, everything is left to ZODB.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from BTrees.LOBTree import LOBTree, LOBucket
 from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
 
 from zodbapi.storage.leaves import plain
-from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED, changes
+from zodbapi.storage.splits import Splits
+from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED, Mark, changes, one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 _LEAVES: Final = frozenset({LOBucket, OOBucket, OOSet})
 _TREES: Final = frozenset({LOBTree, OOBTree, OOTreeSet})
+_NODES: Final = _LEAVES | _TREES
 MOST: Final = 100  # changes a leaf: beyond that, reading it again is cheaper
+MOST_OF_SPLITS: Final = 10  # the same, where each has to be looked at
 
 
 def restore(txn: Transaction, connection: Any) -> bool:
@@ -33,13 +36,13 @@ def restore(txn: Transaction, connection: Any) -> bool:
     changed = connection._registered_objects
     if not changed or connection._savepoint_storage is not None or connection._added or connection._import:
         return False  # a commit that failed has left nothing to take back
-    if changes(txn.undo) > MOST * len(changed) or not all(map(_holds_keys, changed)):
+    if changes(txn.undo) > MOST * len(changed) or not all(type(node) in _NODES for node in changed):
         return False
     try:
-        txn.undo_all()
+        restored = _restored(txn, changed)
     except Exception:  # a node cannot be read, for the server is gone or the file damaged: an abort needs none
         return False
-    if not all(map(_holds_keys, changed)):
+    if not restored:
         return False
     for node in changed:
         node._p_changed = False
@@ -47,12 +50,23 @@ def restore(txn: Transaction, connection: Any) -> bool:
     return True
 
 
+def _restored(txn: Transaction, changed: list[Any]) -> bool:
+    inner = [node for node in changed if not _holds_keys(node)]
+    if inner and changes(txn.undo) > MOST_OF_SPLITS * len(changed):
+        return False
+    log = ((plain(tree), key, old) for tree, key, old in (txn.undo if inner else ()) if type(tree) is not Mark)
+    splits = Splits(inner, one_by_one(log))
+    if not splits.can_be_undone:
+        return False
+    txn.undo_all()
+    known = set(map(id, inner))
+    return all(id(node) in known or _holds_keys(node) for node in changed) and splits.undo()
+
+
 def _holds_keys(node: Any) -> bool:
     """Whether the object is a leaf, or a tree that is small enough to be its own."""
     if type(node) in _LEAVES:
         return True
-    if type(node) not in _TREES:
-        return False
     state = node.__getstate__()
     return state is None or len(state) == 1
 
