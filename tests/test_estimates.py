@@ -109,7 +109,7 @@ def test_a_range_is_seen_as_large_as_it_is(
     connection: zodbapi.Connection, condition: str, params: tuple[Any, ...], part: float
 ) -> None:
     found = expected_rows(connection, f"SELECT title FROM book WHERE {condition}", params)
-    assert found == pytest.approx(part, rel=0.3, abs=0.004)
+    assert part / 2 - 0.002 <= found <= part * 2 + 0.002  # leaves are half full to full
 
 
 def test_a_wide_range_is_not_relied_on(connection: zodbapi.Connection) -> None:
@@ -213,9 +213,9 @@ def test_average_parts_of_keys(connection: zodbapi.Connection) -> None:
     stats = Stats(txn)
     book = txn.schema.table("book")
     parts = {index.name: stats.part_of_key(index.id, 1) for index in book.indexes}
-    assert parts["book_author_id"] == pytest.approx(10 / ROWS, rel=0.5)
-    assert parts["book_pages"] == pytest.approx(1 / ROWS, rel=0.2)
-    assert parts["book_state_pages"] == pytest.approx(0.99, rel=0.05)
+    assert parts["book_author_id"] == pytest.approx(10 / ROWS, rel=0.6)
+    assert parts["book_pages"] == pytest.approx(1 / ROWS, rel=0.6)
+    assert parts["book_state_pages"] == pytest.approx(0.99, rel=0.1)
     small = txn.schema.table("small")
     assert stats.part_of_key(small.indexes[0].id, 1) is None
     assert stats.part_between(small.indexes[0].id, (1,), (5,)) is None

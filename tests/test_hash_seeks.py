@@ -58,6 +58,8 @@ HASHED = [
 SOUGHT = [
     "SELECT a.id, (SELECT b.d FROM b WHERE b.a_id = a.id ORDER BY b.d DESC LIMIT 1) FROM a WHERE a.id = 7",
     "SELECT a.id, (SELECT b.d FROM b WHERE b.k = a.id ORDER BY b.d DESC LIMIT 1) FROM a WHERE a.id = 7",
+    "SELECT a.id, (SELECT count(*) FROM b WHERE b.a_id = a.id) FROM a ORDER BY a.n, a.id LIMIT 10",
+    "SELECT a.id FROM a WHERE (SELECT count(*) FROM b WHERE b.a_id = a.id) > 1 ORDER BY a.id LIMIT 10 OFFSET 5",
     "SELECT a.id, (SELECT x.g FROM a x WHERE x.id = a.g) FROM a WHERE a.id < 300",
     "SELECT a.id, (SELECT b.d FROM b WHERE b.t = a.n ORDER BY b.d DESC LIMIT 1) FROM a",
     "SELECT a.id, (SELECT max(b.d) FROM b WHERE b.d < a.g) FROM a WHERE a.id < 20",

@@ -170,6 +170,17 @@ def test_classes_are_named_once() -> None:
     assert found.count(b"date\n") == 1
 
 
+def test_a_long_text_that_rows_share_is_stored_once() -> None:
+    shared = "a default " * 10
+    rows: list[Any] = []
+    for i in range(30):
+        rows += [i, (i, shared, datetime.date(2024, 2, 1))]
+    found = pickle_values(tuple(rows))
+    assert found.count(shared.encode()) == 1
+    assert pickle.loads(found) == tuple(rows)
+    assert unpickle_values([found[2:-1]] * 2) == (tuple(rows),) * 2
+
+
 @pytest.mark.parametrize(
     "value", [PersistentList(), LOBTree(), OOBTree(), OOTreeSet()], ids=lambda value: type(value).__name__
 )
@@ -213,15 +224,28 @@ def test_scans_keep_what_came_first(path: str, monkeypatch: pytest.MonkeyPatch) 
     connection.close()
 
 
-def test_entries_of_a_large_load_are_read_back(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_of_a_large_load_are_made_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "SCATTERED", 100)
     connection = minimized(path)
     index = connection._txn.schema.table("t").indexes[0].id
-    for rows, is_forgotten in ((10, False), (10_000, True)):
-        connection.execute("SELECT count(*) FROM t WHERE n >= 0").fetchall()
-        with connection:
-            connection.execute("UPDATE t SET n = n + 1000000 WHERE id < ?", (rows,))
-        leaf = connection._txn._indexes[index]._firstbucket
-        assert (leaf._p_changed is None) is is_forgotten
+    for rows, are_copies in ((10, False), (10_000, True)):
+        connection.execute("BEGIN")
+        connection.execute("UPDATE t SET n = n + 1000000 WHERE id < ?", (rows,))
+        tree = connection._txn._indexes[index]
+        before = list(tree.keys())
+        connection.commit()
+        after = list(tree.keys())
+        assert after == before
+        assert all(a is not b for a, b in zip(after, before, strict=True)) is are_copies
+        assert tree._firstbucket._p_changed is False
         assert connection.execute("SELECT count(*) FROM t WHERE n >= 1000000").fetchone() == (rows,)
+        connection.execute("UPDATE t SET n = n - 1000000 WHERE n >= 1000000")
+        connection.commit()
+    connection.close()
+    with zodbapi.connect(path) as connection:
+        assert connection.execute("SELECT count(*), sum(n) FROM t WHERE n >= 0").fetchone() == (
+            ROWS,
+            ROWS * (ROWS - 1) // 2,
+        )
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()

@@ -30,7 +30,7 @@ from zodbapi.optimizer.cost import (
     rows_of,
 )
 from zodbapi.optimizer.hash_seeks import HASH_FACTOR, HASH_LEFT_ROWS, hash_keys, hash_seek
-from zodbapi.optimizer.ordering import Keys, direction, fixing
+from zodbapi.optimizer.ordering import Keys, direction, fixing, ordered
 from zodbapi.optimizer.predicates import (
     conjoin,
     each_input,
@@ -99,19 +99,37 @@ def choose_access(node: Node, context: Context) -> Node:
     return _with_queries(_choose(node, _NONE, context), 1.0, context)
 
 
-def _with_queries(node: Node, times: float, context: Context) -> Node:
-    """The node, which runs so many times, with the queries in its expressions chosen too: its rows say how often they run."""
+def _with_queries(node: Node, times: float, context: Context, most: float = float("inf")) -> Node:
+    """The node with the queries in its expressions chosen too: they run for each of its rows, ``most`` of which are asked for.
+
+    The node itself runs so many ``times``.
+    """
     if not context.has_queries:
         return node
+    match node:
+        case Limit():
+            most = min(most, _page_rows(node))
+        case Filter():
+            most *= BAD_LUCK
+        case Project():
+            pass
+        case Sort() if most != float("inf") and ordered(node.input, node.keys, context) is not None:
+            pass  # it will not have to read all
+        case _:
+            most = float("inf")
 
     def changed(part: Any) -> Any:
         if isinstance(part, Node):
-            return _with_queries(part, times, context)
+            return _with_queries(part, times, context, most)
         return outer_queries(part, lambda query: _choose_query(query, often, context))
 
     below = [part for part in parts(node) if isinstance(part, Node)]
-    often = times * max((rows_of(part, context) for part in below), default=1.0)
+    often = times * min(most, max((rows_of(part, context) for part in below), default=1.0))
     return rebuild(node, changed)
+
+
+def _page_rows(node: Limit) -> float:
+    return limit_rows(node.limit) + (limit_rows(node.offset) if node.offset is not None else 0)
 
 
 def _choose_query(query: Node, times: float, context: Context) -> Node:
@@ -133,8 +151,7 @@ def _choose(node: Node, wish: _Wish, context: Context) -> Node:
         case Join():
             return _choose_join(node, wish, context)
         case Limit():
-            rows = limit_rows(node.limit) + (limit_rows(node.offset) if node.offset is not None else 0)
-            wish = _Wish((), min(rows, wish.limit), wish.times)
+            wish = _Wish((), min(_page_rows(node), wish.limit), wish.times)
         case Sort():
             wish = replace(wish, keys=node.keys)
         case Project():

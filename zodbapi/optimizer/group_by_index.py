@@ -26,6 +26,8 @@ from __future__ import annotations
 from zodbapi.catalog import INTEGER, Index, Table
 from zodbapi.functions.aggregate import SUM
 from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.cost import SCAN_ROW, SEEK
+from zodbapi.optimizer.cover_scans import MANY
 from zodbapi.optimizer.predicates import each_input, each_query, holds_query, volatile
 from zodbapi.plan.entries import readable
 from zodbapi.plan.expr import AggregateCall, Column, Expr, Rowid
@@ -33,6 +35,7 @@ from zodbapi.plan.nodes import Aggregate, Distinct, Filter, HashJoin, IndexGroup
 from zodbapi.plan.walk import Part, descend, transform
 from zodbapi.record import record, replace
 
+GROUP = 2 * SEEK  # microseconds that finding the next group and its size takes
 ROWS_A_GROUP = 4  # expected, from which on it pays to count the rows of a group before joining it
 
 
@@ -84,10 +87,17 @@ def _groups(access: Node, exprs: tuple[Expr, ...], context: Context) -> _Groups 
         return None
     positions = {expr.position for expr in exprs if isinstance(expr, Column)}
     index = _index(access.table, positions)
-    if index is None:
+    if index is None or not _is_worth_it(access.table, positions, context):
         return None
     context.introduce(IndexGroups)
     return _Groups(access, IndexGroups(context.new_source(), access.table, index, len(positions)))
+
+
+def _is_worth_it(table: Table, positions: set[int], context: Context) -> bool:
+    """Whether seeking the groups costs less than a scan of the rows, or the rows are too many for the processor's caches."""
+    rows = context.rows(table)
+    groups = rows / context.matching(table, rows, tuple(positions))
+    return rows >= MANY or groups * GROUP < rows * SCAN_ROW
 
 
 def _is_whole(access: Node) -> bool:

@@ -9,7 +9,7 @@ Under DISTINCT a table that nothing shows is best joined last, where ``drop_dupl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from zodbapi.optimizer.access import ROWID, Target, paths_to, sargs_of
 from zodbapi.optimizer.context import Context
@@ -28,7 +28,7 @@ from zodbapi.optimizer.predicates import (
 from zodbapi.optimizer.selectivity import passing
 from zodbapi.plan.expr import Compare, Expr
 from zodbapi.plan.nodes import Distinct, Filter, Join, Node, Project, Scan, Sort
-from zodbapi.record import record
+from zodbapi.record import record, replace
 
 MUCH_CHEAPER = 0.9  # another order must cost less than this part of the best so far
 MOST_STARTS = 8  # first tables that are tried

@@ -8,7 +8,8 @@ for these, which the pickle begins with::
 
     PROTO   date PUT 0 POP   <values, with GET 0 for the class of each date>   STOP
 
-Whatever unpickles finds it an ordinary pickle.
+Whatever unpickles finds it an ordinary pickle. Rows that do have a long text in common, as those that a program has made of a
+constant, are pickled in the usual way.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from zodbapi.storage.reading import LEAVES, PROTO
 TREES: Final = (LOBTree, OOBTree, OOTreeSet)
 # What the values of a leaf have in common; each may need those before it.
 _SHARED: Final = (date, datetime, time, timedelta, Decimal, UUID, timezone, UTC)
+LONG: Final = 40  # characters of a text, from which on to note it costs less than to repeat it
 _POP: Final = b"0"
 
 
@@ -44,16 +46,36 @@ def _refuse(_value: Any) -> Any:
     raise NotPlain
 
 
-_REDUCERS: Final = dict.fromkeys((Blob, PersistentList, *LEAVES, *TREES), _refuse)
+_DISPATCH: Final = copyreg.dispatch_table | dict.fromkeys((Blob, PersistentList, *LEAVES, *TREES), _refuse)
 
 
 def pickle_values(value: Any) -> bytes:
     """The pickle of a value in which nothing is persistent; NotPlain if something is."""
+    if _has_in_common(value):
+        file = io.BytesIO()
+        _pickler(file).dump(value)
+        return file.getvalue()
     try:
         return _of_thread.pickler.pickle(value)
     except BaseException:
         _of_thread.pickler = _ValuesPickler()  # it may have been left in the middle of a list
         raise
+
+
+def _has_in_common(value: Any) -> bool:
+    """Whether the first two rows or entries of a leaf have a long text in common: one object, not two that are alike."""
+    if type(value) is not tuple or len(value) < 4:
+        return False
+    first, second = value[1], value[3]
+    if type(first) is not tuple or type(second) is not tuple:
+        return False
+    return any(a is b and type(a) is str and len(a) >= LONG for a, b in zip(first, second, strict=False))
+
+
+def _pickler(file: io.BytesIO) -> Any:
+    pickler = Pickler(file, _protocol)
+    pickler.dispatch_table = _DISPATCH
+    return pickler
 
 
 class _ValuesPickler:
@@ -63,8 +85,7 @@ class _ValuesPickler:
 
     def __init__(self) -> None:
         self._file = io.BytesIO()
-        self._pickler = Pickler(self._file, _protocol)
-        self._pickler.dispatch_table = copyreg.dispatch_table | _REDUCERS
+        self._pickler = _pickler(self._file)
         self._shared: list[tuple[bytes, bytes]] = []  # the opcode that gets it, those that make it
         for shared in _SHARED:
             made = self._dump(shared)

@@ -50,6 +50,7 @@ class LeafForm:
     """What is the same in all leaves of a class that have a next one: the bytes before the values and around its id."""
 
     head: bytes
+    before: bytes
     after: bytes
 
     def next_id(self, record: bytes) -> bytes | None:
@@ -69,7 +70,7 @@ class LeafForm:
 
 
 LEAF_FORMS: Final = {
-    cls: LeafForm(class_record(cls) + PROTO, b"q\x00" + _global(cls) + b"q\x01\x86q\x02Q\x86.") for cls in LEAVES
+    cls: LeafForm(class_record(cls) + PROTO, _OID, b"q\x00" + _global(cls) + b"q\x01\x86q\x02Q\x86.") for cls in LEAVES
 }
 
 

@@ -33,10 +33,10 @@ from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
 from zodbapi.storage.pickling import TREES, NotPlain, pickle_values
 from zodbapi.storage.read_ahead import ReadAhead
-from zodbapi.storage.reading import LEAF_FORMS, LEAVES, PROTO, RecordReader, class_record
+from zodbapi.storage.reading import LEAF_FORMS, LEAVES, PROTO, RecordReader, class_record, unpickle_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 SHRINK_EVERY = 1024  # loads: how far a long scan may go above what the cache should hold
 SCATTERED = 4096  # objects that a transaction has written: fewer are in the processor's caches anyway
@@ -178,7 +178,7 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         self._added.clear()
         self._tpc_cleanup()
         if len(stored) > SCATTERED:
-            self._forget_entries([item._p_oid for item, _ in stored])
+            self._tidy_entries(item for item, _ in stored)
         return True
 
     def _records(self, stored: list[tuple[Any, int]]) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -205,19 +205,21 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         written = [*self._modified, *self._creating]
         serial = super().tpc_finish(transaction)
         if len(written) > SCATTERED:
-            self._forget_entries(written)
+            self._tidy_entries(map(self._cache.get, written))
         return serial
 
-    def _forget_entries(self, written: list[bytes]) -> None:
-        """Let the index entries that a large transaction has made be read from the storage when they are wanted.
+    def _tidy_entries(self, written: Iterable[Any]) -> None:
+        """Make the index entries that a large transaction has made again, leaf by leaf.
 
         They were made in the order of the rows, so that those of a leaf are all over the memory: passing them takes ten times
-        as long as passing those of a leaf that was read as a whole.
+        as long as passing those of a leaf that was made as a whole.
         """
-        for oid in written:
-            item = self._cache.get(oid)
-            if type(item) in _ENTRIES:
-                item._p_deactivate()
+        for leaf in written:
+            if type(leaf) in _ENTRIES and leaf._p_changed is False:
+                entries, *following = leaf.__getstate__()
+                copies = unpickle_values([pickle_values(entries)[len(PROTO) : -1]])
+                if copies is not None:
+                    leaf.__setstate__((copies[0], *following))
 
     def tpc_vote(self, transaction: Any) -> None:
         """Verify that the commit will not fail."""
