@@ -45,7 +45,7 @@ from zodbapi.optimizer.predicates import (
 )
 from zodbapi.optimizer.push_filters import push
 from zodbapi.optimizer.selectivity import passing
-from zodbapi.plan.expr import Const, Expr
+from zodbapi.plan.expr import Column, Const, Expr
 from zodbapi.plan.nodes import (
     Aggregate,
     Compound,
@@ -81,11 +81,15 @@ SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so 
 
 @record(frozen=True, slots=True)
 class _Wish:
-    """What is above: an order it would like (``keys``), how many rows it takes at most, and how many times."""
+    """What is above: an order it would like (``keys``), how many rows it takes at most, and how many times.
+
+    ``counts``: rows that are found for the same rows of the left input, or around the query, are only counted.
+    """
 
     keys: Keys = ()
     limit: float = float("inf")
     times: float = 1.0
+    counts: bool = False
 
     @property
     def is_limited(self) -> bool:
@@ -161,9 +165,24 @@ def _choose(node: Node, wish: _Wish, context: Context) -> Node:
         case Filter() | Distinct():
             pass
         case _:
-            return each_input(node, lambda child: _choose(child, _Wish(times=wish.times), context))
+            below = _Wish(times=wish.times, counts=isinstance(node, Aggregate) and _counts_of_rows(node, context))
+            return each_input(node, lambda child: _choose(child, below, context))
     chosen = _choose(node.input, wish, context)
     return node if chosen is node.input else replace(node, input=chosen)
+
+
+def _counts_of_rows(node: Aggregate, context: Context) -> bool:
+    """Whether an aggregate counts all rows, or what belongs to each row of a table."""
+    rowids = [
+        key
+        for key in node.keys
+        if isinstance(key, Column)
+        and (table := context.table_of(key.source)) is not None
+        and key.position == table.rowid_column
+    ]
+    return bool(rowids or not node.keys) and all(
+        call.function.name in ("count", "bare") and call.filter is None and not call.distinct for call in node.calls
+    )
 
 
 # --- one table --------------------------------------------------------------------------------------------------------
@@ -177,7 +196,10 @@ def _choose_path(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -
     path, backwards = _best(scan, terms, wish, context)
     if wish.times > 1:
         is_sorted = bool(wish.keys) and _leading(wish, path, fixing(scan.source, scan.table, terms), scan)[0] > 0
-        hashed = hash_seek(scan, terms, path, wish.times, wish.limit if is_sorted else None, context)
+        wanted = wish.limit if is_sorted else None
+        if wish.counts and len(path.answered()) == len(terms) and _counts_entries(path.node(), context):
+            wanted = 0.0
+        hashed = hash_seek(scan, terms, path, wish.times, wanted, context)
         if hashed is not None:
             return hashed
     answered = path.answered()
@@ -250,8 +272,16 @@ def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
     other = _hash_or_loop(node, left, right, wish, context)
     if looped is None:
         return other
+    if wish.counts and _counts_entries(looped, context):
+        return looped
     cheaper = _cost(other, context) * HASH_FACTOR < _cost(looped, context)
     return other if cheaper and isinstance(other, HashJoin) else looped
+
+
+def _counts_entries(looped: Node, context: Context) -> bool:
+    """Whether the right input is a range of entries, of which nothing is read: a tree counts them at once."""
+    seek = looped.right if isinstance(looped, Join) else looped
+    return isinstance(seek, IndexSeek) and context.is_covered(seek.source, seek.table, seek.index)
 
 
 def _is_grown(node: Node, context: Context) -> bool:
@@ -281,7 +311,7 @@ def _left_wish(node: Join, wish: _Wish) -> _Wish:
     if any(used(key.expr) - left for key in wish.keys):
         leading = next(i for i, key in enumerate(wish.keys) if used(key.expr) - left)
         return _Wish(wish.keys[:leading], wish.limit, wish.times) if leading else _Wish(times=wish.times)
-    return wish
+    return replace(wish, counts=False)
 
 
 def _index_loop(node: Join, left: Node, link: list[Expr], context: Context) -> Node | None:
