@@ -23,6 +23,7 @@ from tests.random_native import NativeGenerator
 from tests.random_shapes import ShapeGenerator
 from tests.reduce_sql import reductions
 from zodbapi import statement
+from zodbapi.storage import stats
 
 Rows = list[tuple[Any, ...]]
 Params = tuple[Any, ...]
@@ -41,19 +42,21 @@ class PretendedRows:
 
 @contextmanager
 def optimizing(**fixed: Any) -> Iterator[None]:
-    """Statements compiled inside are optimised with other options: ``stats`` or ``rules``."""
-    optimize = statement.optimize
+    """Statements compiled inside are optimised with other options, ``stats`` or ``rules``, and look at small tables too."""
+    optimize, enough = statement.optimize, stats.ENOUGH
 
-    def changed(node: Any, stats: Any, **options: Any) -> Any:
+    def changed(node: Any, numbers: Any, **options: Any) -> Any:
         options.update(fixed)
-        return optimize(node, options.pop("stats", stats), **options)
+        return optimize(node, options.pop("stats", numbers), **options)
 
     statement.optimize = changed
+    stats.ENOUGH = 1
     statement.STATEMENTS.clear()
     try:
         yield
     finally:
         statement.optimize = optimize
+        stats.ENOUGH = enough
         statement.STATEMENTS.clear()
 
 

@@ -70,8 +70,8 @@ class Pretended:
 
 @contextmanager
 def tracing(lines: list[str], counts: dict[int, int]) -> Iterator[None]:
-    """Statements compiled inside leave their plans in ``lines``."""
-    optimize = statement.optimize
+    """Statements compiled inside leave their plans in ``lines``, with literals where the text has them."""
+    optimize, fold, lift_rows = statement.optimize, statement.fold, statement.lift_rows
 
     def trace(name: str, node: Any) -> None:
         lines.extend([f"== {name}", *explain(node)])
@@ -81,11 +81,13 @@ def tracing(lines: list[str], counts: dict[int, int]) -> Iterator[None]:
         return optimize(node, Pretended(stats, counts), trace=trace, **options)
 
     statement.optimize = traced
+    statement.fold = lambda sql, style, pinned: fold(sql, style, pinned=sql)
+    statement.lift_rows = lambda sql: None
     statement.STATEMENTS.clear()
     try:
         yield
     finally:
-        statement.optimize = optimize
+        statement.optimize, statement.fold, statement.lift_rows = optimize, fold, lift_rows
         statement.STATEMENTS.clear()
 
 

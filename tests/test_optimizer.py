@@ -327,6 +327,25 @@ def test_false_reads_nothing() -> None:
     check(project(n.Filter(A, eq(e.Const(1), e.Const(2))), a("id")), "PROJECT id#1\nROWID SEEK author#1 (rowid IN ())")
 
 
+@pytest.mark.parametrize(
+    ("limit", "offset", "kept"),
+    [
+        (e.Const(21, INTEGER), None, False),
+        (e.Const(0, INTEGER), None, True),
+        (e.Const(None), None, True),
+        (e.Const(1.5, REAL), None, True),
+        (param(1), None, True),
+        (e.Const(21, INTEGER), e.Const(1, INTEGER), True),
+    ],
+)
+def test_one_row_needs_no_limit(limit: e.Expr, offset: e.Expr | None, kept: bool) -> None:
+    """Unless the LIMIT leaves it out, or is an error."""
+    one = project(n.Filter(A, eq(a("id"), param(0, INTEGER))), a("name"))
+    assert text(n.Limit(one, limit, offset)).startswith("LIMIT") is kept
+    some = project(n.Filter(A, eq(a("name"), param(0, TEXT))), a("name"))
+    assert text(n.Limit(some, limit, offset)).startswith("LIMIT")
+
+
 def test_a_rule_that_changes_the_output_is_blamed() -> None:
     def drop_a_column(node: n.Node, context: object) -> n.Node:
         assert isinstance(node, n.Project)

@@ -8,13 +8,14 @@ columns, partial and expression indexes) are kept as SQL text and bound again wh
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from zodbapi.large import LIMIT
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +50,7 @@ TEXTS = frozenset({Kind.TEXT, Kind.JSON})
 _SIZED = frozenset({Kind.TEXT, Kind.JSON, Kind.BLOB, Kind.ANY})  # kinds of values that can be large
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Type:
     """A declared or inferred type: its kind, with precision (or length) and scale where declared."""
 
@@ -79,7 +80,7 @@ UUID = Type(Kind.UUID)
 JSON = Type(Kind.JSON)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Column:
     """One column of a table. Its position is its place in ``Table.columns`` and in every row tuple."""
 
@@ -94,7 +95,7 @@ class Column:
     large: bool = False  # some rows have a marker in the place of the value: see ``zodbapi.large``
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IndexColumn:
     """One key part of an index: a column by position, or an expression."""
 
@@ -104,7 +105,7 @@ class IndexColumn:
     descending: bool = False  # kept for introspection; entries are stored ascending and read both ways
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Index:
     """A secondary access path. Unique ones also enforce UNIQUE and PRIMARY KEY constraints.
 
@@ -132,7 +133,7 @@ class Index:
         return self.unique and not self.deferred and not self.deferrable
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ForeignKey:
     """Child columns (by position) that refer to a key of the parent table (by name, which may not exist yet)."""
 
@@ -146,7 +147,7 @@ class ForeignKey:
     deferrable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Check:
     """A CHECK constraint."""
 
@@ -154,7 +155,7 @@ class Check:
     expression: str  # SQL text
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Table:
     """A table. ``id`` names its tree in storage and survives renames; ids are never used again."""
 
@@ -213,7 +214,7 @@ class Table:
         return _digest(self)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class View:
     """A named SELECT."""
 
@@ -228,7 +229,7 @@ class View:
         return _digest(self)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Trigger:
     """What happens when a row is written: statements, kept as SQL text, that see the row as ``old`` and ``new``."""
 
@@ -253,7 +254,7 @@ class Trigger:
         return _digest(self)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Procedure:
     """Named statements, which use their parameters as ``:name``."""
 
@@ -267,7 +268,7 @@ class Procedure:
         return _digest(self)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Schema:
     """All tables, views, triggers and procedures of a database, keyed by folded name.
 
@@ -304,6 +305,13 @@ class Schema:
     def indexes(self) -> Mapping[str, tuple[Table, Index]]:
         """Folded index name -> its table and itself."""
         return {index.name.lower(): (table, index) for table in self.tables.values() for index in table.indexes}
+
+    @cached_property
+    def texts_of_indexes(self) -> str:
+        """The expressions and predicates of all indexes, one after the other."""
+        indexes = [index for table in self.tables.values() for index in table.indexes]
+        texts = [part.expression for index in indexes for part in index.columns]
+        return "\n".join(filter(None, [*texts, *(index.where for index in indexes)]))
 
     @cached_property
     def children(self) -> Mapping[str, tuple[tuple[Table, ForeignKey], ...]]:

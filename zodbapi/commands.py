@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zodbapi import pragmas, schema_commands
+from zodbapi import pragmas
 from zodbapi.catalog import INTEGER, TEXT, Schema, Type
 from zodbapi.errors import OperationalError
-from zodbapi.plan.explain import explain
 from zodbapi.plan.nodes import (
     AlterTable,
     CallProcedure,
@@ -48,7 +47,7 @@ class Stages(Protocol):
 
     def describe(self, sql: str, schema: Schema) -> Columns: ...
 
-    def optimize(self, node: Node, schema: Schema) -> Node: ...
+    def optimize(self, node: Node, schema: Schema, params: tuple[Any, ...] = ()) -> Node: ...
 
     def generate(self, plan: Node, schema: Schema) -> Program: ...
 
@@ -94,31 +93,17 @@ def run(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, .
         case AlterTable() | Drop(what="table") | Truncate():
             # Checks that wait for the commit know the tables as they are now.
             txn.run_pending()
-            _change_table(command, stages, txn)
+            _change_schema(command, stages, txn, params)
         case Explain():
-            return list(_explain(command, stages, txn))
+            return list(_explain(command, stages, txn, params))
         case Pragma():
             return pragmas.run(command, stages, txn)
-        case CreateTable():
-            schema_commands.create_table(command, stages, txn, params)
-        case CreateIndex():
-            schema_commands.create_index(command, stages, txn)
-        case CreateView():
-            schema_commands.create_view(command, txn)
-        case CreateTrigger():
-            schema_commands.create_trigger(command, txn)
-        case CreateProcedure():
-            schema_commands.create_procedure(command, txn)
         case CallProcedure():
             _call(command, stages, txn, params)
-        case Drop():
-            schema_commands.drop(command, stages, txn)
-        case Comment():
-            schema_commands.comment(command, txn)
         case Maintenance():
             maintain(command, stages, txn)
         case _:
-            raise AssertionError(command)
+            _change_schema(command, stages, txn, params)
     return None
 
 
@@ -130,14 +115,30 @@ def _call(command: CallProcedure, stages: Stages, txn: Transaction, params: tupl
     stages.run_script(command.procedure.sql, txn, dict(zip(command.procedure.parameters, values, strict=True)))
 
 
-def _change_table(command: AlterTable | Drop | Truncate, stages: Stages, txn: Transaction) -> None:
+def _change_schema(command: Command, stages: Stages, txn: Transaction, params: tuple[Any, ...]) -> None:
+    from zodbapi import schema_commands  # most processes never change one
+
     match command:
+        case CreateTable():
+            schema_commands.create_table(command, stages, txn, params)
+        case CreateIndex():
+            schema_commands.create_index(command, stages, txn)
+        case CreateView():
+            schema_commands.create_view(command, txn)
+        case CreateTrigger():
+            schema_commands.create_trigger(command, txn)
+        case CreateProcedure():
+            schema_commands.create_procedure(command, txn)
         case AlterTable():
             schema_commands.alter_table(command, stages, txn)
         case Drop():
             schema_commands.drop(command, stages, txn)
         case Truncate():
             schema_commands.truncate(command, txn)
+        case Comment():
+            schema_commands.comment(command, txn)
+        case _:
+            raise AssertionError(command)
 
 
 def control_transaction(command: TransactionControl, txn: Transaction) -> None:
@@ -176,8 +177,10 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
             raise AssertionError(action)
 
 
-def _explain(command: Explain, stages: Stages, txn: Transaction) -> Rows:
-    plan = stages.optimize(command.statement, txn.schema)
+def _explain(command: Explain, stages: Stages, txn: Transaction, params: tuple[Any, ...]) -> Rows:
+    from zodbapi.plan.explain import explain
+
+    plan = stages.optimize(command.statement, txn.schema, params)
     if not command.query_plan:
         source = stages.generate(plan, txn.schema).source
         return list(enumerate(source.splitlines(), 1))
@@ -202,6 +205,8 @@ def maintain(command: Maintenance, stages: Stages, txn: Transaction) -> None:
         case "analyze":
             return  # row counts are read off the trees whenever a statement is planned
         case "reindex":
+            from zodbapi import schema_commands
+
             schema_commands.reindex(command.name, stages, txn)
         case action:
             raise AssertionError(action)

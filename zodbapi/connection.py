@@ -19,20 +19,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cmp_to_key
 from threading import get_ident
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from zodbapi import errors
 from zodbapi.catalog import Schema
-from zodbapi.copying import copy_database, dump
 from zodbapi.cursor import Cursor
 from zodbapi.functions import BUILTIN, user
 from zodbapi.functions.registry import Functions
 from zodbapi.interrupt import interrupt_thread
 from zodbapi.isolation import LEVELS, Isolation
 from zodbapi.statement import Parameters, Statement, complete, prepare
-from zodbapi.storage.browse import Root
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
+
+if TYPE_CHECKING:
+    from zodbapi.storage.browse import Root
 
 _SQLITE_LEVELS = frozenset({"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"})  # of the sqlite3 module: snapshots, all of them
 
@@ -121,10 +122,10 @@ class Connection:
         """Runs every statement of a text on a new cursor."""
         return Cursor(self).executescript(script)
 
-    def _prepare(self, sql: str, style: str) -> Statement:
+    def _prepare(self, sql: str, style: str, parameters: Parameters | None = None) -> Statement:
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
-        return prepare(sql, self._txn.schema, self._functions, Stats(self._txn), style)
+        return prepare(sql, self._txn.schema, self._functions, Stats(self._txn), style, parameters)
 
     # --- watching what runs -------------------------------------------------------------------------------------
 
@@ -150,6 +151,8 @@ class Connection:
     def root(self) -> Root:
         """The tables as mappings of rowid to row, to look at; ``root.objects`` is ZODB's own root."""
         self._check_usable()
+        from zodbapi.storage.browse import Root
+
         return Root(self._txn)
 
     @property
@@ -426,6 +429,8 @@ class Connection:
     def iterdump(self) -> Iterator[str]:
         """The statements that make an equal database."""
         self._check_usable()
+        from zodbapi.copying import dump
+
         return dump(self)
 
     def backup(
@@ -442,6 +447,8 @@ class Connection:
         if target is self:
             raise ValueError("target cannot be the same connection instance")
         target._check_usable()
+        from zodbapi.copying import copy_database
+
         copy_database(self, target)
         if progress is not None:
             progress(0, 0, 0)

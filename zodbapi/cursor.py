@@ -81,7 +81,7 @@ class Cursor:
                 style = "qmark"
             statement = STATEMENTS.young.get((sql, txn.schema.version, connection._functions_version, style))
             if statement is None:
-                statement = connection._prepare(sql, style)
+                statement = connection._prepare(sql, style, parameters)
             params = statement.normalise(parameters)
             if connection._observed or (statement.kind is not READ and not (statement.is_dml and txn.writing)):
                 return self._finish(*run(connection, statement, params, begun))

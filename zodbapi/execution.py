@@ -28,8 +28,8 @@ from zodbapi.errors import (
 )
 from zodbapi.interrupt import GENERATED, progress
 from zodbapi.large import Oversize
-from zodbapi.parser import parse
-from zodbapi.statement import CONTROL, READ, Compiler, Parameters, Statement, compile_parsed, prepare
+from zodbapi.parser import split
+from zodbapi.statement import CONTROL, READ, Parameters, Statement, prepare
 from zodbapi.storage import ddl
 from zodbapi.storage.cache import Passing
 from zodbapi.storage.stats import Stats
@@ -329,12 +329,12 @@ def run_script(connection: Connection, script: str) -> None:
     txn.commit()
     autocommit, connection._autocommit = connection._autocommit, True
     try:
-        for parsed in parse(script):
+        for text in split(script):
             begun = not txn.active
             if begun:
                 txn.begin()
             try:
-                statement = compile_parsed(parsed, txn.schema, Compiler(connection._functions, Stats(txn)))
+                statement = prepare(text, txn.schema, connection._functions, Stats(txn), "qmark")
                 run(connection, statement, statement.normalise(()), begun)
             except BaseException as error:
                 if begun:

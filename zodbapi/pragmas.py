@@ -8,15 +8,14 @@ a name that nobody knows does nothing, as in SQLite.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zodbapi.binder.schema_sql import index_sql, table_sql, trigger_sql, view_sql
 from zodbapi.catalog import INTEGER, TEXT, Column, Schema, Table, Type, View
 from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.integrity import find_orphans, find_problems, numbered_keys
 from zodbapi.plan.nodes import Pragma
+from zodbapi.record import record
 from zodbapi.storage.rowids import highest_rowid
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ _OWN_TYPES = frozenset({"ANY", "BLOB", "INT", "INTEGER", "REAL", "TEXT"})
 _ON = frozenset({"1", "on", "yes", "true"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Question:
     """A PRAGMA that gives rows: its columns, and what computes them from the transaction and the value."""
 
@@ -37,7 +36,7 @@ class Question:
     needs_value: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Setting:
     """A PRAGMA that reads and sets a number."""
 
@@ -108,6 +107,8 @@ def sqlite_temp_master(txn: Transaction) -> Answer:
 
 
 def _master(schema: Schema) -> Answer:
+    from zodbapi.binder.schema_sql import index_sql, table_sql, trigger_sql, view_sql
+
     for table in sorted(schema.tables.values(), key=lambda table: table.id):
         yield "table", table.name, table.name, table.id, table_sql(table)
         for index in table.indexes:

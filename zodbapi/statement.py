@@ -32,7 +32,7 @@ from zodbapi.binder.writer import bind_index, bind_writer, row_scope
 from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from zodbapi.optimizer import optimize
 from zodbapi.parser import Parsed, parse
-from zodbapi.parser.shapes import Folded, fold, grouped
+from zodbapi.parser.shapes import Folded, fold, grouped, lift_rows
 from zodbapi.plan.nodes import (
     BoundIndex,
     Command,
@@ -52,6 +52,7 @@ from zodbapi.plan.nodes import (
     output_types,
 )
 from zodbapi.pragmas import table_functions
+from zodbapi.record import record
 from zodbapi.storage.stats import Stats
 from zodbapi.values.conversion import MAX_EXPONENT
 
@@ -128,10 +129,10 @@ class Statement:
     lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked
     scanned: int | None = None  # id of the table whose rows come one by one, in a query that buffers nothing
     _stream: Program | None = None
-    slices: tuple[tuple[int, int], ...] = ()  # of the parameters, that programs take as lists
+    slices: tuple[tuple[int, int, int], ...] = ()  # of the parameters, that programs take as lists
     rows_insert: Callable[[], codegen.RowsInsert | None] | None = None  # of an INSERT of one row: what inserts many
     rows_seen: int = 0  # by ``insert_rows``
-    skipped: tuple[int, ...] = ()  # what the text says after OFFSET, where texts with other numbers share the program
+    literals: tuple[Any, ...] = ()  # of the text, where texts with other literals share the program
 
     def stream(self, txn: Transaction, params: tuple[Any, ...], collations: Collations) -> Iterator[tuple[Any, ...]]:
         """The rows of a query that has ``scanned``, made as they are asked for."""
@@ -206,7 +207,7 @@ class Statement:
             break
         if self.slices:
             parameters = grouped(parameters, self.slices)
-        return parameters + self.skipped if self.skipped else parameters
+        return parameters + self.literals if self.literals else parameters
 
 
 def _as_tuple(parameters: Any) -> tuple[Any, ...]:
@@ -245,23 +246,33 @@ _INDEXES: GenerationCache[BoundIndex] = GenerationCache(500)  # those that are p
 def _parse_either(sql: str) -> list[Parsed]:
     """Reads a text that parameters came with: ``%s`` is a placeholder if there are no others, else what SQL makes of it."""
     if "%s" not in sql and "%(" not in sql:
-        return parse(sql)
+        return parse(sql, runs=True)
     try:
-        parsed = parse(sql)
+        parsed = parse(sql, runs=True)
         if any(statement.parameters for statement in parsed):
             return parsed
     except OperationalError:
-        return parse(sql, "format")
-    return parse(sql, "format")
+        return parse(sql, "format", runs=True)
+    return parse(sql, "format", runs=True)
 
 
-def prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
-    """The compiled form of the only statement of a text, from the cache if it was compiled for an equal schema."""
+def prepare(
+    sql: str,
+    schema: Schema,
+    functions: Functions,
+    stats: Stats,
+    paramstyle: str,
+    parameters: Parameters | None = None,
+) -> Statement:
+    """The compiled form of the only statement of a text, from the cache if it was compiled for an equal schema.
+
+    ``parameters`` are those of the call that it is compiled for: the plan is one that suits them.
+    """
     key = (sql, schema.version, functions.version, paramstyle)
     found = STATEMENTS.recall(key)
     if found is None:
         with _UNCOLLECTED:
-            found = _prepare(sql, schema, functions, stats, paramstyle)
+            found = _prepare(sql, schema, Compiler(functions, stats), paramstyle, parameters)
     return found
 
 
@@ -294,7 +305,8 @@ class _Uncollected:
 _UNCOLLECTED = _Uncollected()
 
 
-def _prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, paramstyle: str) -> Statement:
+def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, parameters: Parameters | None) -> Statement:
+    functions, stats = compiler.functions, compiler.stats
     key = (sql, schema.version, functions.version, paramstyle)
     repeated = _repeated(sql)
     if repeated is not None:
@@ -302,19 +314,21 @@ def _prepare(sql: str, schema: Schema, functions: Functions, stats: Stats, param
         if len(sql) <= LONGEST_REPEATED:
             STATEMENTS.add(key, statement)
         return statement
-    folded = fold(sql, paramstyle)
-    if folded is not None:
-        statement = _prepare_folded(folded, schema, Compiler(functions, stats), paramstyle)
-        _, _, slices, total, skipped = folded
-        statement = replace(statement, sql=sql, parameter_count=total, slices=slices, skipped=skipped)
+    lifted = lift_rows(sql)
+    if lifted is not None and (found := _prepare_lifted(lifted[0], schema, functions, stats)):
+        return replace(found, sql=sql, style=paramstyle, parameter_count=0, literals=lifted[1])
+    folded = fold(sql, paramstyle, schema.texts_of_indexes)
+    if folded is not None and (found := _prepare_folded(folded, schema, compiler, paramstyle, parameters)):
+        _, _, slices, total, literals = folded
+        statement = replace(found, sql=sql, parameter_count=total, slices=slices, literals=literals)
         STATEMENTS.add(key, statement)
         return statement
-    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle)
+    parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle, runs=True)
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
     if not parsed:
         return Statement(sql, paramstyle, CONTROL, None, None, _run_nothing, None, 0, None, schema.version)
-    statement = compile_parsed(parsed[0], schema, Compiler(functions, stats), sql, paramstyle)
+    statement = compile_parsed(parsed[0], schema, replace(compiler, parameters=parameters), sql, paramstyle)
     if statement.program is not None:
         STATEMENTS.add(key, statement)
     return statement
@@ -369,14 +383,30 @@ def _run_repeated(one: Statement, txn: Transaction, params: tuple[Any, ...]) -> 
     return rows
 
 
-def _prepare_folded(folded: Folded, schema: Schema, compiler: Compiler, style: str) -> Statement:
-    """The statement that all texts of a shape share."""
-    key = (folded.sql, tuple(folded.sizes.items()), schema.version, compiler.functions.version, style)
+def _prepare_lifted(sql: str, schema: Schema, functions: Functions, stats: Stats) -> Statement | None:
+    """The statement that all INSERTs of as many literals share; None if there is an error, which names what the text has."""
+    try:
+        return prepare(sql, schema, functions, stats, "qmark")
+    except OperationalError:
+        return None
+
+
+def _prepare_folded(
+    folded: Folded, schema: Schema, compiler: Compiler, style: str, parameters: Parameters | None
+) -> Statement | None:
+    """The statement that all texts of a shape share; None if there is an error, which names what the text has."""
+    key = (folded.sql, folded.places, schema.version, compiler.functions.version, style)
     found = STATEMENTS.recall(key)
     if found is None:
         read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
-        (parsed,) = parse(folded.sql, read, folded.sizes)
-        found = compile_parsed(parsed, schema, compiler, folded.sql, style)
+        given = known_values(None, folded.total, parameters)
+        if given or not folded.total:
+            compiler = replace(compiler, parameters=grouped(given, folded.slices) + folded.values)
+        try:
+            (parsed,) = parse(folded.sql, read, folded, runs=True)
+            found = compile_parsed(parsed, schema, compiler, folded.sql, style)
+        except OperationalError:
+            return None
         STATEMENTS.add(key, found)
     return found
 
@@ -400,7 +430,7 @@ def compile_parsed(
         shown = commands.output_columns(node)
         return Statement(sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
     try:
-        plan = compiler.optimize(node, schema)
+        plan = compiler.optimize(node, schema, known_values(layout[1], count, compiler.parameters))
         program = compiler.generate(plan, schema)
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
@@ -425,6 +455,18 @@ def _rows_insert(
     plan: Insert, resolve_writer: Callable[[int], WriterProgram], collations: Collations
 ) -> codegen.RowsInsert | None:
     return codegen.generate_rows_insert(plan, resolve_writer(plan.table.id), collations)
+
+
+def known_values(names: tuple[str, ...] | None, count: int, parameters: Parameters | None) -> tuple[Any, ...]:
+    """The values of a call's parameters, () if it has none or wrong ones: its error is not raised here."""
+    if parameters is None or not count:
+        return ()
+    try:
+        given = _by_name(names, parameters) if names is not None else _as_tuple(parameters)
+        found = tuple([item if type(item) is tuple else values.adapt(item) for item in given])
+    except (InterfaceError, DataError, ProgrammingError):
+        return ()
+    return found if len(found) == count else ()
 
 
 def _resolving(plan: Node, run: Run) -> Run:
@@ -467,15 +509,16 @@ def _describe(names: Sequence[str], types: Sequence[Type]) -> Description:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Compiler:
     """The stages below parsing, for commands that run queries and write rows of their own."""
 
     functions: Functions
     stats: Stats
+    parameters: Parameters | None = None  # of the call that a statement is compiled for
 
-    def optimize(self, node: Node, schema: Schema) -> Node:
-        """The plan after all rules."""
+    def optimize(self, node: Node, schema: Schema, params: tuple[Any, ...] = ()) -> Node:
+        """The plan after all rules, for a call with these parameters."""
 
         def bind(table: Table, index: Index) -> BoundIndex:
             key = (schema.version, self.functions.version, index.id)
@@ -485,7 +528,7 @@ class Compiler:
                 _INDEXES.add(key, found)
             return found
 
-        return optimize(node, self.stats, bind_index=bind, schema=schema)
+        return optimize(node, self.stats, bind_index=bind, schema=schema, samples=self.stats, params=params)
 
     def generate(self, plan: Node, schema: Schema, *, in_trigger: bool = False, as_stored: bool = False) -> Program:
         """The program of an optimised plan; ``as_stored``: large values stay where they are."""

@@ -6,7 +6,6 @@ table evaluates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
@@ -17,6 +16,7 @@ from zodbapi.depth import roomy
 from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.parser.syntax import ExplainDefinition, ViewDefinition
 from zodbapi.plan.nodes import Command, Explain, Node
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Schema
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Bound", "bind", "bind_writer"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bound:
     """A bound statement. ``parameters`` has one entry a parameter index: its name, or None for a positional one.
 
@@ -51,19 +51,23 @@ def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
 
 def bind_tree(tree: exp.Expression | Definition | Command, binding: Binding) -> Node | Command:
     """The plan of one statement's tree."""
-    from zodbapi.binder import dml
-
     match tree:
-        case exp.Insert():
-            return dml.bind_insert(tree, binding)
-        case exp.Update():
-            return dml.bind_update(tree, binding)
-        case exp.Delete():
-            return dml.bind_delete(tree, binding)
         case exp.Query() | exp.Values():
             from zodbapi.binder.select import bind_query
 
             return bind_query(cast("exp.Expression", tree), binding, binding.around)
+        case exp.Insert():
+            from zodbapi.binder.dml import bind_insert
+
+            return bind_insert(tree, binding)
+        case exp.Update():
+            from zodbapi.binder.dml import bind_update
+
+            return bind_update(tree, binding)
+        case exp.Delete():
+            from zodbapi.binder.dml import bind_delete
+
+            return bind_delete(tree, binding)
         case exp.Expression():
             raise AssertionError(f"{type(tree).__name__} is no statement")
         case ExplainDefinition():

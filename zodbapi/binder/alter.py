@@ -23,7 +23,7 @@ Names in the SQL text of CHECK, DEFAULT, generated columns, indexes, views and t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from zodbapi.binder.rename import (
@@ -39,9 +39,10 @@ from zodbapi.binder.table import AUTOINDEX, name_indexes, rowid_position
 from zodbapi.catalog import ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type
 from zodbapi.errors import OperationalError
 from zodbapi.plan.nodes import AlterStep, Comment
+from zodbapi.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Alteration:
     """What one step comes to. Everything but ``schema`` and ``table`` is empty when no data has to change."""
 

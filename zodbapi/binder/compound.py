@@ -10,6 +10,7 @@ from zodbapi.binder.order import bind_limit, checked_ordinal, ordinal, ordinal_w
 from zodbapi.binder.scope import Binding, Field, Scope
 from zodbapi.binder.typing import affinity_of, merge_exprs, merge_types, nullable, own_collation, strip_collate
 from zodbapi.errors import OperationalError
+from zodbapi.parser.column_runs import item_trees
 from zodbapi.plan.expr import Collate, Column, SortKey
 from zodbapi.plan.nodes import Compound, Limit, Node, Sort, Values, output_source
 
@@ -113,7 +114,7 @@ def _result_column(wanted: exp.Expression, term: int, tree: exp.Expression, fiel
             if shown.name.lower() == wanted.name.lower():
                 return i
     for select in _selects(tree):
-        for i, item in enumerate(select.expressions):
+        for i, item in enumerate(item_trees(select)):
             plain = item.this if isinstance(item, exp.Alias) else item
             if plain == wanted or (isinstance(wanted, exp.Column) and item.alias.lower() == wanted.name.lower()):
                 return i

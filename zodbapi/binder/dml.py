@@ -8,7 +8,6 @@ are the table writer's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -36,6 +35,7 @@ from zodbapi.plan.nodes import (
     Values,
     output_source,
 )
+from zodbapi.record import record
 
 _ROWID = -1  # among the positions of an INSERT's column list
 _ACTIONS = {
@@ -51,7 +51,7 @@ _ACTIONS = {
 # --- INSERT ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Source:
     """Where an INSERT's rows come from, and the value that each gives to each named column (None: the default)."""
 

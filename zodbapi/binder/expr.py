@@ -24,6 +24,7 @@ from zodbapi.binder.compare import (
     negate,
     row_size,
 )
+from zodbapi.binder.row_list import bind_row_list
 from zodbapi.binder.scope import Scope
 from zodbapi.binder.types import declared_type
 from zodbapi.binder.typing import (
@@ -145,8 +146,12 @@ def _blob(tree: exp.HexString, scope: Scope) -> Expr:
         raise OperationalError(f"unrecognized token: \"x'{tree.name}'\"") from None
 
 
+_LITERAL_TYPES = {"INTEGER": INTEGER, "REAL": REAL, "TEXT": TEXT}
+
+
 def _param(tree: exp.Placeholder, scope: Scope) -> Expr:
-    return Param(int(tree.args["this"]))
+    index, _, kind = tree.args["this"].partition("=")  # see ``parser.shapes``
+    return Param(int(index), _LITERAL_TYPES[kind], nullable=False) if kind else Param(int(index))
 
 
 def _null(tree: exp.Null, scope: Scope) -> Expr:
@@ -331,6 +336,8 @@ def _in(tree: exp.In, scope: Scope) -> Expr:
         query = items[0]
     if query is not None:
         return in_query(bind_row(tree.this, scope), bind_subquery(query, scope), scope.binding)
+    if (rows := bind_row_list(items, scope.binding)) is not None:
+        return in_query(bind_row(tree.this, scope), rows, scope.binding)
     if row_size(tree.this) > 1 and items:
         operand = bind_row(tree.this, scope)
         return disjunction([compare_rows("=", operand, bind_row(item, scope), scope.binding) for item in items])
@@ -352,7 +359,12 @@ def _list_items(items: Sequence[exp.Expression], scope: Scope) -> list[Expr]:
     if len(items) == 1 and isinstance(items[0], exp.Placeholder) and ":" in items[0].this:
         first, last = items[0].this.split(":")
         if last[0] == "~":
-            return [ParamList(int(first), int(last[1:]))]
+            size, _, kind = last[1:].partition("=")
+            return [
+                ParamList(int(first), int(size), _LITERAL_TYPES[kind], nullable=False)
+                if kind
+                else ParamList(int(first), int(size))
+            ]
         return [Param(index) for index in range(int(first), int(last))]
     return [bind_expr(item, scope) for item in items]
 

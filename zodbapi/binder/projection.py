@@ -14,12 +14,16 @@ from zodbapi.binder.expr import bind_expr
 from zodbapi.binder.from_clause import visible
 from zodbapi.binder.scope import Relation, Scope
 from zodbapi.errors import OperationalError
+from zodbapi.parser.column_runs import RunColumn, run_columns
 from zodbapi.plan.expr import Column, Expr, Rowid
 
 
 @dataclass(slots=True)
 class Item:
-    """One result column: ``tree`` until it is bound (None when it comes from a star), then ``expr``."""
+    """One result column: ``tree`` until it is bound (None when it comes from a star), then ``expr``.
+
+    A column of a run (see ``parser.column_runs``) has both from the start, and the run's tree.
+    """
 
     name: str
     tree: exp.Expression | None
@@ -44,8 +48,24 @@ def expand_items(trees: Sequence[exp.Expression], scope: Scope) -> list[Item]:
             for relation in _named(tree.args["table"].name, scope):
                 items.extend(Item(f.name, None, relation.column(i)) for i, f in enumerate(relation.fields))
         else:
-            items.append(Item("", tree))
+            columns = run_columns(tree)
+            items += [Item("", tree)] if columns is None else _run_items(tree, columns, scope)
     return items
+
+
+def _run_items(tree: exp.Expression, columns: Sequence[RunColumn], scope: Scope) -> Iterator[Item]:
+    relations: dict[str, Relation | None] = {}
+    for table, name, alias in columns:
+        if table not in relations:
+            found = [relation for relation in scope.relations if relation.folded == table.lower()]
+            relations[table] = found[0] if len(found) == 1 else None
+        relation = relations[table]
+        position = None if relation is None else relation.positions.get(name.lower())
+        if relation is None or position is None:
+            expr = scope.resolve(name, table)
+        else:
+            expr = relation.column(position)
+        yield Item(alias or _column_name(expr, name), tree, expr, bool(alias))
 
 
 def _named(name: str, scope: Scope) -> list[Relation]:
@@ -59,7 +79,7 @@ def bind_items(items: Sequence[Item], scope: Scope) -> list[Item]:
     """The items bound, and named."""
     bound: list[Item] = []
     for item in items:
-        if item.tree is None:
+        if item.expr is not None or item.tree is None:
             bound.append(item)
             continue
         expr = bind_expr(item.tree, scope)
@@ -74,8 +94,15 @@ def _name(tree: exp.Expression, expr: Expr, scope: Scope) -> str:
     if isinstance(expr, Rowid):
         return "rowid"
     if isinstance(plain, exp.Column):
-        return expr.name if isinstance(expr, Column) and expr.name and plain is tree else plain.name
+        return _column_name(expr, plain.name) if plain is tree else plain.name
     return _text(tree, scope.binding.sql)
+
+
+def _column_name(expr: Expr, name: str) -> str:
+    """What a column without alias is called that a statement calls ``name``."""
+    if isinstance(expr, Rowid):
+        return "rowid"
+    return (isinstance(expr, Column) and expr.name) or name
 
 
 def _text(tree: exp.Expression, sql: str) -> str:

@@ -17,6 +17,7 @@ from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import Schema, Table, Type
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Case, Column, Expr, IsNull, Not, Rowid
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 ROWID_NAMES = frozenset({"rowid", "oid", "_rowid_"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Field:
     """A column that a relation shows: ``affinity`` is None for a computed column without one."""
 
@@ -143,7 +144,7 @@ class Scope:
     ctes: Mapping[str, Cte] = field(default_factory=dict)
     relations: list[Relation] = field(default_factory=list)
     merged: dict[str, Merged] = field(default_factory=dict)
-    aliases: dict[str, exp.Expression] = field(default_factory=dict)
+    aliases: dict[str, exp.Expression | Expr] = field(default_factory=dict)
     aggregation: Aggregation | None = None
     windows: Windows | None = None
     clause: str = ""  # what is being bound, for error messages
@@ -204,12 +205,15 @@ class Scope:
 
     def alias(self, folded: str) -> Expr:
         """The expression of a select-list alias, bound where it is used."""
-        tree = self.aliases.pop(folded)  # not visible inside itself
+        found = self.aliases[folded]
+        if isinstance(found, Expr):
+            return found
+        assert self.bind_alias is not None
+        del self.aliases[folded]  # not visible inside itself
         try:
-            assert self.bind_alias is not None
-            return self.bind_alias(tree, self)
+            return self.bind_alias(found, self)
         finally:
-            self.aliases[folded] = tree
+            self.aliases[folded] = found
 
 
 def table_fields(table: Table) -> Sequence[Field]:

@@ -88,7 +88,7 @@ def _bind_select(tree: exp.Select, scope: Scope) -> Node:
         scope.binding.for_update = {None: "wait", True: "nowait", False: "skip locked"}[lock.args.get("wait")]
     below = bind_from(tree, scope)
     trees = expand_items(tree.expressions, scope)
-    scope.aliases = {name.lower(): item for name, item in _aliases(tree)}
+    scope.aliases = _aliases(trees)
     where = bind_predicate(args.get("where"), scope)
     if where is not None:
         below = Filter(below, where)
@@ -104,9 +104,15 @@ def _bind_select(tree: exp.Select, scope: Scope) -> Node:
     return Limit(node, limit, offset) if limit is not None else node
 
 
-def _aliases(tree: exp.Select) -> list[tuple[str, exp.Expression]]:
-    """Alias and tree of each aliased item; of equal aliases the first counts."""
-    return [(item.alias, item.this) for item in reversed(tree.expressions) if isinstance(item, exp.Alias)]
+def _aliases(items: Sequence[Item]) -> dict[str, exp.Expression | Expr]:
+    """What each alias stands for; of equal aliases the first counts."""
+    found: dict[str, exp.Expression | Expr] = {}
+    for item in items:
+        if item.alias:
+            value = item.tree if item.expr is None else item.expr
+            assert value is not None
+            found.setdefault(item.name.lower(), value)
+    return found
 
 
 # --- binding the clauses above WHERE ------------------------------------------------------------------------------
@@ -157,8 +163,10 @@ def _bind_group(group: exp.Group | None, trees: Sequence[Item], aggregation: Agg
             aggregation.add_key(bind_expr(term, scope))
             continue
         item = trees[checked_ordinal(number, len(trees), "GROUP", i)]
-        expr = item.expr if item.tree is None else bind_expr(item.tree, scope)
-        assert expr is not None
+        expr = item.expr
+        if expr is None:
+            assert item.tree is not None
+            expr = bind_expr(item.tree, scope)
         aggregation.add_key(Collate(expr, collation, type_of(expr), nullable(expr)) if collation else expr)
 
 
@@ -194,9 +202,9 @@ def _named_item(name: str, items: Sequence[Item]) -> int | None:
 
 def _project(tree: exp.Select, below: Node, parts: Parts, binding: Binding) -> Node:
     exprs = [item.expr for item in parts.items if item.expr is not None]
-    names = tuple(item.name for item in parts.items)
-    fields = [_field(item.name, expr, binding) for item, expr in zip(parts.items, exprs, strict=True)]
-    columns = [strip_collate(expr) for expr in exprs]
+    names = tuple([item.name for item in parts.items])
+    fields = [_field(name, expr, binding) for name, expr in zip(names, exprs, strict=True)]
+    columns = [strip_collate(expr) if isinstance(expr, Collate) else expr for expr in exprs]
     distinct = tree.args.get("distinct")
     if distinct is None and not _sorts_above(parts.order, columns):
         if parts.order:

@@ -6,7 +6,6 @@ In: the target of INSERT, UPDATE or DELETE and its SET clause. Out: the table, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -18,11 +17,12 @@ from zodbapi.catalog import Table
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Column, Expr, ScalarQuery
 from zodbapi.plan.nodes import Project, output_source
+from zodbapi.record import record
 
 _ROWID_NAMES = frozenset({"rowid", "_rowid_", "oid"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Assignment:
     """``column = value``; position None is the rowid of a table without INTEGER PRIMARY KEY."""
 

@@ -11,7 +11,7 @@ anything, sorts after all of them::
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -22,11 +22,11 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class, items_code
 from zodbapi.codegen.descending import items_descending, keys_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
-from zodbapi.codegen.unit import ComputedRow, tuple_code
+from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
 from zodbapi.plan.entries import covers, readable
 from zodbapi.plan.expr import Affine, Const, Expr
 from zodbapi.plan.lists import param_list, seeks_once
-from zodbapi.plan.nodes import IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
+from zodbapi.plan.nodes import IndexGroups, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -237,7 +237,7 @@ def _index_seek(unit: Unit, node: IndexSeek, consume: Consume) -> None:
     elif seeks_once(node):
         test, codes = _parts(unit, node, node.alternatives[0])
         with unit.body.test(test):
-            _loop_prefix(unit, node, tuple_code(codes), consume)
+            _loop_key(unit, node, codes, consume)
     else:
         _seek_each(unit, node, consume)
 
@@ -273,20 +273,46 @@ def _seek_each(unit: Unit, node: IndexSeek, consume: Consume) -> None:
             _loop_prefix(unit, node, key, consume)
 
 
+def _loop_key(unit: Unit, node: IndexSeek, codes: list[str], consume: Consume) -> None:
+    """The entries whose leading parts are those of one key.
+
+    A function that is called for each row of an enclosing loop reads on from the key until another one comes: it finds few
+    entries, or wants but the first, and finding where a range ends costs as much as finding where it begins.
+    """
+    parts = []
+    for code in codes:
+        if not is_cheap(code):
+            name = unit.fresh("k")
+            unit.body.line(f"{name} = {code}")
+            code = name
+        parts.append(code)
+    if is_raw(node.table, node.index):
+        _loop_entries(unit, node, f"{parts[0]}, {parts[0]}", consume)
+    elif _is_repeated(unit, node) and not node.index.keyed and not node.descending:
+        _loop_entries(unit, node, tuple_code(parts), consume, until=parts)
+    else:
+        _loop_entries(
+            unit, node, f"{tuple_code(parts)}, {tuple_code([*parts, greatest(unit, node, len(parts))])}", consume
+        )
+
+
+def _is_repeated(unit: Unit, node: IndexSeek) -> bool:
+    """Whether the seek is in a function, and its key differs from call to call; a tree counts entries faster than a loop."""
+    return (
+        len(unit.scopes) > 1 and not unit.counts_entries and not all(map(unit.expr.independent, node.alternatives[0]))
+    )
+
+
 def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> None:
-    """The entries whose leading parts are ``key``, code of a tuple."""
-    if not key.isidentifier():
-        name = unit.fresh("k")
-        unit.body.line(f"{name} = {key}")
-        key = name
+    """The entries whose leading parts are ``key``, a variable with a tuple."""
     if is_raw(node.table, node.index):
         _loop_entries(unit, node, f"{key}[0], {key}[0]", consume)
     else:
-        above = _above(unit, node, len(node.alternatives[0]))
+        above = greatest(unit, node, len(node.alternatives[0]))
         _loop_entries(unit, node, f"{key}, (*{key}, {above})", consume)
 
 
-def _above(unit: Unit, node: IndexSeek | IndexRange, width: int) -> str:
+def greatest(unit: Unit, node: IndexSeek | IndexRange | IndexGroups, width: int) -> str:
     """Code of what is greater than anything that follows so many parts of a key; it compares with integers fastest."""
     index = node.index
     if width < len(index.columns):
@@ -297,11 +323,16 @@ def _above(unit: Unit, node: IndexSeek | IndexRange, width: int) -> str:
     return unit.call_value(inf, "inf") if whole else unit.call_value(values.ABOVE, "above")
 
 
-def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume) -> None:
+def _loop_entries(
+    unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume, until: Sequence[str] = ()
+) -> None:
+    """A loop over entries; ``until``: codes of the leading parts that all of them have, another ends it."""
     tree = _tree(unit, node.index)
     row, rowid = bind_row(unit, node.source, node.table)
     rows = unit.query.tree(node.table.id)
     parts = _bind_entry(unit, node)
+    for i in range(len(until)):
+        parts[i] = parts[i] or unit.fresh("e")
     if node.index.keyed:
         named = [part or "_" for part in parts]
         key = named[0] if is_raw(node.table, node.index) or not any(parts) else tuple_code(named)
@@ -318,6 +349,11 @@ def _loop_entries(unit: Unit, node: IndexSeek | IndexRange, arguments: str, cons
         )
         header = f"for {target} in {iterable}"
     with unit.body.block(header):
+        if until:
+            with unit.body.block(
+                f"if {' or '.join(f'{part} != {code}' for part, code in zip(parts, until, strict=False))}"
+            ):
+                unit.body.line("break")
         place = len(unit.body.lines)
         unit.body.line(f"{row} = {rows}[{rowid}]")
         consume()
@@ -357,7 +393,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
         return
     column = node.index.columns[len(prefix)] if len(prefix) < len(node.index.columns) else None
     tests = [test] if test else []
-    above = _above(unit, node, len(prefix) + 1)
+    above = greatest(unit, node, len(prefix) + 1)
     ends = []
     for bound, lower in ((node.lower, True), (node.upper, False)):
         if bound is not None:
@@ -372,7 +408,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
             assert column is not None
             ends.append([*prefix, *_after_null(unit, node.table, column, above)])
         else:
-            ends.append(prefix if lower else [*prefix, _above(unit, node, len(prefix))])
+            ends.append(prefix if lower else [*prefix, greatest(unit, node, len(prefix))])
     # A key of a non-unique index goes on with the rowid and so sorts after its own parts; a unique key is just its parts.
     is_last = node.index.keyed and len(prefix) + 1 == len(node.index.columns)
     strict = ", False, True" if is_last and node.upper is not None and not node.upper.inclusive else ""

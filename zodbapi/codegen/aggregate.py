@@ -125,7 +125,9 @@ def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
     body = unit.body
     place = len(body.lines)
     at = body.depth
+    unit.counts_entries = all(map(is_count_all, node.calls))
     unit.query.produce(node.input, lambda: steps.prepare()())
+    unit.counts_entries = False
     count_entries(body.lines)
     for number, initial in enumerate(slots.initial):
         body.lines.insert(place + number, (at, f"{slots.prefix}{number} = {initial}"))

@@ -15,7 +15,7 @@ from zodbapi.codegen.unit import is_cheap
 from zodbapi.functions.text import MATCHERS, length
 from zodbapi.plan.expr import Column, Compare
 from zodbapi.values import to_text
-from zodbapi.values.pattern import contained_text
+from zodbapi.values.pattern import contained_text, leading_text
 
 if TYPE_CHECKING:
     from zodbapi.codegen.expr import ExprWriter
@@ -107,14 +107,19 @@ def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
         return first, f"{matcher}({again})"
     fold, test = form
     looked_for = writer.unit.hoist(f"{writer.unit.call(contained_text)}({arguments}, fold={fold!r})", "text")
-    return first, f"({test.format(looked_for, again)} else {matcher}({again}))"
+    code = f"{test.format(looked_for, again, matcher)} if {looked_for} is not None"
+    if fold == "none":
+        leading = writer.unit.hoist(f"{writer.unit.call(leading_text)}({arguments})", "lead")
+        code += f" else {again}.startswith({leading}) if {leading} is not None"
+    return first, f"({code} else {matcher}({again}))"
 
 
-# What most patterns are, ``%text%``, is Python's ``in``: its fold, and the test of a text.
+# What most patterns are, ``%text%``, is Python's ``in``: its fold, and the test of a text. ``str.lower`` also folds other letters
+# than SQLite's LIKE, and some of them become ASCII, so that the few texts found by it are looked at again.
 _CONTAINING = {
-    "like": ("ascii", "{0} in {1}.lower() if {0} is not None and {1}.isascii()"),
-    "clike": ("none", "{0} in {1} if {0} is not None"),
-    "ilike": ("unicode", "{0} in {1}.casefold() if {0} is not None"),
+    "like": ("ascii", "{0} in {1}.lower() and ({1}.isascii() or {2}({1}))"),
+    "clike": ("none", "{0} in {1}"),
+    "ilike": ("unicode", "{0} in {1}.casefold()"),
 }
 
 

@@ -17,7 +17,7 @@ from zodbapi import values
 from zodbapi.catalog import ANY, NUMBERS, TEXTS, Kind, Type
 from zodbapi.codegen import runtime
 from zodbapi.codegen.unit import denied, is_cheap, tuple_code
-from zodbapi.plan.expr import Affine, Between, Collate, Compare, Const, Expr, InList, RowValue
+from zodbapi.plan.expr import Affine, Between, Collate, Compare, Const, Expr, InList, Param, RowValue
 from zodbapi.plan.lists import param_list
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _same_class(expr: Compare) -> bool:
 def _is_hoisted(writer: ExprWriter, expr: Expr) -> bool:
     if writer.fallible(expr):
         return True
-    return writer.independent(expr) and (writer.nullable(expr) or not isinstance(expr, Const))
+    return writer.independent(expr) and (writer.nullable(expr) or not isinstance(expr, (Const, Param)))
 
 
 def _sides(writer: ExprWriter, expr: Compare, *, hoist: bool) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from zodbapi import values
 from zodbapi.catalog import NUMBERS
 from zodbapi.codegen import arithmetic, compare, runtime
 from zodbapi.codegen.calls import call_true, call_value
-from zodbapi.codegen.unit import StoredRow, is_cheap, tuple_code
+from zodbapi.codegen.unit import StoredRow, all_of, is_cheap, tuple_code
 from zodbapi.plan.expr import (
     Affine,
     And,
@@ -139,7 +139,7 @@ class ExprWriter:
     def _is_true(self, expr: Expr) -> str:
         match expr:
             case And(terms=terms):
-                return f"({' and '.join(self.is_true(term) for term in terms)})"
+                return all_of([self.is_true(term) for term in terms])
             case Or(terms=terms):
                 return f"({' or '.join(self.is_true(term) for term in terms)})"
             case Not(operand=operand):

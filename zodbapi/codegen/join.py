@@ -11,20 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from zodbapi.codegen import access
+from zodbapi.codegen import access, runtime
 from zodbapi.codegen.rowbuffer import RowBuffer, source_widths
 from zodbapi.codegen.unit import denied, tuple_code
-from zodbapi.plan.expr import And, Compare, Expr
+from zodbapi.plan.expr import And, Column, Compare, Expr, Rowid
 from zodbapi.plan.nodes import (
     Aggregate,
     Distinct,
     Filter,
     HashJoin,
+    HashSeek,
+    IndexRange,
     IndexSeek,
     Join,
     Node,
     Project,
+    RowidRange,
     RowidSeek,
+    Scan,
     Sort,
     Window,
 )
@@ -159,16 +163,19 @@ def produce_hash(unit: Unit, node: HashJoin, consume: Consume) -> None:
     simple = node.kind in ("semi", "anti") and node.on is None
     nulls = unit.fresh("n") if node.null_aware else None
     buffer = RowBuffer(unit, node.right)
+    single = node.kind in ("inner", "left") and is_unique(node.right, node.right_keys)
     free = free_sources(node.right)
     build_here = any(source in unit.env and source not in unit.scopes[-1].outer for source in free)
     if build_here:
-        _build(unit, node, table, nulls, buffer, simple)
+        _build(unit, node.right, node.right_keys, table, nulls, buffer, simple=simple, single=single)
     else:
         with unit.aside():
-            _build(unit, node, table, nulls, buffer, simple)
+            _build(unit, node.right, node.right_keys, table, nulls, buffer, simple=simple, single=single)
 
     def probe() -> None:
         match node.kind:
+            case "inner" | "left" if single:
+                _probe_single(unit, node, table, buffer, consume)
             case "inner":
                 _probe_inner(unit, node, table, buffer, consume)
             case "left":
@@ -177,6 +184,21 @@ def produce_hash(unit: Unit, node: HashJoin, consume: Consume) -> None:
                 _probe_semi(unit, node, table, nulls, buffer, consume)
 
     _produce_left(unit, node.left, probe)
+
+
+def produce_seek(unit: Unit, node: HashSeek, consume: Consume) -> None:
+    """Writes the loop over the rows that a hash table has for the row around the query, and what makes that table once."""
+    table = unit.fresh("h")
+    buffer = RowBuffer(unit, node.input)
+    with unit.query.function_for(node.input) as name:
+        _build(unit, node.input, node.keys, table, None, buffer, simple=False, single=False)
+        unit.body.line(f"return {table}")
+    made = unit.query.remembered(node.input, name)
+    codes = [unit.expr.value(probe) for probe in node.probes]
+    key = codes[0] if len(codes) == 1 else tuple_code(codes)
+    with unit.body.block(f"for {buffer.unpack()} in {made}().get({key}, ())"):
+        buffer.bind()
+        consume()
 
 
 def _with_keys(node: HashJoin) -> Expr:
@@ -199,14 +221,46 @@ def _probe_key(unit: Unit, node: HashJoin) -> str:
     return codes[0] if len(codes) == 1 else tuple_code(codes)
 
 
-def _build(unit: Unit, node: HashJoin, table: str, nulls: str | None, buffer: RowBuffer, simple: bool) -> None:
-    unit.body.line(f"{table} = {'set()' if simple else '{}'}")
+def is_unique(node: Node, keys: tuple[Expr, ...]) -> bool:
+    """Whether no two rows of a node have the same keys: they are the rowid, or a unique key, of one table."""
+    while isinstance(node, Filter):
+        node = node.input
+    if not isinstance(node, (Scan, RowidSeek, RowidRange, IndexSeek, IndexRange)):
+        return False
+    table = node.table
+    if any(isinstance(key, Rowid) and key.source == node.source for key in keys):
+        return True
+    known = {key.position for key in keys if isinstance(key, Column) and key.source == node.source}
+    return table.rowid_column in known or any(
+        index.keyed and index.where is None and all(column.position in known for column in index.columns)
+        for index in table.indexes
+    )
+
+
+def _build(
+    unit: Unit,
+    right: Node,
+    keys: tuple[Expr, ...],
+    table: str,
+    nulls: str | None,
+    buffer: RowBuffer,
+    *,
+    simple: bool,
+    single: bool,
+) -> None:
+    """Writes what makes the table: a set of the keys (``simple``), or rows by key, one (``single``) or a list of them."""
+    start = len(unit.body.lines)
+    empty = "set()" if simple else "{}" if single else f"{unit.call(runtime.lists)}()"
+    unit.body.line(f"{table} = {empty}")
     if nulls:
         unit.body.line(f"{nulls} = False")
 
     def add() -> None:
-        test, key = _key(unit, node.right_keys)
-        store = f"{table}.add({key})" if simple else f"{table}.setdefault({key}, []).append({buffer.pack()})"
+        test, key = _key(unit, keys)
+        if simple:
+            store = f"{table}.add({key})"
+        else:
+            store = f"{table}[{key}] = {buffer.pack()}" if single else f"{table}[{key}].append({buffer.pack()})"
         if not test:
             unit.body.line(store)
             return
@@ -216,7 +270,39 @@ def _build(unit: Unit, node: HashJoin, table: str, nulls: str | None, buffer: Ro
             with unit.body.block("else"):
                 unit.body.line(f"{nulls} = True")
 
-    unit.query.produce(node.right, add)
+    unit.query.produce(right, add)
+    if not nulls:
+        unit.comprehend(start, table)
+
+
+def _probe_single(unit: Unit, node: HashJoin, table: str, buffer: RowBuffer, consume: Consume) -> None:
+    """Inner and left joins with a table that has one row a key at most."""
+    key = _probe_key(unit, node)
+    found = buffer.unpack()
+    packed = found if found.isidentifier() and found != "_" else unit.fresh("m")
+    nulls = unit.constant_code(buffer.nulls(source_widths(node.right))) if node.kind == "left" else ""
+    default = f", {nulls}" if nulls and node.on is None else ""
+    unit.body.line(f"{packed} = {table}.get({key}{default})")
+
+    def bound() -> None:
+        if packed != found and buffer.sources:
+            unit.body.line(f"{found} = {packed}")
+        buffer.bind()
+
+    if node.kind == "inner":
+        with unit.body.block(f"if {packed} is not None"):
+            bound()
+            _if(unit, node.on, consume)
+        return
+    if node.on is not None:
+        with unit.body.block(f"if {packed} is not None"):
+            bound()
+            with unit.body.block(f"if not {unit.expr.is_true(node.on)}"):
+                unit.body.line(f"{packed} = None")
+        with unit.body.block(f"if {packed} is None"):
+            unit.body.line(f"{packed} = {nulls}")
+    bound()
+    consume()
 
 
 def _probe_inner(unit: Unit, node: HashJoin, table: str, buffer: RowBuffer, consume: Consume) -> None:

@@ -28,20 +28,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zodbapi import values
-from zodbapi.catalog import ANY, Index, IndexColumn, Kind, Table, Type
+from zodbapi.catalog import Type
+from zodbapi.plan.entries import MIXED, is_raw, part_type
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
 
-MIXED = frozenset({Kind.ANY, Kind.NUMERIC})  # kinds whose values are of several classes, or never known to be of one
-
-
-def part_type(table: Table, column: IndexColumn) -> tuple[Type, bool]:
-    """Type of one part of a key, and whether it can be NULL."""
-    if column.position is None:
-        return ANY, True
-    definition = table.columns[column.position]
-    return definition.type, not definition.not_null and column.position != table.rowid_column
+__all__ = ["MIXED", "encode", "is_raw", "part_type"]
 
 
 def encode(unit: Unit, code: str, type_: Type, nullable: bool, *, maybe_null: bool) -> str:
@@ -54,11 +47,3 @@ def encode(unit: Unit, code: str, type_: Type, nullable: bool, *, maybe_null: bo
         return f"({code},)"
     first, again = unit.expr.hold(code)
     return f"(() if {first} is None else ({again},))"
-
-
-def is_raw(table: Table, index: Index) -> bool:
-    """Whether the key of an index is its one part itself, and no tuple."""
-    if not index.keyed or len(index.columns) > 1:
-        return False
-    type_, nullable = part_type(table, index.columns[0])
-    return not nullable and type_.kind not in MIXED

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from zodbapi.codegen import access, aggregate, join, row_groups, runtime, sort, window
+from zodbapi.codegen import access, aggregate, index_groups, join, page, row_groups, runtime, sort, window
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
 from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param
 from zodbapi.plan.nodes import (
@@ -23,6 +23,8 @@ from zodbapi.plan.nodes import (
     Distinct,
     Filter,
     HashJoin,
+    HashSeek,
+    IndexGroups,
     IndexRange,
     IndexSeek,
     Join,
@@ -61,15 +63,22 @@ class QueryWriter:
         """Writes the body of a function that returns the query's rows as a list of tuples."""
         body = self.unit.body
         if isinstance(node, Limit):
-            self._collect_limited(node)
-            return
+            if not sort.is_cut(node):
+                page.collect(self.unit, node)
+                return
+            node = node.input
         stored = self._stored_as_it_is(node)
         if stored is not None:
             body.line(f"return list({stored}.values())")
             return
         start = len(body.lines)
         body.line("out = []")
-        self._append_rows(node)
+        self.append_rows(node)
+        self.return_rows(start)
+
+    def return_rows(self, start: int) -> None:
+        """Returns the list that the body makes from the line at ``start`` on."""
+        body = self.unit.body
         if self.unit.comprehend(start, "out"):
             at, line = body.lines.pop()
             body.lines.append((at, f"return {line.removeprefix('out = ')}"))
@@ -84,7 +93,8 @@ class QueryWriter:
         else:
             self.produce(node, lambda: self.unit.body.line(f"yield {self.row(node)}"), whole=True)
 
-    def _append_rows(self, node: Node) -> None:
+    def append_rows(self, node: Node) -> None:
+        """Writes what appends the node's rows to ``out``."""
         if isinstance(node, Compound):
             self._append_compound(node)
         else:
@@ -92,7 +102,10 @@ class QueryWriter:
 
     def row(self, node: Node) -> str:
         """Code of the current row of a single-source node, after produce with ``whole``."""
-        return self.unit.env[output_source(node)].row
+        row = self.unit.env[output_source(node)]
+        if isinstance(row, ComputedRow) and row.whole is None:
+            row = ComputedRow(self.unit.taken_apart(row.columns))
+        return row.row
 
     def _stored_as_it_is(self, node: Node) -> str | None:
         match node:
@@ -104,39 +117,12 @@ class QueryWriter:
                     return self.tree(table.id)
         return None
 
-    def _collect_limited(self, node: Limit) -> None:
-        unit, body = self.unit, self.unit.body
-        body.line("out = []")
-        limit = self.count(node.limit)
-        offset = self.count(node.offset)
-        if limit is not None:
-            with body.block(f"if {limit} == 0"):
-                body.line("return out")
-        seen = unit.fresh("n")
-        if offset is not None:
-            body.line(f"{seen} = -max({offset}, 0)")
-
-        def consume() -> None:
-            body = self.unit.body
-            if offset is None:
-                body.line(f"out.append({self.row(node)})")
-                with body.block(f"if len(out) == {limit}"):
-                    body.line("return out")
-                return
-            body.line(f"{seen} += 1")
-            with body.block(f"if {seen} > 0"):
-                body.line(f"out.append({self.row(node)})")
-                if limit is not None:
-                    with body.block(f"if {seen} == {limit}"):
-                        body.line("return out")
-
-        self.produce(node.input, consume, whole=True)
-        body.line("return out")
-
     def count(self, expr: Expr | None) -> str | None:
         """Code of a LIMIT or OFFSET, None when there is none."""
         if expr is None:
             return None
+        if isinstance(expr, Const) and type(expr.value) is int:
+            return self.unit.constant(expr.value)
         code = f"{self.unit.call(runtime.row_count)}({self.unit.expr.value(expr)})"
         if self.unit.expr.independent(expr):
             return self.unit.hoist(code)
@@ -256,6 +242,8 @@ class QueryWriter:
         match node:
             case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
                 access.produce(self.unit, node, consume)
+            case IndexGroups():
+                index_groups.produce(self.unit, node, consume)
             case Filter(input=child, predicate=predicate):
                 self.produce(child, lambda: self._filtered(predicate, consume), whole=whole)
             case Project():
@@ -264,6 +252,8 @@ class QueryWriter:
                 join.produce(self.unit, node, consume)
             case HashJoin():
                 join.produce_hash(self.unit, node, consume)
+            case HashSeek():
+                join.produce_seek(self.unit, node, consume)
             case Aggregate() if node.each is not None:
                 row_groups.produce(self.unit, node, consume)
             case Passed():
@@ -420,8 +410,8 @@ class QueryWriter:
     def _append_compound(self, node: Compound) -> None:
         unit, body = self.unit, self.unit.body
         if node.op == "union" and node.all:
-            self._append_rows(node.left)
-            self._append_rows(node.right)
+            self.append_rows(node.left)
+            self.append_rows(node.right)
             return
         # A chain is one list after the other: functions in functions would nest as deep as it is long.
         chain = [node]

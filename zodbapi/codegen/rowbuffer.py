@@ -109,6 +109,8 @@ def row_width(node: Node) -> int:
             return len(calls)
         case nodes.Values(rows=rows):
             return len(rows[0])
+        case nodes.IndexGroups(width=width):
+            return width + 1
         case nodes.TableFunctionScan(function=function):
             return len(function.columns)
         case nodes.Compound(left=child) | nodes.Materialize(input=child) | nodes.Recursive(initial=child):

@@ -19,12 +19,12 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.rowbuffer import RowBuffer
 from zodbapi.codegen.unit import tuple_code
-from zodbapi.plan.expr import Const
+from zodbapi.plan.expr import Const, is_positive
+from zodbapi.plan.nodes import Limit, Project, Sort
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
     from zodbapi.plan.expr import SortKey
-    from zodbapi.plan.nodes import Sort
 
 
 def key_code(unit: Unit, key: SortKey) -> str:
@@ -55,17 +55,32 @@ def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool)
     sort = _Sort(unit, node, rows)
 
     def keep() -> None:
-        codes = [key_code(unit, key) for key in node.keys]
+        first, *others = node.keys
+
+        def pack(code: str) -> str:
+            return buffer.pack([code, *(key_code(unit, key) for key in others)])
+
         if sort.limit is None:
-            unit.body.line(f"{rows}.append({buffer.pack(codes)})")
+            unit.body.line(f"{rows}.append({pack(key_code(unit, first))})")
+        elif sort.nulls_are_smallest:
+            sort.keep_best_or_null(first, pack)
         else:
-            sort.keep_best(codes[0], lambda first: buffer.pack([first, *codes[1:]]))
+            sort.keep_best(key_code(unit, first), pack)
 
     unit.query.produce(node.input, keep, whole=whole)
     sort.write()
-    with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {rows}"):
+    best = f"{rows}[:{sort.limit}]" if is_positive(node.limit) else rows
+    with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {best}"):
         buffer.bind()
         consume()
+
+
+def is_cut(node: Limit) -> bool:
+    """Whether a Sort below, whose rows are only projected, gives no more rows than a LIMIT wants."""
+    below = node.input
+    while isinstance(below, Project):
+        below = below.input
+    return isinstance(below, Sort) and node.offset is None and is_positive(node.limit) and below.limit == node.limit
 
 
 def _produce_best(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool) -> None:
@@ -112,7 +127,8 @@ def _produce_presorted(unit: Unit, node: Sort, consume: Callable[[], None], *, w
     unit.body.line(f"{rows} = {name}()")
     for line in _passes(unit, node, rows):
         unit.body.line(line)
-    with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {rows}"):
+    best = f"{rows}[:{unit.query.count(node.limit)}]" if is_positive(node.limit) else rows
+    with unit.body.block(f"for {buffer.unpack(len(node.keys))} in {best}"):
         buffer.bind()
         consume()
 
@@ -142,11 +158,15 @@ class _Sort:
         self.descending = node.keys[0].descending
         self.passes = _passes(unit, node, rows)
         self.limit = unit.query.count(node.limit)
+        first = node.keys[0]
+        typed = comparison_class(first.expr.type) is not None
+        self.nulls_are_smallest = typed and unit.expr.nullable(first.expr) and first.descending != first.nulls_first
         if self.limit is not None:
             self.room, self.worst = unit.fresh("room"), unit.fresh("worst")
             unit.body.line(f"{self.room} = {unit.call(runtime.room_for_best)}({self.limit})")
             unbeaten = values.BELOW if self.descending else values.ABOVE
-            unit.body.line(f"{self.worst} = {unit.call_value(unbeaten, 'below' if self.descending else 'above')}")
+            code = unit.call_value(unbeaten, "below" if self.descending else "above")
+            unit.body.line(f"{self.worst} = {'None' if self.nulls_are_smallest else code}")
 
     def write(self) -> None:
         """Writes the passes: the last run of keys first."""
@@ -163,3 +183,25 @@ class _Sort:
                 self.write()
                 body.line(f"del {self.rows}[{self.limit}:]")
                 body.line(f"{self.worst} = {self.rows}[-1][0]")
+
+    def keep_best_or_null(self, key: SortKey, pack: Callable[[str], str]) -> None:
+        """The same for values of one class or NULL, the smallest: no row that is dropped gets a key made of both.
+
+        While the worst row kept has NULL, and at first, the worst is None: then a descending order keeps every row.
+        """
+        body, unit = self.unit.body, self.unit
+        value = unit.fresh("t")
+        body.line(f"{value} = {unit.expr.folded(unit.expr.value(key.expr), key.collation)}")
+        if self.descending:
+            test = f"{self.worst} is None or {value} is not None and {value} >= {self.worst}"
+        else:
+            test = f"{self.worst} is None or {value} is None or {value} <= {self.worst}"
+        with body.block(f"if {test}"):
+            body.line(f"{self.rows}.append({pack(f'({value} is not None, {value})')})")
+            with body.block(f"if len({self.rows}) == {self.room}"):
+                self.write()
+                body.line(f"del {self.rows}[{self.limit}:]")
+                body.line(f"{self.worst} = {self.rows}[-1][0][1]")
+                if not self.descending:  # among NULLs nothing but another one is as good
+                    with body.block(f"if {self.worst} is None"):
+                        body.line(f"{self.worst} = {unit.call_value(values.BELOW, 'below')}")

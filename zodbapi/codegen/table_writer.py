@@ -15,7 +15,6 @@ commit. What a later statement repairs is then simply found in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -33,7 +32,12 @@ from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.depth import roomy
 from zodbapi.large import LIMIT, Oversize
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
+<<<<<<< HEAD
 from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED
+=======
+from zodbapi.record import record
+from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED
+>>>>>>> main
 
 # Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
 _RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
@@ -42,7 +46,7 @@ Row = tuple[Any, ...]
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Touch:
     """What an update of certain columns, which leaves the rowid, does besides storing the row."""
 
@@ -63,7 +67,7 @@ class Touch:
         return not self.cascades and not any(bound.index.keyed for bound in self.indexes)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WriterProgram:
     """The compiled functions of one table."""
 

@@ -9,12 +9,13 @@ does not start it again, as in SQLite without ``PRAGMA recursive_triggers``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
 from zodbapi.functions.trigger import RowIgnored
 from zodbapi.large import load_row
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table, Trigger
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TriggerProgram:
     """The compiled statements of a trigger, whose parameters are old rowid, old row, new rowid, new row."""
 

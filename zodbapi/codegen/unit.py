@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from zodbapi.codegen.query import QueryWriter
 
 
+_MANY_COLUMNS = 4
+
+
 class RowAccess(Protocol):
     """How the code of the moment reads the current row of one source."""
 
@@ -127,6 +130,7 @@ class Unit:
         self._sources_used: set[int] = set()
         self.rowids_used: set[int] = set()
         self.as_stored = False
+        self.counts_entries = False  # what is being written only counts what the loop around it finds
         self.scopes: list[FunctionScope] = [FunctionScope()]
         self._hoisted: dict[str, str] = {}
         self._serials: defaultdict[str, int] = defaultdict(int)
@@ -148,6 +152,22 @@ class Unit:
         """Access to a row of a table that is in a variable."""
         load = self.call(load_value) if table.large else ""
         return StoredRow(row, rowid, table.rowid_column, len(table.columns), table.large, load)
+
+    def taken_apart(self, codes: list[str | None]) -> list[str | None]:
+        """Code of columns, of which those of a stored row that gives many are variables: faster than one by one."""
+        stored = {
+            access_.name: access_
+            for access_ in self.env.values()
+            if isinstance(access_, StoredRow) and not access_.large and access_.width >= _MANY_COLUMNS
+        }
+        read = [code[: code.find("[")] for code in codes if code and code[-1] == "]"]
+        for name, access_ in stored.items():
+            if read.count(name) < max(_MANY_COLUMNS, access_.width / 2):
+                continue
+            columns = {access_.stored(i): f"{name}_{i}" for i in range(access_.width)}
+            self.body.line(f"{', '.join(columns.values())} = {name}")
+            codes = [columns.get(code, code) if code else code for code in codes]
+        return codes
 
     def uses_source(self, source: int) -> bool:
         """Whether any column or the rowid of the source is read anywhere."""
@@ -220,10 +240,10 @@ class Unit:
         return self.namespace.callable(function)
 
     def comprehend(self, start: int, name: str) -> bool:
-        """Turns the loop that the body ends with into a list comprehension, if it can be one, which CPython runs faster.
+        """Turns the loop that the body ends with into a comprehension, if it can be one, which CPython runs faster.
 
-        The line at ``start`` is ``name = []``, and the loop a nest of for, if and assignments around one append to it. A
-        function that is written inside would not see its variables.
+        The line at ``start`` is ``name = []`` (or ``{}`` or ``set()``), and the loop a nest of for, if and assignments around
+        one line that adds to it. A function that is written inside would not see its variables.
         """
         lines = self.body.lines[start:]
         base = lines[0][0]
@@ -233,11 +253,14 @@ class Unit:
         if any(re.search(rf"\b{name}\b", line) for _, line in lines[1:begin]):
             return False
         clauses, depth = _clauses(lines[begin:-1])
-        append = f"{name}.append("
-        if not clauses or lines[-1][0] != depth or not lines[-1][1].startswith(append):
+        added = _ADDED.fullmatch(lines[-1][1].removeprefix(name))
+        if not clauses or added is None or lines[-1][0] != depth or not lines[-1][1].startswith(name):
             return False
-        item = lines[-1][1].removeprefix(append)[:-1]
-        self.body.lines[start:] = [*lines[1:begin], (base, f"{name} = [{item} {' '.join(clauses)}]")]
+        item, key, value = added.groups()
+        made = f"{key}: {value}" if key else item
+        opened, closed = "[]" if lines[0][1].endswith("[]") else "{}"
+        code = f"{opened}{made} {' '.join(clauses)}{closed}"
+        self.body.lines[start:] = [*lines[1:begin], (base, f"{name} = {code}")]
         return True
 
     @contextmanager
@@ -286,7 +309,8 @@ def stored_row(access: RowAccess) -> str:
     return access.name if isinstance(access, StoredRow) else access.row
 
 
-_ASSIGNMENT = re.compile(r"(\w+) = (.+)")
+_ADDED = re.compile(r"\.(?:append|add)\((.*)\)|\[(.+?)\] = (.+)")
+_ASSIGNMENT = re.compile(r"([\w, ]+) = (.+)")
 
 
 def _clauses(lines: list[tuple[int, str]]) -> tuple[list[str], int]:
@@ -310,6 +334,33 @@ def denied(test: str) -> str:
     """The opposite of a test for NULL; what is tested may have tests of its own."""
     assert test.endswith(" is None")
     return f"{test.removesuffix(' is None')} is not None"
+
+
+_NULL_TEST = re.compile(r"(\w+(?:\[\d+\])? is not None) and ")
+
+
+def all_of(tests: list[str]) -> str:
+    """Code that is true when all tests are; what one has found to be not NULL, those after it do not ask again."""
+    found: list[str] = []
+    for test in tests:
+        parts, rest = [], test
+        if _NULL_TEST.match(test, 1) and _is_enclosed(test):
+            rest = test[1:-1]
+            while (first := _NULL_TEST.match(rest)) is not None:
+                parts.append(first[1])
+                rest = rest[first.end() :]
+        found += [part for part in (*parts, rest) if part not in found]
+    return f"({' and '.join(found)})"
+
+
+def _is_enclosed(code: str) -> bool:
+    """Whether the bracket that the code begins with is closed at its end."""
+    depth = 0
+    for at, character in enumerate(code):
+        depth += (character == "(") - (character == ")")
+        if not depth:
+            return at == len(code) - 1
+    return False
 
 
 def tuple_code(items: list[str]) -> str:

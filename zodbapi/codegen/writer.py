@@ -10,9 +10,10 @@ import linecache
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
+
+from zodbapi.record import record
 
 _INDENT = "    "
 _serial = count(1)
@@ -25,6 +26,7 @@ class Namespace:
         self.globals: dict[str, Any] = {}
         self._names: dict[int, str] = {}
         self._counts: dict[str, int] = {}
+        self.codes: list[_Code] = []  # of what uses the names
 
     def constant(self, value: Any) -> str:
         """The name under which the generated code finds a literal of the user."""
@@ -108,13 +110,33 @@ class _Block:
         writer.depth -= 1
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Program:
     """A compiled statement: ``run(txn, p)`` gives its rows, or None for a statement without rows."""
 
     source: str
     namespace: Namespace
     run: Callable[[Any, tuple[Any, ...]], list[tuple[Any, ...]] | None]
+
+
+class _Code:
+    """The code of a module, whose source linecache has as long as any program has the code."""
+
+    __slots__ = ("__weakref__", "code", "filename")
+
+    def __init__(self, source: str, title: str) -> None:
+        self.filename = f"<zodbapi {title} {next(_serial)}>"
+        self.code = compile(source, self.filename, "exec", dont_inherit=True)
+        # Without a modification time linecache keeps the entry until it is told otherwise.
+        linecache.cache[self.filename] = (len(source), None, source.splitlines(keepends=True), self.filename)
+
+    def __del__(self) -> None:
+        _forget(self.filename, None)
+
+
+# Statements that differ in what the source does not have, as literals and names of columns, compile once.
+_codes: weakref.WeakValueDictionary[str, _Code] = weakref.WeakValueDictionary()
+_forget = linecache.cache.pop
 
 
 def execute(writer: Writer, namespace: Namespace, title: str) -> str:
@@ -124,10 +146,9 @@ def execute(writer: Writer, namespace: Namespace, title: str) -> str:
         The source.
     """
     source = writer.render()
-    filename = f"<zodbapi {title} {next(_serial)}>"
-    code = compile(source, filename, "exec", dont_inherit=True)
-    exec(code, namespace.globals)  # the product of this package
-    # Without a modification time linecache keeps the entry until it is told otherwise.
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    weakref.finalize(namespace, linecache.cache.pop, filename, None)
+    found = _codes.get(source)
+    if found is None:
+        found = _codes[source] = _Code(source, title)
+    namespace.codes.append(found)
+    exec(found.code, namespace.globals)  # the product of this package
     return source

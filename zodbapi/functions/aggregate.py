@@ -395,9 +395,10 @@ class Bare:
         return self.value
 
 
+SUM = AggregateFunction("sum", Sum, 1, 1, inline=True, result=result_types.total)
 FUNCTIONS: tuple[AggregateFunction, ...] = (
     AggregateFunction("count", Count, 0, 1, inline=True, nullable=False, result=INTEGER),
-    AggregateFunction("sum", Sum, 1, 1, inline=True, result=result_types.total),
+    SUM,
     AggregateFunction("total", Total, 1, 1, inline=True, result=REAL),
     AggregateFunction("avg", Average, 1, 1, inline=True, result=result_types.average),
     AggregateFunction("min", Minimum, 1, 1, inline=True, result=result_types.first),

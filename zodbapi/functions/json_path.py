@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from zodbapi.errors import OperationalError
+from zodbapi.record import record
 
 _INDEX = re.compile(r"\[(?:(\d{1,18})|#(?:-(\d{1,18}))?)\]", re.ASCII)
 _NAME = re.compile(r'\.(?:"((?:[^"\\]|\\.)*)"|([^.\["]+))')
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FromEnd:
     """The element ``back`` places before the end; 0 is the place behind the last."""
 

@@ -7,16 +7,17 @@ that the binder looks names up in. Its ``version`` is part of the statement cach
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from typing import Any, Protocol
 
 from zodbapi.catalog import ANY, Type
+from zodbapi.record import record
 
 ResultType = Type | Callable[[Sequence[Type]], Type]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Function:
     """A scalar function.
 
@@ -61,7 +62,7 @@ class Accumulator(Protocol):
     def finalize(self) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AggregateFunction:
     """An aggregate or window function.
 
@@ -87,7 +88,7 @@ class AggregateFunction:
         return self.result if isinstance(self.result, Type) else self.result(args)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TableFunction:
     """A table-valued function: ``call(txn, *args)`` gives an iterable of row tuples with these columns."""
 
@@ -101,7 +102,7 @@ class TableFunction:
 _versions = count()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Functions:
     """An immutable set of functions and collations, by folded name. A name may have several arities."""
 

@@ -17,25 +17,28 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     group_by_rows        groups that are the rows of a table need no hash table
     cover_scans          where order does not matter, an index that has all columns is read instead of the rows
     drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
-    push_limits          a Sort under a LIMIT keeps no more rows than wanted
+    push_limits          a Sort under a LIMIT keeps no more rows than wanted; one row needs no LIMIT
+    group_by_index       groups of rows are groups of index entries, and the next one is a seek away
 
 ``optimize(node, stats, rules=())`` is the plan as bound, which must give the same rows: the tests compare both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from zodbapi.catalog import Schema
 from zodbapi.depth import roomy
 from zodbapi.optimizer.choose_access import choose_access
-from zodbapi.optimizer.context import BindIndex, Context, Stats
+from zodbapi.optimizer.context import BindIndex, Context, Samples, Stats
 from zodbapi.optimizer.cover_scans import cover_scans
 from zodbapi.optimizer.drive_by_keys import drive_by_keys
 from zodbapi.optimizer.drop_duplicates import drop_duplicates
 from zodbapi.optimizer.drop_sorts import drop_sorts
 from zodbapi.optimizer.fold_constants import fold_constants
+from zodbapi.optimizer.group_by_index import group_by_index
 from zodbapi.optimizer.group_by_rows import group_by_rows
 from zodbapi.optimizer.merge_projects import merge_projects
 from zodbapi.optimizer.order_joins import order_joins
@@ -47,7 +50,7 @@ from zodbapi.optimizer.unnest_subqueries import unnest_subqueries
 from zodbapi.plan.nodes import Command, Node, output_names
 from zodbapi.plan.walk import rebuild
 
-__all__ = ["RULES", "BindIndex", "Context", "Rule", "Stats", "optimize"]
+__all__ = ["RULES", "BindIndex", "Context", "Rule", "Samples", "Stats", "optimize"]
 
 Rule = Callable[[Node, Context], Node]
 Trace = Callable[[str, Node], None]
@@ -67,6 +70,7 @@ RULES: tuple[Rule, ...] = (
     cover_scans,
     drop_sorts,
     push_limits,
+    group_by_index,
 )
 
 
@@ -79,16 +83,28 @@ def optimize(
     rules: tuple[Rule, ...] = RULES,
     bind_index: BindIndex | None = None,
     schema: Schema | None = None,
+    samples: Samples | None = None,
+    params: Sequence[Any] = (),
 ) -> Node:
     """The plan after all rules; ``trace`` is told the name and the result of each rule that changed something.
 
     ``bind_index`` binds the key parts and the predicate of an expression or partial index over source 0; without it
-    such indexes are not used. ``schema`` finds the parents of foreign keys, for the sake of their row counts.
+    such indexes are not used. ``schema`` finds the parents of foreign keys, for the sake of their row counts. ``samples`` looks
+    at the data, and ``params`` are the parameters of the first call: they say which rows that one will find.
     """
     if isinstance(node, Command):
-        again = partial(optimize, stats=stats, trace=trace, rules=rules, bind_index=bind_index, schema=schema)
+        again = partial(
+            optimize,
+            stats=stats,
+            trace=trace,
+            rules=rules,
+            bind_index=bind_index,
+            schema=schema,
+            samples=samples,
+            params=params,
+        )
         return rebuild(node, lambda part: again(part) if isinstance(part, Node) else part)
-    context = Context(node, stats, bind_index, schema)
+    context = Context(node, stats, bind_index, schema, samples, params)
     names = output_names(node)
     for rule in rules:
         changed = rule(node, context)

@@ -8,19 +8,20 @@ the comparison that the term makes: same collation, and a key that is converted 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
+from math import prod
 from typing import NamedTuple
 
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Index, Kind, Table, Type
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
-from zodbapi.optimizer.cost import FETCH, ONE_SIDED, SCAN_ROW, SEEK, TWO_SIDED
+from zodbapi.optimizer.cost import GET, SCAN_ROW, SEEK, entries_found, entry_cost, range_rows
 from zodbapi.optimizer.implication import implied
 from zodbapi.optimizer.predicates import LEAVES, kind_of, used, volatile
 from zodbapi.plan.expr import Affine, Between, Collate, Column, Compare, Const, Expr, InList, IsNull, Rowid
 from zodbapi.plan.lists import how_many, param_list
 from zodbapi.plan.nodes import Bound, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 from zodbapi.plan.walk import Part, transform
+from zodbapi.record import replace
 
 ROWID = -1  # target of a predicate on the rowid
 Target = int | Expr  # a column's position, ROWID, or an expression over source 0
@@ -229,12 +230,12 @@ def paths_to(source: int, table: Table, terms: list[Expr], context: Context, *, 
     if not sargs and not whole:
         return paths
     if ROWID in sargs:
-        paths.append(_rowid_path(source, table, sargs[ROWID], rows))
+        paths.append(_rowid_path(source, table, sargs[ROWID], context))
     for index in table.indexes:
         first = index.columns[0].position
         if not whole and first is not None and (ROWID if first == table.rowid_column else first) not in sargs:
             continue
-        path = _index_path(source, table, index, sargs, terms, rows, context)
+        path = _index_path(source, table, index, sargs, terms, context)
         if path is not None and (whole or path.equal or path.lower or path.upper):
             paths.append(path)
     return paths
@@ -243,15 +244,15 @@ def paths_to(source: int, table: Table, terms: list[Expr], context: Context, *, 
 BY_ROWID = (KeyPart(ROWID, "BINARY", False, Kind.INTEGER),)  # the order of the rows themselves
 
 
-def _rowid_path(source: int, table: Table, sargs: list[Sarg], rows: float) -> Path:
+def _rowid_path(source: int, table: Table, sargs: list[Sarg], context: Context) -> Path:
     order = BY_ROWID
     equal = next((s for s in sargs if s.op == "="), None) or next((s for s in sargs if s.op == "in"), None)
     if equal is not None:
         keys = float(how_many(equal.keys))
-        return Path(source, table, None, (equal,), None, None, keys, keys * SEEK, equal.op == "=", order)
+        return Path(source, table, None, (equal,), None, None, keys, keys * GET, equal.op == "=", order)
     lower, upper = _bounds(sargs)
-    found = max(1.0, rows * (TWO_SIDED if lower and upper else ONE_SIDED))
-    return Path(source, table, None, (), lower, upper, found, SEEK + found * SCAN_ROW, False, order)
+    found = range_rows(table, _bound(lower), _bound(upper), context)
+    return Path(source, table, None, (), lower, upper, found, GET + found * SCAN_ROW, False, order)
 
 
 def _bounds(sargs: list[Sarg]) -> tuple[Sarg | None, Sarg | None]:
@@ -298,7 +299,6 @@ def _index_path(
     index: Index,
     sargs: dict[Target, list[Sarg]],
     terms: list[Expr],
-    rows: float,
     context: Context,
 ) -> Path | None:
     order = index_order(table, index, context)
@@ -316,8 +316,10 @@ def _index_path(
         equal.append(chosen)
     full = index.keyed and len(equal) == len(index.columns)
     single = full and all(sarg.op == "=" for sarg in equal)
-    matching = context.matching(table, max(rows, LIKELY_ROWS), [sarg.target for sarg in equal])
-    found, cost = _estimate(1.0 if full else matching, equal, lower, upper)
+    keys = [sarg.keys[0] for sarg in equal]
+    seeks = prod(how_many(sarg.keys) for sarg in equal)
+    found = max(1.0, seeks * entries_found(table, index, keys, _bound(lower), _bound(upper), context))
+    cost = max(seeks, 1) * SEEK + found * entry_cost(source, table, index, context)
     return Path(source, table, index, tuple(equal), lower, upper, found, cost, single, order)
 
 
@@ -341,17 +343,6 @@ def _equality(sargs: list[Sarg], before: list[Sarg]) -> Sarg | None:
     for sarg in before:
         alternatives *= len(sarg.keys)
     return several if is_first or alternatives <= MOST_ALTERNATIVES else None
-
-
-def _estimate(each: float, equal: list[Sarg], lower: Sarg | None, upper: Sarg | None) -> tuple[float, float]:
-    """Rows and cost of seeks that find ``each`` rows each."""
-    seeks = 1
-    for sarg in equal:
-        seeks *= how_many(sarg.keys)
-    found = seeks * each
-    if lower or upper:
-        found *= TWO_SIDED if lower and upper else ONE_SIDED
-    return max(found, 1.0), max(seeks, 1) * SEEK + found * FETCH
 
 
 def _covers(source: int, table: Table, index: Index, terms: list[Expr], context: Context) -> bool:

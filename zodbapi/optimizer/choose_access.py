@@ -13,72 +13,78 @@ whether the wish was granted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import Any
 
-from zodbapi.catalog import TEXTS, Kind
 from zodbapi.optimizer.access import Path, Sarg, paths_to
-from zodbapi.optimizer.context import LIKELY_ROWS, Context
+from zodbapi.optimizer.context import LEAST_ROWS, LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import (
     BUILD,
-    FETCH,
+    GET,
     PROBE,
     SCAN_ROW,
     SEEK,
     SORT,
     UNKNOWN_LIMIT,
+    entry_cost,
     limit_rows,
-    passing,
     rows_of,
 )
-from zodbapi.optimizer.ordering import Keys, direction, fixing
+from zodbapi.optimizer.hash_seeks import HASH_FACTOR, HASH_LEFT_ROWS, hash_keys, hash_seek
+from zodbapi.optimizer.ordering import Keys, direction, fixing, ordered
 from zodbapi.optimizer.predicates import (
     conjoin,
     each_input,
-    each_query,
     emitted,
     filtered,
-    kind_of,
-    rename,
+    outer_queries,
     split,
     substitute,
     used,
     volatile,
+    with_source,
 )
 from zodbapi.optimizer.push_filters import push
-from zodbapi.plan.expr import Affine, Compare, Const, Expr
+from zodbapi.optimizer.selectivity import passing
+from zodbapi.plan.expr import Const, Expr
 from zodbapi.plan.nodes import (
     Aggregate,
     Compound,
+    Delete,
     Distinct,
     Filter,
     HashJoin,
+    IndexRange,
     IndexSeek,
+    Insert,
+    Instead,
     Join,
     Limit,
     Materialize,
     Node,
     Project,
     Recursive,
+    RowidRange,
     RowidSeek,
     Scan,
     Sort,
+    Update,
     Window,
     output_source,
 )
-from zodbapi.plan.walk import descend
+from zodbapi.plan.walk import descend, parts, rebuild
+from zodbapi.record import record, replace
 
-HASH_FACTOR = 2.0  # a hash join must be so much cheaper than an index loop: its cost is sure, the loop's is a guess
-HASH_LEFT_ROWS = 1000.0  # fewer left rows than that always loop when there is an index
 BAD_LUCK = 10.0  # an order by index with other conditions is taken to read so many times more rows than on average
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Wish:
-    """What is above: an order it would like (``keys``), and how many rows it takes at most."""
+    """What is above: an order it would like (``keys``), how many rows it takes at most, and how many times."""
 
     keys: Keys = ()
     limit: float = float("inf")
+    times: float = 1.0
 
     @property
     def is_limited(self) -> bool:
@@ -86,14 +92,53 @@ class _Wish:
 
 
 _NONE = _Wish()
-_REPEATED = _Wish(limit=UNKNOWN_LIMIT)  # of a correlated query: it runs for each row, so it had better build nothing
 
 
 def choose_access(node: Node, context: Context) -> Node:
     """The plan with accesses and join methods chosen."""
-    if context.has_queries:
-        node = each_query(node, lambda query: _choose(query, _REPEATED if used(query) else _NONE, context))
-    return _choose(node, _NONE, context)
+    return _with_queries(_choose(node, _NONE, context), 1.0, context)
+
+
+def _with_queries(node: Node, times: float, context: Context, most: float = float("inf")) -> Node:
+    """The node with the queries in its expressions chosen too: they run for each of its rows, ``most`` of which are asked for.
+
+    The node itself runs so many ``times``.
+    """
+    if not context.has_queries:
+        return node
+    match node:
+        case Limit():
+            most = min(most, _page_rows(node))
+        case Filter():
+            most *= BAD_LUCK
+        case Project():
+            pass
+        case Sort() if most != float("inf") and ordered(node.input, node.keys, context) is not None:
+            pass  # it will not have to read all
+        case _:
+            most = float("inf")
+
+    def changed(part: Any) -> Any:
+        if isinstance(part, Node):
+            return _with_queries(part, times, context, most)
+        return outer_queries(part, lambda query: _choose_query(query, often, context))
+
+    below = [part for part in parts(node) if isinstance(part, Node)]
+    often = times * min(most, max((rows_of(part, context) for part in below), default=1.0))
+    return rebuild(node, changed)
+
+
+def _page_rows(node: Limit) -> float:
+    return limit_rows(node.limit) + (limit_rows(node.offset) if node.offset is not None else 0)
+
+
+def _choose_query(query: Node, times: float, context: Context) -> Node:
+    """A query that runs for each row had better build nothing, unless it is for all of them."""
+    if not used(query):
+        return _with_queries(_choose(query, _NONE, context), 1.0, context)
+    if isinstance(context.root, (Insert, Update, Delete, Instead)):
+        times = 1.0  # a later row may see what was written for one before it
+    return _with_queries(_choose(query, _Wish(limit=UNKNOWN_LIMIT, times=times), context), times, context)
 
 
 def _choose(node: Node, wish: _Wish, context: Context) -> Node:
@@ -106,8 +151,7 @@ def _choose(node: Node, wish: _Wish, context: Context) -> Node:
         case Join():
             return _choose_join(node, wish, context)
         case Limit():
-            rows = limit_rows(node.limit) + (limit_rows(node.offset) if node.offset is not None else 0)
-            wish = _Wish((), min(rows, wish.limit))
+            wish = _Wish((), min(_page_rows(node), wish.limit), wish.times)
         case Sort():
             wish = replace(wish, keys=node.keys)
         case Project():
@@ -116,7 +160,7 @@ def _choose(node: Node, wish: _Wish, context: Context) -> Node:
         case Filter() | Distinct():
             pass
         case _:
-            return each_input(node, lambda child: _choose(child, _NONE, context))
+            return each_input(node, lambda child: _choose(child, _Wish(times=wish.times), context))
     chosen = _choose(node.input, wish, context)
     return node if chosen is node.input else replace(node, input=chosen)
 
@@ -130,6 +174,11 @@ def _choose_path(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -
     if not terms and not wish.keys:
         return scan
     path, backwards = _best(scan, terms, wish, context)
+    if wish.times > 1:
+        is_sorted = bool(wish.keys) and _leading(wish, path, fixing(scan.source, scan.table, terms), scan)[0] > 0
+        hashed = hash_seek(scan, terms, path, wish.times, wish.limit if is_sorted else None, context)
+        if hashed is not None:
+            return hashed
     answered = path.answered()
     rest = [term for term in terms if not any(term is done for done in answered)] if answered else terms
     node = path.node(backwards)
@@ -144,7 +193,7 @@ def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple
     if not wish.keys:
         return min(paths, key=lambda path: path.cost), False
     fixed = fixing(scan.source, scan.table, terms)
-    rows = min(passing(max(context.rows(scan.table), LIKELY_ROWS), terms), *(path.rows for path in paths))
+    rows = min(passing(max(context.rows(scan.table), LIKELY_ROWS), terms, context), *(path.rows for path in paths))
     best: tuple[float, Path, bool] | None = None
     for path in paths:
         sorted_rows = min(rows, path.rows)
@@ -188,9 +237,13 @@ def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
     terms = split(node.on)
     link = [term for term in terms if not sources.isdisjoint(used(term)) and not volatile(term)]
     looped = _index_loop(node, left, link, context) if link else None
-    if looped is not None and (wish.is_limited or not _is_wide(left) or rows_of(left, context) < HASH_LEFT_ROWS):
+    if looped is not None and (wish.is_limited or not _is_wide(left)):
         return looped
     right = _choose(node.right, _NONE, context)
+    # What is said of a table that has hardly any rows yet may soon be wrong.
+    few = LEAST_ROWS if rows_of(right, context) >= LIKELY_ROWS else HASH_LEFT_ROWS
+    if looped is not None and rows_of(left, context) < few:
+        return looped
     other = _hash_or_loop(node, left, right, wish, context)
     if looped is None:
         return other
@@ -218,7 +271,7 @@ def _left_wish(node: Join, wish: _Wish) -> _Wish:
         return _NONE
     if any(used(key.expr) - left for key in wish.keys):
         leading = next(i for i, key in enumerate(wish.keys) if used(key.expr) - left)
-        return _Wish(wish.keys[:leading], wish.limit) if leading else _NONE
+        return _Wish(wish.keys[:leading], wish.limit, wish.times) if leading else _Wish(times=wish.times)
     return wish
 
 
@@ -258,7 +311,7 @@ def _hash_or_loop(node: Join, left: Node, right: Node, wish: _Wish, context: Con
     rest: list[Expr] = []
     correlated = not lefts.isdisjoint(used(right))
     for term in split(node.on):
-        pair = None if correlated else _hash_keys(term, lefts, rights)
+        pair = None if correlated else hash_keys(term, lefts, rights)
         if pair is None:
             rest.append(term)
         else:
@@ -282,42 +335,14 @@ def _is_better_swapped(left: Node, right: Node, wish: _Wish, context: Context) -
     return rows_of(left, context) * SWAP_FACTOR < rows_of(right, context)
 
 
-def _hash_keys(term: Expr, lefts: frozenset[int], rights: frozenset[int]) -> tuple[Expr, Expr] | None:
-    """The two sides of an equality as (left key, right key), if each reads just one input and hashing is comparing."""
-    if not (isinstance(term, Compare) and term.op == "=") or volatile(term):
-        return None
-    a, b = term.left, term.right
-    if term.collation != "BINARY" and not (_is_no_text(a) or _is_no_text(b)):
-        return None
-    of_a, of_b = used(a), used(b)
-    if of_a & lefts and not of_a & rights and of_b & rights and not of_b & lefts:
-        return a, b
-    if of_b & lefts and not of_b & rights and of_a & rights and not of_a & lefts:
-        return b, a
-    return None
-
-
-def _is_no_text(expr: Expr) -> bool:
-    """Whether the value is surely no text, so that the collation cannot matter; Affine may leave a text as it is."""
-    kind = kind_of(expr)
-    return not isinstance(expr, Affine) and kind not in TEXTS and kind is not Kind.ANY
-
-
 def _buffered(right: Node, context: Context) -> Node:
     """The right input of a nested loop, computed once if that saves more than reading a table again."""
     match right:
         case Project() | Aggregate() | Compound() | Distinct() | Limit() | Recursive() if not used(right):
             old, new = output_source(right), context.new_source()
-            return Materialize(old, -new, rename(_with_source(right, old, new), old, new))
+            return Materialize(old, -new, with_source(right, old, new))
         case _:
             return right
-
-
-def _with_source(node: Node, old: int, new: int) -> Node:
-    """The single-source node emitting under another source."""
-    if getattr(node, "source", None) == old:
-        return replace(node, source=new)  # type: ignore[call-arg]
-    return each_input(node, lambda child: _with_source(child, old, new))
 
 
 def _cost(node: Node, context: Context) -> float:
@@ -329,10 +354,17 @@ def _cost(node: Node, context: Context) -> float:
             both = _cost(node.left, context) + _cost(node.right, context)
             return both + rows_of(node.right, context) * BUILD + rows_of(node.left, context) * PROBE
         case Join():
-            return _cost(node.left, context) + rows_of(node.left, context) * _cost(node.right, context)
+            each = _cost(node.right, context)
+            if node.kind in ("semi", "anti"):  # stops at the first row
+                each = min(each, SEEK + each / max(rows_of(node.right, context), 1.0))
+            return _cost(node.left, context) + rows_of(node.left, context) * each
         case Filter():
             return _cost(node.input, context)
-        case _ if hasattr(node, "table"):
-            return SEEK + rows_of(node, context) * FETCH
+        case RowidSeek():
+            return rows_of(node, context) * GET
+        case RowidRange():
+            return GET + rows_of(node, context) * SCAN_ROW
+        case IndexSeek() | IndexRange():
+            return SEEK + rows_of(node, context) * entry_cost(node.source, node.table, node.index, context)
         case _:
             return rows_of(node, context)

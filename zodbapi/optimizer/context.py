@@ -1,16 +1,19 @@
-"""What a rule may ask besides the plan: row counts, index definitions, which classes occur, and fresh source numbers."""
+"""What a rule may ask besides the plan: numbers about the data, index definitions, which classes occur, fresh source numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from zodbapi.catalog import Index, Kind, Schema, Table
-from zodbapi.plan.expr import Exists, InQuery, ScalarQuery
-from zodbapi.plan.nodes import BoundIndex, Node
-from zodbapi.plan.walk import classes_below, sources_made
+from zodbapi.optimizer.peeking import UNKNOWN, Edge, is_fixed, seek_ends, value_of
+from zodbapi.plan.entries import covers
+from zodbapi.plan.expr import Column, Exists, Expr, InQuery, ScalarQuery
+from zodbapi.plan.nodes import Bound, BoundIndex, Node, Scan
+from zodbapi.plan.walk import classes_below, descend, sources_made
 
 LEAST_ROWS = 100  # plans are cached while tables grow, so a table is never taken for smaller than this
 LIKELY_ROWS = 1000  # paths to one table are compared as for that many rows, if it has less: it may grow
@@ -23,6 +26,18 @@ class Stats(Protocol):
     def row_count(self, table_id: int) -> int: ...
 
 
+class Samples(Protocol):
+    """What the optimizer may look up in the data; see ``storage.stats``. Of small tables nothing is known."""
+
+    def part_between(self, index_id: int, low: Any, high: Any) -> float | None: ...
+
+    def part_of_rowids(self, table_id: int, low: Any, high: Any) -> float | None: ...
+
+    def part_of_key(self, index_id: int, width: int) -> float | None: ...
+
+    def sample_rows(self, table_id: int) -> list[tuple[Any, ...]]: ...
+
+
 BindIndex = Callable[[Table, Index], BoundIndex]
 
 
@@ -33,18 +48,28 @@ class Context:
     ``classes`` are those of all nodes and expressions of the statement as it was bound, and what rules introduce: a rule
     whose patterns cannot occur returns at once. ``schema`` knows the parents of foreign keys, whose row counts say how many
     values there are. ``bind_index`` gives partial and expression indexes; without it they
-    are not used.
+    are not used. ``params`` are those of the call that the statement is planned for, as far as they are known; ``samples`` may be
+    missing too.
     """
 
     root: Node
     stats: Stats
     bind_index: BindIndex | None = None
     schema: Schema | None = None
+    samples: Samples | None = None
+    params: Sequence[Any] = ()
     classes: set[type] = field(init=False)
     _sources: Iterator[int] | None = field(default=None, init=False)
     _rows: dict[int, float] = field(default_factory=dict, init=False)
     _bound: dict[int, BoundIndex] = field(default_factory=dict, init=False)
     _distinct: dict[tuple[int, object], float] = field(default_factory=dict, init=False)
+    _sampled: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict, init=False)
+    _key_parts: dict[tuple[int, int], float | None] = field(default_factory=dict, init=False)
+    passing: dict[int, tuple[Expr, float]] = field(
+        default_factory=dict, init=False
+    )  # by id of a term; see ``selectivity``
+    _read: dict[int, set[int]] | None = field(default=None, init=False)
+    _tables: dict[int, Table] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.classes = classes_below(self.root)
@@ -74,19 +99,83 @@ class Context:
             self._rows[table.id] = float(max(self.stats.row_count(table.id), LEAST_ROWS))
         return self._rows[table.id]
 
-    def matching(self, table: Table, rows: float, targets: Iterable[object]) -> float:
+    def value(self, expr: Expr) -> Any:
+        """The value that an expression has in the call that is planned for; UNKNOWN if it is no literal or parameter."""
+        return value_of(expr, self.params)
+
+    def table_of(self, source: int) -> Table | None:
+        """The table that a source of the statement reads."""
+        if self._tables is None:
+            self._tables = {scan.source: scan.table for scan in descend(self.root) if isinstance(scan, Scan)}
+        return self._tables.get(source)
+
+    def is_covered(self, source: int, table: Table, index: Index) -> bool:
+        """Whether an index's entries have all that the statement reads of a source, so that rows need not be fetched."""
+        if self._read is None:
+            self._read = {}
+            for part in descend(self.root):
+                if isinstance(part, Column):
+                    self._read.setdefault(part.source, set()).add(part.position)
+        return self.table_of(source) is not None and covers(table, index, self._read.get(source, set()))
+
+    def sample(self, table: Table, position: int) -> list[Any]:
+        """Values of a column in some rows; none of a small table, or where large values may be elsewhere."""
+        if self.samples is None or position in table.large:
+            return []
+        if table.id not in self._sampled:
+            self._sampled[table.id] = self.samples.sample_rows(table.id)
+        return [row[position] for row in self._sampled[table.id]]
+
+    def part_seen(
+        self, table: Table, index: Index | None, keys: Sequence[Expr], lower: Bound | None, upper: Bound | None
+    ) -> tuple[float, bool] | None:
+        """The part of an index (None: of the rowids) with known keys and bounds, and whether it is so for any call."""
+        if self.samples is None:
+            return None
+        bounds = [bound for bound in (lower, upper) if bound is not None]
+        exprs = [*keys, *(bound.value for bound in bounds)]
+        known = [self.value(expr) for expr in exprs]
+        if any(value is UNKNOWN for value in known):
+            return None
+        edges = [Edge(value, bound.inclusive) for value, bound in zip(known[len(keys) :], bounds, strict=True)]
+        low, high = (edges[0] if lower else None), (edges[-1] if upper else None)
+        if index is None:
+            part = self.samples.part_of_rowids(table.id, low and low.value, high and high.value)
+        else:
+            ends = seek_ends(table, index, known[: len(keys)], low, high)
+            part = None if ends is None else self.samples.part_between(index.id, *ends)
+        return None if part is None else (part, all(map(is_fixed, exprs)))
+
+    def matching(self, table: Table, rows: float, targets: Sequence[object]) -> float:
         """Of so many rows of a table, those expected to have given values in some columns; targets as in ``access``."""
+        part = self._part_of_key(table, targets)
+        if part is not None:
+            return max(rows * part, 1.0)
         weight = 1.0
         for target in targets:
-            rows /= self._values(table, target) ** weight
+            rows /= self.values(table, target) ** weight
             weight /= 2  # columns of one index tend to go together
         return max(rows, 1.0)
 
-    def _values(self, table: Table, target: object) -> float:
+    def _part_of_key(self, table: Table, targets: Sequence[object]) -> float | None:
+        """The part of the rows that share a key on average, if the targets are the leading columns of an index."""
+        if self.samples is None or not targets:
+            return None
+        wanted = [table.rowid_column if target == -1 else target for target in targets]
+        for index in table.indexes:
+            if index.where is None and [column.position for column in index.columns[: len(wanted)]] == wanted:
+                key = index.id, len(wanted)
+                if key not in self._key_parts:
+                    self._key_parts[key] = self.samples.part_of_key(*key)
+                return self._key_parts[key]
+        return None
+
+    def values(self, table: Table, target: object) -> float:
         """How many different values a column is guessed to have."""
         key = (table.id, target)
         if key not in self._distinct:
-            self._distinct[key] = self._guess_values(table, target)
+            part = self._part_of_key(table, (target,)) if isinstance(target, int) and target >= 0 else None
+            self._distinct[key] = self._guess_values(table, target) if part is None else 1 / part
         return self._distinct[key]
 
     def _guess_values(self, table: Table, target: object) -> float:
@@ -105,7 +194,15 @@ class Context:
             index.keyed and len(index.columns) == 1 and index.columns[0].position == target for index in table.indexes
         ):
             return rows
-        return float(rows**0.5)
+        return self._sampled_values(table, target) or float(rows**0.5)
+
+    def _sampled_values(self, table: Table, position: int) -> float | None:
+        """How many values a column has, judged by those of a sample that occur once (the first-order jackknife)."""
+        seen = Counter(self.sample(table, position))
+        if not seen:
+            return None
+        alone = sum(times == 1 for times in seen.values()) / seen.total()
+        return min(self.rows(table), len(seen) / max(1 - alone, 1 / self.rows(table)))
 
     def bound_index(self, table: Table, index: Index) -> BoundIndex | None:
         """A partial or expression index with its expressions over source 0, or None when nobody can bind them."""

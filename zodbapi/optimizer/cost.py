@@ -1,18 +1,23 @@
 """What work costs, in microseconds as measured on cached rows, and how many rows to expect.
 
-Guesses, as there are no histograms. They lean towards indexes: a plan is cached while its tables grow, and an index
-that was not worth it costs a few times a scan, a scan that was not worth it a thousand times a seek.
+What is known of the data is seen in its trees (see ``storage.stats``), the rest are guesses. They lean towards indexes: a
+plan is cached while its tables grow, and an index that was not worth it costs a few times a scan, a scan that was not worth it
+a thousand times a seek.
 """
 
 from __future__ import annotations
 
-from zodbapi.catalog import Kind
-from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.predicates import kind_of, split
-from zodbapi.plan.expr import Between, Call, Compare, Const, Expr, InList, IsNull, Not
+from collections.abc import Sequence
+
+from zodbapi.catalog import Index, Table
+from zodbapi.optimizer.context import LIKELY_ROWS, Context
+from zodbapi.optimizer.predicates import split
+from zodbapi.optimizer.selectivity import passing
+from zodbapi.plan.expr import Const, Expr
 from zodbapi.plan.lists import alternatives, how_many
 from zodbapi.plan.nodes import (
     Aggregate,
+    Bound,
     Compound,
     Distinct,
     Filter,
@@ -28,44 +33,21 @@ from zodbapi.plan.nodes import (
     Values,
 )
 
-SCAN_ROW = 0.1  # one row of a scan, filters included
-SEEK = 1.0  # finding a key in an index or among the rows
-FETCH = 0.5  # one row through an index entry
-BUILD = 0.3  # putting one row into a hash table
-PROBE = 0.15  # looking one row up in it
-SORT = 0.5  # one row of a sort
+SCAN_ROW = 0.05  # one row of a scan, filters included
+SEEK = 1.0  # finding a key in an index
+GET = 0.3  # one row by its rowid
+FETCH = 0.5  # one row through an index entry: rows in the order of another column are all over the memory
+ENTRY = 0.25  # one entry alone
+BUILD = 0.1  # putting one row into a hash table
+PROBE = 0.03  # looking one row up in it
+SORT = 0.4  # one row of a sort
 UNKNOWN_LIMIT = 100.0  # rows that a LIMIT given as parameter lets pass
 
 ONE_SIDED = 1 / 12  # part of the rows between a bound and the end
 TWO_SIDED = 1 / 30
-
-
-def selectivity(term: Expr) -> float:
-    """The part of rows for which a term is expected to be true."""
-    match term:
-        case Compare(op="=" | "is"):
-            return 0.5 if kind_of(term.left) is Kind.BOOLEAN else 0.1
-        case Compare(op="!=" | "is not") | Not(operand=IsNull()):
-            return 0.9
-        case Compare():
-            return 0.3
-        case Between() | IsNull():
-            return 0.1
-        case InList():
-            return min(0.5, 0.1 * how_many(term.items))
-        case Call(function=function) if function.name in ("like", "clike", "ilike", "glob", "regexp"):
-            return 0.1
-        case Not():
-            return 0.8
-        case _:
-            return 0.5
-
-
-def passing(rows: float, terms: list[Expr]) -> float:
-    """Rows expected to pass all terms."""
-    for term in terms:
-        rows *= selectivity(term)
-    return max(rows, 1.0)
+# The largest part of an index that a parameter is taken to ask for: with another value it may be a small one, and then a plan
+# that does not use the index would be a bad one, by far.
+WIDEST = 0.08
 
 
 def rows_of(node: Node, context: Context) -> float:
@@ -75,20 +57,16 @@ def rows_of(node: Node, context: Context) -> float:
             return context.rows(node.table)
         case RowidSeek():
             return float(how_many(node.rowids))
-        case RowidRange() | IndexRange():
-            rows = context.rows(node.table)
-            bounds = (node.lower is not None) + (node.upper is not None)
-            if isinstance(node, IndexRange) and node.prefix:
-                rows = context.matching(node.table, rows, seek_positions(node, len(node.prefix)))
-            return max(1.0, rows * (1.0, ONE_SIDED, TWO_SIDED)[bounds])
+        case RowidRange():
+            return range_rows(node.table, node.lower, node.upper, context)
+        case IndexRange():
+            return entries_found(node.table, node.index, node.prefix, node.lower, node.upper, context)
         case IndexSeek():
-            width = len(node.alternatives[0]) if node.alternatives else 0
-            if node.index.keyed and width == len(node.index.columns):
-                return float(alternatives(node))
-            rows = context.matching(node.table, context.rows(node.table), seek_positions(node, width))
-            return rows * alternatives(node)
+            if not node.alternatives:
+                return 0.0
+            return entries_found(node.table, node.index, node.alternatives[0], None, None, context) * alternatives(node)
         case Filter():
-            return passing(rows_of(node.input, context), split(node.predicate))
+            return passing(rows_of(node.input, context), split(node.predicate), context)
         case Join() | HashJoin():
             return _joined_rows(node, context)
         case Aggregate():
@@ -107,9 +85,38 @@ def rows_of(node: Node, context: Context) -> float:
             return 100.0
 
 
-def seek_positions(node: IndexSeek | IndexRange, width: int) -> list[int | None]:
-    """The positions of the leading columns of an access's index."""
-    return [column.position for column in node.index.columns[:width]]
+def entry_cost(source: int, table: Table, index: Index, context: Context) -> float:
+    """Microseconds that reading a row through an index entry takes."""
+    return ENTRY if context.is_covered(source, table, index) else FETCH
+
+
+def range_rows(table: Table, lower: Bound | None, upper: Bound | None, context: Context) -> float:
+    """Rows expected to have a rowid between two bounds."""
+    seen = context.part_seen(table, None, (), lower, upper)
+    part = _guessed_part(lower, upper) if seen is None else seen[0]
+    return max(1.0, context.rows(table) * part)
+
+
+def entries_found(
+    table: Table, index: Index, keys: Sequence[Expr], lower: Bound | None, upper: Bound | None, context: Context
+) -> float:
+    """Entries of an index expected to have one combination of ``keys`` in its first columns, and the next one in a range."""
+    if index.keyed and len(keys) == len(index.columns):
+        return 1.0
+    rows = max(context.rows(table), LIKELY_ROWS)
+    if not keys and lower is None and upper is None:
+        return rows
+    seen = context.part_seen(table, index, keys, lower, upper)
+    if seen is not None and (seen[0] or lower or upper):
+        part, is_fixed = seen
+        return max(1.0, rows * (part if is_fixed else min(part, WIDEST)))
+    positions = [column.position for column in index.columns[: len(keys)]]
+    targets = [-1 if position == table.rowid_column else position for position in positions]
+    return max(1.0, context.matching(table, rows, targets) * _guessed_part(lower, upper))
+
+
+def _guessed_part(lower: Bound | None, upper: Bound | None) -> float:
+    return TWO_SIDED if lower and upper else ONE_SIDED if lower or upper else 1.0
 
 
 def limit_rows(limit: Expr | None) -> float:
@@ -129,5 +136,5 @@ def _joined_rows(node: Join | HashJoin, context: Context) -> float:
         found = left * right / max(1.0, min(left, right))
     else:
         found = left * right
-    found = passing(found, split(node.on))
+    found = passing(found, split(node.on), context)
     return max(found, left) if node.kind == "left" else found

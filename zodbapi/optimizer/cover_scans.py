@@ -13,7 +13,6 @@ just touched::
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 
 from zodbapi.catalog import Index
 from zodbapi.optimizer.context import Context
@@ -22,6 +21,7 @@ from zodbapi.plan.entries import covers
 from zodbapi.plan.expr import Column, Rowid
 from zodbapi.plan.nodes import Aggregate, Distinct, Filter, HashJoin, IndexRange, Join, Node, Project, Scan
 from zodbapi.plan.walk import descend
+from zodbapi.record import replace
 
 MANY = 100_000  # rows of a table from which on the groups and joined rows of a scan fall out of the processor's caches
 Uses = dict[int, set[int]]

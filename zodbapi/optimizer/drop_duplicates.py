@@ -13,12 +13,12 @@ More rows of the right input would only give more rows that are alike.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import each_input, each_query, emitted, used, volatile
 from zodbapi.plan.nodes import Distinct, Filter, Join, Node, Project, Sort
+from zodbapi.record import replace
 
 
 def drop_duplicates(node: Node, context: Context) -> Node:

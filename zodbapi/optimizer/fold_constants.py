@@ -7,7 +7,6 @@ true gone. NULL semantics are kept: only where just "is it true?" is asked (a Fi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from zodbapi.catalog import INTEGER, REAL
@@ -34,6 +33,7 @@ from zodbapi.plan.expr import (
 )
 from zodbapi.plan.nodes import Filter, Join, Node
 from zodbapi.plan.walk import Part, rebuild
+from zodbapi.record import replace
 
 P = TypeVar("P", bound=Part)
 TRUE = Const(1, INTEGER)

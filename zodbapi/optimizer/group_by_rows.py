@@ -16,8 +16,6 @@ the group's first row (``follow``), and the rest is hashed.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zodbapi.optimizer.access import target_of
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.ordering import Access, Keys, fixing, has_unique, tells_apart
@@ -44,6 +42,7 @@ from zodbapi.plan.nodes import (
     Scan,
 )
 from zodbapi.plan.walk import Part, descend, transform
+from zodbapi.record import replace
 
 ACCESSES = (Scan, RowidSeek, RowidRange, IndexSeek, IndexRange)
 MOST_JOINS = 10  # CPython nests twenty blocks at most

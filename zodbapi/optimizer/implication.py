@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zodbapi.optimizer.predicates import rejects_null, split, used
 from zodbapi.plan.expr import Column, Expr, IsNull, Not
 from zodbapi.plan.walk import Part, transform
+from zodbapi.record import replace
 
 
 def implied(predicate: Expr, known: list[Expr]) -> bool:

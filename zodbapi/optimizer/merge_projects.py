@@ -7,7 +7,6 @@ other rules see one join tree. A CTE that is used once is taken for a subquery i
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
 
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import (
@@ -41,11 +40,12 @@ from zodbapi.plan.nodes import (
     output_source,
 )
 from zodbapi.plan.walk import descend, transform
+from zodbapi.record import record, replace
 
 CHEAP = LEAVES | {Affine, Binary, Collate, Compare, IsNull, Not, Unary}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Place:
     """Where a node stands below its consumer."""
 

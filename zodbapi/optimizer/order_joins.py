@@ -4,6 +4,7 @@ In: a tree of inner joins, with LEFT, semi and anti joins among them. Out: a lef
 table the next one is chosen greedily by cost; the cheapest total wins, the written order among equals. A table that no
 predicate links to those before it comes only when nothing else is left. LEFT joins come as late as what uses their columns
 allows, semi and anti joins as early as they can: both filter or extend the rows of what they need, wherever they stand.
+Under DISTINCT a table that nothing shows is best joined last, where ``drop_duplicates`` stops at its first row.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field
 
 from zodbapi.optimizer.access import ROWID, Target, paths_to, sargs_of
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.cost import BUILD, FETCH, PROBE, SCAN_ROW, SEEK, passing, rows_of
+from zodbapi.optimizer.cost import BUILD, GET, PROBE, SCAN_ROW, SEEK, entry_cost, rows_of
 from zodbapi.optimizer.predicates import (
+    NONE,
     conjoin,
     each_input,
     each_query,
@@ -23,8 +25,10 @@ from zodbapi.optimizer.predicates import (
     used,
     volatile,
 )
+from zodbapi.optimizer.selectivity import passing
 from zodbapi.plan.expr import Compare, Expr
-from zodbapi.plan.nodes import Filter, Join, Node, Scan
+from zodbapi.plan.nodes import Distinct, Filter, Join, Node, Project, Scan, Sort
+from zodbapi.record import record, replace
 
 MUCH_CHEAPER = 0.9  # another order must cost less than this part of the best so far
 MOST_STARTS = 8  # first tables that are tried
@@ -42,11 +46,14 @@ class _Item:
     rows: float = 1.0  # that pass its own filters
     cost: float = 0.0  # of reading those
     all_rows: float = 1.0
+    is_shown: bool = True  # False: only whether there are rows matters to what is above
     equal: list[tuple[Target, int]] = field(default_factory=list)  # what equalities bind, given these bits
-    keys: list[tuple[tuple[Target | None, ...], list[float]]] = field(default_factory=list)  # rows by width of prefix
+    keys: list[tuple[tuple[Target | None, ...], list[float], float]] = field(
+        default_factory=list
+    )  # rows by width of prefix; cost of one
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Term:
     """A predicate of the chain; ``bits`` are the items that it reads."""
 
@@ -64,17 +71,27 @@ def order_joins(node: Node, context: Context) -> Node:
     return _order(node, context)
 
 
-def _order(node: Node, context: Context) -> Node:
+def _order(node: Node, context: Context, shown: frozenset[int] | None = None) -> Node:
+    """The node with its chains ordered; ``shown``: the sources that what is above reads, if it drops duplicates."""
     match node:
+        case Distinct(on=(), input=child):
+            changed = _order(child, context, NONE)
+            return node if changed is child else replace(node, input=changed)
+        case Sort(limit=None, input=child) if shown is not None:
+            changed = _order(child, context, shown)
+            return node if changed is child else replace(node, input=changed)
+        case Project(columns=columns, input=child) if shown is not None:
+            changed = _order(child, context, NONE.union(*map(used, columns)))
+            return node if changed is child else replace(node, input=changed)
         case (
             Join(kind="inner" | "left" | "semi" | "anti") | Filter(input=Join(kind="inner" | "left" | "semi" | "anti"))
         ):
-            return _order_chain(node, context)
+            return _order_chain(node, context, shown)
         case _:
             return each_input(node, lambda child: _order(child, context))
 
 
-def _order_chain(node: Node, context: Context) -> Node:
+def _order_chain(node: Node, context: Context, shown: frozenset[int] | None) -> Node:
     items: list[_Item] = []
     exprs: list[Expr] = []
     ordered = _flatten(node, items, exprs, context)
@@ -88,6 +105,7 @@ def _order_chain(node: Node, context: Context) -> Node:
         item.needs = _bits(outside, bits) & ~item.bit
     for item in inner:
         _describe(item, terms, bits, context)
+        item.is_shown = shown is None or not shown.isdisjoint(emitted(item.node))
     order = _best_order(items, inner, terms)
     if [item.bit for item in order if item.kind == "inner"] == [item.bit for item in inner]:
         return ordered
@@ -132,20 +150,22 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
         return
     best = min(paths_to(scan.source, scan.table, local, context), key=lambda path: path.cost)
     item.all_rows = context.rows(scan.table)
-    item.rows = min(best.rows, passing(item.all_rows, local))
+    item.rows = min(best.rows, passing(item.all_rows, local, context))
     item.cost = best.cost
     linking = [term.expr for term in terms if term.bits & item.bit]
     for sarg in sargs_of(scan.source, scan.table, linking + local):
         if sarg.op == "=":
             item.equal.append((sarg.target, _bits(sarg.needs, bits)))
+    wanted = {target for target, _ in item.equal}
     for index in scan.table.indexes:
-        if index.where is None:
+        first = index.columns[0].position
+        if index.where is None and (ROWID if first == scan.table.rowid_column else first) in wanted:
             targets = tuple(ROWID if c.position == scan.table.rowid_column else c.position for c in index.columns)
             widths = range(1, len(targets) + 1)
             found = [context.matching(scan.table, item.all_rows, targets[:width]) for width in widths]
             if index.keyed:
                 found[-1] = 1.0
-            item.keys.append((targets, found))
+            item.keys.append((targets, found, entry_cost(scan.source, scan.table, index, context)))
 
 
 def _best_order(items: list[_Item], inner: list[_Item], terms: list[_Term]) -> list[_Item]:
@@ -204,20 +224,28 @@ def _cheapest(items: list[_Item], placed: int, rows: float, terms: list[_Term]) 
 def _step(item: _Item, placed: int, rows: float, terms: list[_Term]) -> tuple[float, float]:
     """Cost of joining one more item to ``rows`` rows, and the rows that come out."""
     bound = {target for target, needs in item.equal if not needs & ~placed}
-    passing_part = item.rows / item.all_rows
-    probe: tuple[float, float] | None = (SEEK, 1.0) if ROWID in bound else None
-    for targets, matching in item.keys if probe is None else ():
-        width = next((i for i, target in enumerate(targets) if target not in bound), len(targets))
-        if width and (probe is None or matching[width - 1] < probe[1]):
-            probe = SEEK + matching[width - 1] * FETCH, matching[width - 1]
     reach = placed | item.bit
-    equalities = sum(t.is_equality and bool(t.bits & item.bit) and not t.bits & ~reach for t in terms)
-    if probe is not None:
-        return rows * probe[0], max(rows * probe[1] * passing_part, 0.1)
-    if equalities:
+    links = [term for term in terms if term.bits & item.bit]
+    is_last = not item.is_shown and all(not term.bits & ~reach for term in links)  # one row of it is enough
+    if (probe := _probe(item, bound, first=is_last)) is not None:
+        found = min(1.0, probe[1]) if is_last else probe[1]
+        return rows * probe[0], max(rows * found * (item.rows / item.all_rows), 0.1)
+    if any(term.is_equality and not term.bits & ~reach for term in links):
         found = rows * item.rows / max(item.all_rows**0.5, 1.0)
-        return item.cost + item.rows * BUILD + rows * PROBE, max(found, 0.1)
+        return item.cost + item.rows * BUILD + rows * PROBE, max(min(found, rows) if is_last else found, 0.1)
     return rows * item.all_rows * SCAN_ROW, rows * item.rows
+
+
+def _probe(item: _Item, bound: set[Target], *, first: bool) -> tuple[float, float] | None:
+    """Cost of finding an item's rows, or the first of them, by the targets that are bound, and their number."""
+    if ROWID in bound:
+        return GET, 1.0
+    best: tuple[float, float] | None = None
+    for targets, matching, fetch in item.keys:
+        width = next((i for i, target in enumerate(targets) if target not in bound), len(targets))
+        if width and (best is None or matching[width - 1] < best[1]):
+            best = SEEK + (1.0 if first else matching[width - 1]) * fetch, matching[width - 1]
+    return best
 
 
 def _built(order: list[_Item], terms: list[_Term]) -> Node:

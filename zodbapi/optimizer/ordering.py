@@ -7,8 +7,6 @@ not matter, and after a key that no two rows share nothing does.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zodbapi.catalog import TEXTS, Index, Kind, Table
 from zodbapi.optimizer.access import (
     BY_ROWID,
@@ -41,6 +39,7 @@ from zodbapi.plan.nodes import (
     Scan,
     Values,
 )
+from zodbapi.record import replace
 
 Access = Scan | RowidSeek | RowidRange | IndexSeek | IndexRange
 Keys = tuple[SortKey, ...]

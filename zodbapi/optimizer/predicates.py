@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from zodbapi.catalog import Kind, Type
@@ -33,7 +32,8 @@ from zodbapi.plan.expr import (
     Unary,
 )
 from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Window
-from zodbapi.plan.walk import Part, descend, rebuild_inputs, sources_made, transform
+from zodbapi.plan.walk import Part, descend, rebuild, rebuild_inputs, sources_made, transform
+from zodbapi.record import replace
 
 NONE: frozenset[int] = frozenset()
 LEAVES = frozenset({Column, Rowid, Const, Param, ParamList})
@@ -172,6 +172,17 @@ def rename(part: P, old: int, new: int) -> P:
     return transform(part, change)
 
 
+def with_source(node: Node, old: int, new: int) -> Node:
+    """The node with its source ``old`` as source ``new``, and everything in it that reads it."""
+    return rename(_made_by(node, old, new), old, new)
+
+
+def _made_by(node: Node, old: int, new: int) -> Node:
+    if getattr(node, "source", None) == old:
+        return replace(node, source=new)  # type: ignore[call-arg]
+    return each_input(node, lambda child: _made_by(child, old, new))
+
+
 def each_query(part: P, change: Callable[[Node], Node]) -> P:
     """The part with every query that an expression holds replaced by ``change`` of it, innermost first."""
 
@@ -182,6 +193,19 @@ def each_query(part: P, change: Callable[[Node], Node]) -> P:
         return p
 
     return transform(part, visit)
+
+
+def outer_queries(part: P, change: Callable[[Node], Node]) -> P:
+    """The expression with every query that it holds replaced by ``change`` of it; queries in those are left to that."""
+
+    def visit(p: Part) -> Part:
+        if isinstance(p, (Exists, ScalarQuery, InQuery)):
+            rest = rebuild(p, lambda below: below if isinstance(below, Node) else visit(below))
+            query = change(rest.query)
+            return rest if query is rest.query else replace(rest, query=query)
+        return rebuild(p, visit)
+
+    return visit(part)  # type: ignore[return-value]
 
 
 def each_input(node: Node, change: Callable[[Node], Node]) -> Node:

@@ -13,8 +13,6 @@ terms above can only be true for rows that are not null-extended, the outer join
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zodbapi.catalog import Kind
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import (
@@ -46,6 +44,7 @@ from zodbapi.plan.nodes import (
     output_source,
 )
 from zodbapi.plan.walk import descend
+from zodbapi.record import replace
 
 Terms = list[Expr]
 LOOSE = frozenset({Kind.ANY, Kind.NUMERIC, Kind.REAL, Kind.DECIMAL})  # equal values may differ: 1 and 1.0, 1.0 and 1.00

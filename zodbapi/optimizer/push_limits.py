@@ -1,4 +1,4 @@
-"""Rule: a Sort under a LIMIT keeps only as many rows as will be asked for.
+"""Rule: a LIMIT on what has one row is dropped; a Sort under a LIMIT keeps only as many rows as will be asked for.
 
 In: Limit above Sort, with Projects between. Out: ``Sort.limit`` set to limit + offset, a negative limit staying "all", and
 ``Sort.presorted`` to the number of leading keys whose order the input has anyway (an index on the first of them, say).
@@ -6,22 +6,22 @@ In: Limit above Sort, with Projects between. Out: ``Sort.limit`` set to limit + 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.ordering import Keys, ordered
+from zodbapi.optimizer.ordering import Keys, is_single, ordered
 from zodbapi.optimizer.predicates import each_input, each_query
-from zodbapi.plan.expr import Binary, Case, Compare, Const, Expr, Param
+from zodbapi.plan.expr import Binary, Case, Compare, Const, Expr, Param, is_positive
 from zodbapi.plan.nodes import Limit, Node, Project, Sort
+from zodbapi.record import replace
 
 ZERO = Const(0, INTEGER)
 ALL = Const(-1, INTEGER)
+HUGE = Const(2**62, INTEGER)  # a sum of more might be no integer of 64 bits
 
 
 def push_limits(node: Node, context: Context) -> Node:
-    """The plan with LIMIT known to the Sorts below it."""
-    if not context.occurs(Limit) or not context.occurs(Sort):
+    """The plan with LIMIT known to the Sorts below it, or gone."""
+    if not context.occurs(Limit):
         return node
     if context.has_queries:
         node = each_query(node, lambda query: _push(query, context))
@@ -32,6 +32,8 @@ def _push(node: Node, context: Context) -> Node:
     node = each_input(node, lambda child: _push(child, context))
     if not isinstance(node, Limit) or node.limit is None:
         return node
+    if is_positive(node.limit) and node.offset is None and is_single(node.input, context):
+        return node.input
     rows = _rows(node.limit, node.offset)
     if rows is None:
         return node
@@ -68,9 +70,12 @@ def _rows(limit: Expr, offset: Expr | None) -> Expr | None:
         return limit
     skipped: Expr = Case(((Compare("<", offset, ZERO), ZERO),), offset, INTEGER)
     if isinstance(limit, Const):
-        if not isinstance(limit.value, int) or limit.value < 0:
+        if not isinstance(limit.value, int) or not 0 <= limit.value <= HUGE.value:
             return None
         if not isinstance(offset, Const):
-            return Binary("+", limit, skipped, INTEGER)
-        return Const(limit.value + max(offset.value, 0), INTEGER) if isinstance(offset.value, int) else None
-    return Case(((Compare("<", limit, ZERO), ALL),), Binary("+", limit, skipped, INTEGER), INTEGER)
+            return Case(((Compare(">", offset, HUGE), ALL),), Binary("+", limit, skipped, INTEGER), INTEGER)
+        if not isinstance(offset.value, int) or offset.value > HUGE.value:
+            return None
+        return Const(limit.value + max(offset.value, 0), INTEGER)
+    unlimited = (Compare("<", limit, ZERO), ALL), (Compare(">", limit, HUGE), ALL), (Compare(">", offset, HUGE), ALL)
+    return Case(unlimited, Binary("+", limit, skipped, INTEGER), INTEGER)

@@ -8,19 +8,28 @@ row in that order whose x is not NULL::
                                       Sort price DESC        (which an index scan then spares)
                                         Filter price IS NOT NULL
                                           Scan book
+
+Among other calls they become queries of their own, and what is left is aggregated without them.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.access import paths_to
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.ordering import direction, fixing
-from zodbapi.optimizer.predicates import each_input, each_query, filtered, split, volatile
-from zodbapi.plan.expr import Column, Const, Expr, IsNull, Not, SortKey
-from zodbapi.plan.nodes import Aggregate, Filter, Limit, Node, Scan, Sort
+from zodbapi.optimizer.predicates import (
+    each_input,
+    each_query,
+    filtered,
+    holds_query,
+    split,
+    volatile,
+    with_source,
+)
+from zodbapi.plan.expr import AggregateCall, Column, Const, Expr, IsNull, Not, ScalarQuery, SortKey
+from zodbapi.plan.nodes import Aggregate, Filter, Limit, Node, Project, Scan, Sort, Values
+from zodbapi.record import replace
 
 
 def seek_extremes(node: Node, context: Context) -> Node:
@@ -34,25 +43,65 @@ def seek_extremes(node: Node, context: Context) -> Node:
 
 def _seek(node: Node, context: Context) -> Node:
     node = each_input(node, lambda child: _seek(child, context))
-    match node:
-        case Aggregate(keys=(), calls=(call,)) if call.filter is None and len(call.args) == 1:
-            argument = call.args[0]
-        case _:
-            return node
-    if call.function.name not in ("min", "max") or not isinstance(argument, Column):
+    if not isinstance(node, Aggregate) or node.keys or any(call.of is not None for call in node.calls):
         return node
+    if len(node.calls) == 1:
+        first = _first(node, node.calls[0], context)
+        return node if first is None else replace(node, input=first)
+    return _apart(node, context)
+
+
+def _first(node: Aggregate, call: AggregateCall, context: Context) -> Node | None:
+    """The row that gives the call its value, if an index has it at an end."""
+    if call.function.name not in ("min", "max") or call.filter is not None or len(call.args) != 1:
+        return None
+    argument = call.args[0]
     scan = node.input.input if isinstance(node.input, Filter) else node.input
     terms = split(node.input.predicate) if isinstance(node.input, Filter) else []
-    if not isinstance(scan, Scan) or argument.source != scan.source or any(volatile(term) for term in terms):
-        return node
+    if not isinstance(scan, Scan) or not isinstance(argument, Column) or argument.source != scan.source:
+        return None
+    if any(volatile(term) for term in terms):
+        return None
     descending = call.function.name == "max"
     key = SortKey(argument, descending, not descending, call.collation)
     if not _comes_in_order(scan, terms, key, context):
-        return node
+        return None
     present: list[Expr] = [Not(IsNull(argument), nullable=False)] if argument.nullable else []
     context.introduce(Sort, Limit)
-    first = Limit(Sort(filtered(scan, terms + present), (key,)), Const(1, INTEGER), None)
-    return replace(node, input=first)
+    return Limit(Sort(filtered(scan, terms + present), (key,)), Const(1, INTEGER), None)
+
+
+def _apart(node: Aggregate, context: Context) -> Node:
+    """The aggregate with its calls that an index answers as queries beside the others."""
+    if isinstance(node.input, Filter) and holds_query(node.input.predicate):
+        return node
+    queries: dict[int, ScalarQuery] = {}
+    for number, call in enumerate(node.calls):
+        if (first := _first(node, call, context)) is not None:
+            queries[number] = _query(first, call, context)
+    if not queries:
+        return node
+    context.introduce(ScalarQuery, Project, Values)
+    others = [number for number in range(len(node.calls)) if number not in queries]
+    source = context.new_source()
+    rest: Node = Values(source, ((),))
+    if others:
+        rest = replace(node, source=source, calls=tuple(node.calls[number] for number in others))
+    columns: list[Expr] = []
+    for number, call in enumerate(node.calls):
+        query = queries.get(number)
+        columns.append(query or Column(source, others.index(number), call.type, call.nullable))
+    return Project(node.source, rest, tuple(columns), tuple(call.function.name for call in node.calls))
+
+
+def _query(first: Node, call: AggregateCall, context: Context) -> ScalarQuery:
+    """The query for the value of one call, over sources of its own."""
+    argument = call.args[0]
+    assert isinstance(argument, Column) and isinstance(first, Limit)
+    new = context.new_source()
+    rows = with_source(first.input, argument.source, new)
+    shown = Project(context.new_source(), rows, (replace(argument, source=new),), (call.function.name,))
+    return ScalarQuery(replace(first, input=shown), call.type, call.nullable)
 
 
 def _comes_in_order(scan: Scan, terms: list[Expr], key: SortKey, context: Context) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.access import paths_to
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
-from zodbapi.optimizer.cost import SCAN_ROW, SEEK
+from zodbapi.optimizer.cost import GET, SCAN_ROW
 from zodbapi.optimizer.predicates import each_input, each_query, filtered, holds_query, rename, split, volatile
 from zodbapi.plan.expr import Column, Expr, Or, Rowid, SortKey
 from zodbapi.plan.nodes import (
@@ -97,7 +97,7 @@ def _cost(either: Or, scan: Scan, context: Context) -> float:
         if not seeks:
             return float("inf")
         best = min(seeks, key=lambda path: path.cost)
-        total += best.cost + best.rows * SEEK
+        total += best.cost + best.rows * GET
     return total
 
 

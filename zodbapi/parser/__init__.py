@@ -5,6 +5,6 @@ the gaps of its dialect closed in ``dialect``), or a definition of ``syntax`` fo
 ``table`` and ``trigger`` read by recursive descent over ``words``.
 """
 
-from zodbapi.parser.statements import Parsed, item_text, parse, parse_expression, parse_one
+from zodbapi.parser.statements import Parsed, item_text, parse, parse_expression, parse_one, split
 
-__all__ = ["Parsed", "item_text", "parse", "parse_expression", "parse_one"]
+__all__ = ["Parsed", "item_text", "parse", "parse_expression", "parse_one", "split"]

@@ -11,19 +11,18 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from zodbapi.errors import OperationalError, ProgrammingError
 
-_NAMED_MARKS = re.compile(r"[:@$]|\?\d")
+_NUMBERED = re.compile(r"\?\d")
 _LONG_LIST = 4
 _FORMATS = re.compile(
     r"""'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/
     | %% | %s | %\(([^)]*)\)s""",
     re.VERBOSE | re.DOTALL,
 )
-_QUOTES = re.compile(r"['`\[]|%[%(]|--|/\*")  # anything that needs a closer look than replacing %s
 
 
 def number_placeholders(tokens: list[Token], sql: str) -> tuple[list[Token], tuple[str | None, ...]]:
     """Tokens with each placeholder as one token whose text is its index, and the names of the indexes."""
-    if _NAMED_MARKS.search(sql):
+    if ":" in sql or "@" in sql or "$" in sql or ("?" in sql and _NUMBERED.search(sql)):
         return _number_named(tokens)
     if "?" not in sql:
         return tokens, ()
@@ -100,9 +99,23 @@ def _checked_index(text: str) -> int:
     return int(text) - 1
 
 
+def _is_plain(sql: str) -> bool:
+    """Whether each ``%`` of a text is that of a placeholder ``%s`` outside of names and literals."""
+    if "`" in sql or "[" in sql or "--" in sql or "/*" in sql or sql.count("%") != sql.count("%s"):
+        return False
+    names = "".join(sql.split('"')[1::2])
+    if "%" in names:
+        return False
+    if "'" not in sql:
+        return True
+    # Where no name has a quote of literals and no literal one of names, each quote is what it looks like.
+    literals = "".join(sql.split("'")[1::2])
+    return "'" not in names and '"' not in literals and "%" not in literals
+
+
 def convert_formats(sql: str) -> str:
     """``%s`` and ``%(name)s`` as ``?`` and ``:name`` outside of literals; ``%%`` as ``%`` inside and outside."""
-    if not _QUOTES.search(sql) and not any("%" in name for name in sql.split('"')[1::2]):
+    if _is_plain(sql):
         return sql.replace("%s", "?")
 
     def convert(match: re.Match[str]) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import threading
 from bisect import bisect_left
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
@@ -23,12 +22,13 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from zodbapi.errors import OperationalError, ProgrammingError
+from zodbapi.parser.column_runs import claim_runs, mark_runs
 from zodbapi.parser.dialect import DIALECT, Tokenizer, make_parser
 from zodbapi.parser.placeholders import convert_formats, number_placeholders
+from zodbapi.record import record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from zodbapi.parser.shapes import Folded
     from zodbapi.parser.syntax import Definition
     from zodbapi.plan.nodes import Command
 
@@ -40,7 +40,7 @@ _STATEMENTS = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete)
 _local = threading.local()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Parsed:
     """One statement: its tree, its text, and its parameters' names (None for a positional one).
 
@@ -52,19 +52,28 @@ class Parsed:
     parameters: tuple[str | None, ...] = ()
 
 
-def parse(sql: str, paramstyle: str = "qmark", lists: Mapping[int, int] | None = None) -> list[Parsed]:
+def parse(sql: str, paramstyle: str = "qmark", shape: Folded | None = None, *, runs: bool = False) -> list[Parsed]:
     """The statements of a script. ``paramstyle`` ``format`` or ``pyformat`` reads ``%s`` and ``%(name)s``.
 
-    ``lists`` are the indexes of the parameters that each hold a whole IN list, with about how many items.
+    ``shape`` says what the placeholders of the text stand for. With ``runs`` the trees are for the binder alone: see
+    ``column_runs``.
     """
     if paramstyle in ("format", "pyformat") and "%" in sql:
         sql = convert_formats(sql)
-    tokens = tokenize(sql)
-    if lists:
-        return [_parse_shared(sql, tokens, lists)]
+    marked, starts = mark_runs(sql) if runs and ";" not in sql else (sql, [])
+    tokens = tokenize(marked, sql)
+    if starts and tokens[0].text.upper() not in _QUERIES:
+        tokens, starts = tokenize(sql), []
+    if shape or starts:
+        return [_parse_query(sql, tokens, shape, starts)]
     if ";" not in sql or not any(token.token_type is TokenType.SEMICOLON for token in tokens):
         return [_parse_statement(sql, tokens)] if tokens else []
     return [_parse_statement(text, tokenize(text)) for text in _split(sql, tokens)]
+
+
+def split(script: str) -> list[str]:
+    """The texts of the statements of a script."""
+    return _split(script, tokenize(script))
 
 
 def parse_one(sql: str, paramstyle: str = "qmark") -> Parsed:
@@ -84,15 +93,18 @@ def parse_expression(sql: str) -> exp.Expression:
     return found
 
 
-def tokenize(sql: str) -> list[Token]:
-    """The tokens of a text; the tokenizer is kept a thread, because making one costs as much as using it."""
+def tokenize(sql: str, shown: str = "") -> list[Token]:
+    """The tokens of a text, whose errors may show another one.
+
+    The tokenizer is kept a thread, because making one costs as much as using it.
+    """
     tokenizer: Tokenizer | None = getattr(_local, "tokenizer", None)
     if tokenizer is None:
         tokenizer = _local.tokenizer = Tokenizer(dialect=DIALECT)
     try:
         return tokenizer.tokenize(sql)
     except TokenError:
-        raise OperationalError(f'unrecognized token: "{_unclosed(sql)}"') from None
+        raise OperationalError(f'unrecognized token: "{_unclosed(shown or sql)}"') from None
 
 
 def item_text(sql: str, position: int, nested: int) -> str:
@@ -152,12 +164,14 @@ def _parse_statement(sql: str, tokens: list[Token]) -> Parsed:
     return Parsed(_parse_tokens(sql, tokens), sql, names)
 
 
-def _parse_shared(sql: str, tokens: list[Token], lists: Mapping[int, int]) -> Parsed:
-    """A statement whose IN lists are folded (see ``shapes``); ``first:~size`` is the text of each."""
+def _parse_query(sql: str, tokens: list[Token], shape: Folded | None, runs: list[int]) -> Parsed:
+    """A statement with marked runs, whose placeholders are those of a shape."""
     tokens, names = number_placeholders(tokens, sql)
-    for token in tokens:
-        if token.token_type is TokenType.PLACEHOLDER and int(token.text) in lists:
-            token.text = f"{token.text}:~{lists[int(token.text)]}"
+    if shape is not None:
+        for token in tokens:
+            if token.token_type is TokenType.PLACEHOLDER:
+                token.text = shape.places[int(token.text)]
+    claim_runs(tokens, runs)
     return Parsed(_parse_tokens(sql, tokens), sql, names)
 
 
@@ -239,9 +253,10 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
                 pair in _CANNOT_FOLLOW and tokens[i - 1].text.upper() != "EXCLUDE"
             ):  # GROUP is the end of a window's frame
                 raise _syntax_error(sql, tokens[i + 1])
-    if kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
+    occurring = set(kinds)
+    if TokenType.WHEN in occurring and kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.WHEN)])
-    if kinds.count(TokenType.BETWEEN) > kinds.count(TokenType.AND):
+    if TokenType.BETWEEN in occurring and kinds.count(TokenType.BETWEEN) > kinds.count(TokenType.AND):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.BETWEEN)])
 
 

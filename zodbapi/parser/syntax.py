@@ -5,15 +5,17 @@ In: made by ``ddl``. Out: read by ``binder.ddl``, which turns names into positio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from zodbapi.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Definition:
     """Root of these trees."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Term:
     """One key of an index or constraint: a column's ``name``, or an expression's ``text`` when that is ""."""
 
@@ -23,7 +25,7 @@ class Term:
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reference:
     """REFERENCES parent (columns) and its actions."""
 
@@ -33,7 +35,7 @@ class Reference:
     on_update: str = "NO ACTION"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Constraint:
     """A constraint of a column or table.
 
@@ -54,7 +56,7 @@ class Constraint:
     deferred: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ColumnDefinition(Definition):
     """``name type constraints``."""
 
@@ -63,7 +65,7 @@ class ColumnDefinition(Definition):
     constraints: tuple[Constraint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TableDefinition(Definition):
     """CREATE TABLE; ``query`` is the text of CREATE TABLE AS."""
 
@@ -75,7 +77,7 @@ class TableDefinition(Definition):
     query: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IndexDefinition(Definition):
     """CREATE INDEX."""
 
@@ -89,7 +91,7 @@ class IndexDefinition(Definition):
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ViewDefinition(Definition):
     """CREATE VIEW."""
 
@@ -100,7 +102,7 @@ class ViewDefinition(Definition):
     temporary: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TriggerDefinition(Definition):
     """CREATE TRIGGER; the fields are those of ``catalog.Trigger``."""
 
@@ -115,7 +117,7 @@ class TriggerDefinition(Definition):
     temporary: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Action(Definition):
     """One action of ALTER TABLE; ``kind`` is that of ``plan.nodes.AlterStep``, whose fields these become."""
 
@@ -131,7 +133,7 @@ class Action(Definition):
     cascade: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AlterDefinition(Definition):
     """ALTER TABLE, and ALTER INDEX (``table`` is "" then)."""
 
@@ -140,7 +142,7 @@ class AlterDefinition(Definition):
     if_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CallDefinition(Definition):
     """CALL; ``arguments`` is their text."""
 
@@ -148,7 +150,7 @@ class CallDefinition(Definition):
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExplainDefinition(Definition):
     """EXPLAIN; the explained statement starts at ``offset`` of the text."""
 

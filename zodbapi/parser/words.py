@@ -7,10 +7,10 @@ kept in the schema as the user wrote them, so what matters here is exactly where
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 
 from zodbapi.errors import OperationalError
+from zodbapi.record import record
 
 _WORD = re.compile(
     r"""
@@ -33,7 +33,7 @@ RESERVED = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Word:
     """One word, literal or operator. ``kind`` is word, name (quoted), string, literal or operator."""
 

@@ -25,6 +25,8 @@ from zodbapi.plan.nodes import (
     Distinct,
     Filter,
     HashJoin,
+    HashSeek,
+    IndexGroups,
     IndexRange,
     IndexSeek,
     Insert,
@@ -93,6 +95,8 @@ def describe(node: Node) -> str:
             return f"{node.kind.upper()} JOIN{_on(node.on)}"
         case HashJoin():
             return _hash_join(node)
+        case HashSeek():
+            return f"HASH SEEK {_pairs(node.keys, node.probes)}"
         case Insert() | Update() | Delete():
             return _write(node)
         case Command():
@@ -132,6 +136,9 @@ def _pipeline(node: Node) -> str:
             return f"WORKING ROW {node.cte}"
         case Values():
             return "ONE ROW" if node.rows == ((),) else f"VALUES {len(node.rows)} rows"
+        case IndexGroups():
+            names = ", ".join(_index_names(node.table, node.index)[: node.width])
+            return f"INDEX GROUPS {node.table.name}#{node.source} USING {node.index.name} ({names})"
         case TableFunctionScan():
             return f"TABLE FUNCTION {node.function.name}({_listed(node.args)})"
         case _:
@@ -159,11 +166,14 @@ def _on(predicate: Expr | None) -> str:
     return "" if predicate is None else f" ON {expression(predicate)}"
 
 
+def _pairs(left: Sequence[Expr], right: Sequence[Expr]) -> str:
+    return " AND ".join(f"{expression(a)} = {expression(b)}" for a, b in zip(left, right, strict=True))
+
+
 def _hash_join(node: HashJoin) -> str:
     kind = "" if node.kind == "inner" else f"{node.kind.upper()} "
     aware = " NULL AWARE" if node.null_aware else ""
-    pairs = zip(node.left_keys, node.right_keys, strict=True)
-    keys = " AND ".join(f"{expression(a)} = {expression(b)}" for a, b in pairs)
+    keys = _pairs(node.left_keys, node.right_keys)
     rest = "" if node.on is None else f" AND {expression(node.on)}"
     return f"HASH {kind}JOIN{aware} ON {keys}{rest}"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.catalog import ANY, INTEGER, Type
-from zodbapi.plan.record import record
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import AggregateFunction, Function
@@ -345,3 +345,8 @@ class WindowCall:
     type: Type = ANY
     nullable: bool = True
     collations: tuple[str, ...] = ()  # one a partition key
+
+
+def is_positive(expr: Expr | None) -> bool:
+    """Whether an expression is a literal integer above 0: as a LIMIT, one that lets a row pass."""
+    return isinstance(expr, Const) and type(expr.value) is int and expr.value > 0

@@ -1,7 +1,7 @@
 """Nodes of the one plan tree: relational nodes, statements, and what a table's writer needs.
 
 In: made by the binder. The optimizer replaces nodes of the same tree (``Scan`` by ``RowidSeek``, ``IndexSeek``,
-``IndexRange``; ``Join`` by ``HashJoin``). Out: read by codegen and EXPLAIN.
+``IndexRange``; ``Join`` by ``HashJoin``, a seek by ``HashSeek``). Out: read by codegen and EXPLAIN.
 
 A *source* is an integer, unique in the statement, for one occurrence of something that has rows. Nodes that make rows
 name their source; the row of source 3 is ``r3`` in generated code. Filter, Sort, Limit, Distinct and joins pass the
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
 from zodbapi.isolation import Isolation
-from zodbapi.plan.record import record
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import TableFunction
@@ -105,6 +105,19 @@ class IndexRange(Node):
 
 
 @record(frozen=True, slots=True)
+class IndexGroups(Node):
+    """Emits a row for each group of entries of an index whose first ``width`` columns are alike, in index order.
+
+    Its columns are these, and how many entries the group has.
+    """
+
+    source: int
+    table: Table
+    index: Index
+    width: int
+
+
+@record(frozen=True, slots=True)
 class Values(Node):
     """Emits each row of expressions. ``rows=((),)`` is the one empty row of a SELECT without FROM."""
 
@@ -171,6 +184,18 @@ class HashJoin(Node):
     right_keys: tuple[Expr, ...]
     on: Expr | None = None
     null_aware: bool = False
+
+
+@record(frozen=True, slots=True)
+class HashSeek(Node):
+    """Emits the rows of ``input`` whose ``keys`` equal ``probes``, which are of rows around the query that this is in.
+
+    The input, which reads no such row, is put into a hash table once a statement, when the first row is asked for.
+    """
+
+    input: Node
+    keys: tuple[Expr, ...]
+    probes: tuple[Expr, ...]
 
 
 @record(frozen=True, slots=True)
@@ -594,11 +619,11 @@ def output_names(node: Node) -> tuple[str, ...]:
 def output_source(node: Node) -> int:
     """The source under which a single-source node (the root of any query) emits its rows."""
     match node:
-        case Filter() | Distinct() | Sort() | Limit():
+        case Filter() | Distinct() | Sort() | Limit() | HashSeek():
             return output_source(node.input)
         case Project() | Aggregate() | Compound() | Values() | Materialize() | Recursive() | WorkingRow():
             return node.source
-        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | TableFunctionScan():
+        case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange() | IndexGroups() | TableFunctionScan():
             return node.source
         case Passed():
             return node.row_of

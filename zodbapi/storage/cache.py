@@ -21,6 +21,7 @@ MEMORY_A_BYTE: Final = 6
 LEAST: Final = 16 << 20  # bytes of memory that each connection may always use
 NO_LIMIT: Final = 1 << 30  # objects
 PASSING: Final = 96 << 20  # bytes of memory that a result which is read bit by bit may add, however large the cache is
+NEAR: Final = 8  # leaves that scans passed by last and may still be reading
 _LIMITS_OF_CONTAINERS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -49,21 +50,31 @@ def share_of_objects(total: int, connections: int) -> int:
 
 
 class Passing:
-    """What one long result has loaded: when that is too much, what came first goes, and nothing that was there before it."""
+    """What one long result has loaded: when that is too much some of it goes, but nothing that was there before it.
 
-    __slots__ = ("_items", "_limit", "_size")
+    What a scan passes by goes at once then: whoever scans again finds what came first, and the memory of the leaf before is
+    used for the next while the processor still has it at hand. Of what was looked up here and there the oldest goes.
+    """
+
+    __slots__ = ("_items", "_limit", "_passed", "_size")
 
     def __init__(self) -> None:
         self._items: deque[tuple[Any, int]] = deque()
+        self._passed: deque[Any] = deque()  # by scans, since the limit was reached
         self._size = 0
         self._limit = PASSING // MEMORY_A_BYTE
 
-    def add(self, item: Any) -> None:
-        """Note an object that was loaded just now."""
+    def add(self, item: Any, in_scan: bool) -> None:
+        """Note an object that was loaded just now, by a scan or not."""
         size: int = item._p_estimated_size
+        if in_scan and self._size + size > self._limit:
+            self._passed.append(item)
+            if len(self._passed) > NEAR:
+                self._passed.popleft()._p_deactivate()  # not if it was changed; what still reads it loads it again
+            return
         self._items.append((item, size))
         self._size += size
         while self._size > self._limit:
             first, size = self._items.popleft()
             self._size -= size
-            first._p_deactivate()  # not if it was changed; what still reads it loads it again
+            first._p_deactivate()

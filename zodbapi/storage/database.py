@@ -33,6 +33,7 @@ from ZODB.utils import z64
 
 from zodbapi import errors
 from zodbapi.storage import ddl
+from zodbapi.storage.alone import LoneManager
 from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, SCHEMES, canonical, is_local, open_db, open_storage
 from zodbapi.storage.failures import translated
 from zodbapi.storage.memory import MemoryStorage
@@ -55,21 +56,6 @@ _open: dict[str, Database] = {}  # in use, and at the end of the dict's order up
 _registry_lock = threading.RLock()
 _every: weakref.WeakSet[Database] = weakref.WeakSet()
 _inherited: list[Any] = []  # what belongs to the parent process: never finalised, so that no socket or file is touched
-
-
-class _QuietManager(transaction.TransactionManager):  # type: ignore[misc]
-    """A manager that leaves the connection's snapshot alone: ``Transaction`` decides when it moves."""
-
-    def registerSynch(self, synch: Any) -> None:
-        """Nothing: the connection is not told of transactions that begin and end."""
-
-    def unregisterSynch(self, synch: Any) -> None:
-        """Nothing was registered."""
-
-    def abort(self) -> None:
-        """Abort the transaction if there is one; ``DB.close`` asks for it whether or not."""
-        if self._txn is not None:
-            super().abort()
 
 
 class Database:
@@ -274,7 +260,7 @@ class Database:
                 if self.users == 0:
                     raise errors.InterfaceError("the database is closed")
                 self._start()
-            manager = manager or _QuietManager(explicit=True)
+            manager = manager or LoneManager()
             connection = self._db.open(transaction_manager=manager)
             self._sessions.append(weakref.ref(txn, self._sessions.remove))
             return connection, manager, self._outside_test()

@@ -1,6 +1,7 @@
 """The lock file beside a database file: one process at a time writes.
 
-In: the path. Out: a lock that the threads of this process share, and object ids that no other process hands out.
+In: the path. Out: a lock that the threads of this process share, object ids that no other process hands out, and notes of
+which transactions are committed and which are on disk, for all processes to read.
 
 It is the file that ZODB's own FileStorage locks for as long as it is open, so the two exclude each other. Ours is held for
 a write transaction only, counted, so that a thread that packs and one that commits hold it together; what threads of one
@@ -13,7 +14,9 @@ import fcntl
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from ZODB.utils import z64
 
 from zodbapi import errors
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zodbapi.storage.shared_file import SharedFileStorage
+
+_TEXT: Final = 100  # bytes: the process, as ZODB writes it, and the object ids
+_NOTES_AT: Final = 128
 
 
 def _pause(waited: float) -> float:
@@ -41,10 +47,13 @@ class FileLock:
         self._path = path
         self._count = 0
         self._mutex = threading.Lock()
-        self._fd = self._open()
+        self._open()
 
-    def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    def _open(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        found = os.fstat(self._fd)
+        self._identity = found.st_dev, found.st_ino
+        self._has_noted = False
 
     def acquire(self, timeout: float, first: Callable[[], None] = lambda: None) -> None:
         """Hold the lock once more; raises "database is locked" when another process keeps it for too long.
@@ -80,15 +89,14 @@ class FileLock:
             if self._is_current():
                 return
             os.close(self._fd)  # someone removed the lock file: go to the one that others lock now
-            self._fd = self._open()
+            self._open()
 
     def _is_current(self) -> bool:
         try:
             there = os.stat(self._path)
         except FileNotFoundError:
             return False
-        mine = os.fstat(self._fd)
-        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+        return (there.st_dev, there.st_ino) == self._identity
 
     def release(self) -> None:
         """Hold the lock once less."""
@@ -100,12 +108,27 @@ class FileLock:
 
     def reserve(self, count: int, above: int) -> int:
         """The number before ``count`` numbers that are ours alone, all larger than ``above``; the lock must be held."""
-        _, _, number = os.pread(self._fd, 100, 0).decode("ascii", "replace").partition("oids ")
+        _, _, number = os.pread(self._fd, _TEXT, 0).decode("ascii", "replace").partition("oids ")
         start = max(above, int(number) if number.strip().isdigit() else 0)
-        text = f" {os.getpid()}\noids {start + count}\n".encode()
-        os.pwrite(self._fd, text, 0)
-        os.ftruncate(self._fd, len(text))
+        os.pwrite(self._fd, f" {os.getpid()}\noids {start + count}\n".ljust(_TEXT, "\n").encode(), 0)
         return start
+
+    def note_committed(self, tid: bytes) -> None:
+        """Note the newest transaction; the lock must be held.
+
+        What an earlier process noted about the disk is forgotten first: it may be about another file of this name.
+        """
+        os.pwrite(self._fd, tid if self._has_noted else tid + z64, _NOTES_AT)
+        self._has_noted = True
+
+    def note_durable(self, tid: bytes) -> None:
+        """Note that this transaction, and all before it, are on disk."""
+        os.pwrite(self._fd, tid, _NOTES_AT + len(z64))
+
+    def notes(self) -> tuple[bytes, bytes]:
+        """The newest transaction, and the newest that is known to be on disk; too old if someone emptied the lock file."""
+        found = os.pread(self._fd, 2 * len(z64), _NOTES_AT).ljust(2 * len(z64), b"\0")
+        return found[: len(z64)], found[len(z64) :]
 
     def close(self) -> None:
         """Close without unlocking: after a fork the lock may be the parent's."""

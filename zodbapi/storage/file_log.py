@@ -23,6 +23,7 @@ logger = logging.getLogger("zodbapi.storage")
 TRANSACTION = Struct(TRANS_HDR)
 RECORD = Struct(DATA_HDR)
 _WINDOW = 1 << 20
+_ORDINARY = frozenset({b" ", b"p"})
 
 
 class Log:
@@ -48,10 +49,9 @@ class Log:
 
         Raises ``CorruptedDataError`` for what is not a transaction.
         """
-        try:
-            buffer, offset = self._at(pos, TRANS_HDR_LEN)
-        except EOFError:
+        if pos + TRANS_HDR_LEN > self._size:
             return None
+        buffer, offset = self._at(pos, TRANS_HDR_LEN)
         tid, length, status, *lengths = TRANSACTION.unpack_from(buffer, offset)
         end = pos + length
         if status == b"c":
@@ -77,6 +77,38 @@ class Log:
             found[oid] = pos
             pos = following
         return found
+
+
+def read_transactions(buffer: bytes, start: int, after: bytes, found: dict[bytes, int]) -> tuple[bytes, int]:
+    """What ordinary transactions wrote that follow each other in ``buffer``, which was read at ``start``.
+
+    Adds object id -> position to ``found``. Returns the last transaction id, ``after`` if there is none, and the position where
+    it stops: at the end, or at what ``Log.transaction`` has to judge. All of a transaction is in ``found`` or nothing.
+    """
+    at, size = 0, len(buffer)
+    while at + TRANS_HDR_LEN <= size:
+        tid, length, status, user, description, extension = TRANSACTION.unpack_from(buffer, at)
+        end = at + length
+        if (
+            status not in _ORDINARY
+            or tid <= after
+            or end + 8 > size
+            or buffer[end : end + 8] != buffer[at + 8 : at + 16]
+        ):
+            break
+        records = {}
+        place, position = at + TRANS_HDR_LEN + user + description + extension, start + at
+        while place < end:
+            oid, _tid, _previous, transaction, version, data = RECORD.unpack_from(buffer, place)
+            if transaction != position or version:
+                return after, position
+            records[oid] = start + place
+            place += DATA_HDR_LEN + (data or 8)
+        if place != end:
+            break
+        found.update(records)
+        after, at = tid, end + 8
+    return after, start + at
 
 
 def check_magic(path: str, start: bytes) -> None:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from ZODB.fsIndex import fsIndex
 
+    Follow = Callable[[bytes, bytes, bytes], bytes | None]
+
 _READ_AHEAD = 4096
+_BLOCK = 1 << 16  # bytes to read at once where several records are wanted, which often lie side by side
 
 
 class Reader:
@@ -74,6 +77,33 @@ class View(NamedTuple):
                 raise CorruptedDataError(oid, buffer[:DATA_HDR_LEN], pos)
         return buffer[DATA_HDR_LEN:end], tid, following
 
+    def chain(self, oid: bytes, before: bytes, end: int, follow: Follow) -> None:
+        """Give ``follow`` the newest revision of the object, and of those that it names one after the other.
+
+        It stops at the first that is not there, not older than ``before``, or not below ``end``: what follows there may be the
+        half of a transaction that is being written.
+        """
+        fd, start, block = self.fd, 0, b""
+        wanted: bytes | None = oid
+        while wanted is not None:
+            pos = self.position(wanted)
+            if pos is None or pos >= end:
+                return
+            place = pos - start
+            if place < 0 or place + DATA_HDR_LEN > len(block):
+                start, place, block = pos, 0, os.pread(fd, _BLOCK, pos)
+                if len(block) < DATA_HDR_LEN:
+                    return
+            found, tid, _previous, _transaction, _version, length = RECORD.unpack_from(block, place)
+            if found != wanted or tid >= before or not length:
+                return
+            place += DATA_HDR_LEN
+            if place + length > len(block):
+                start, place, block = pos, DATA_HDR_LEN, os.pread(fd, max(_BLOCK, DATA_HDR_LEN + length), pos)
+                if place + length > len(block):
+                    return
+            wanted = follow(wanted, block[place : place + length], tid)
+
     def _follow(self, oid: bytes, buffer: bytes, pos: int) -> bytes:
         """The data of a record that only points to an older one, which undo writes."""
         while True:
@@ -95,6 +125,7 @@ class FileViews(UntrustedFile):
     oldest_snapshot: Callable[[], bytes | None] = staticmethod(lambda: None)
 
     _view: View
+    _pos: int
     _identity: tuple[int, int]
     _ltid: bytes
     _tindex: dict[bytes, int]
@@ -133,6 +164,14 @@ class FileViews(UntrustedFile):
                 if tid <= newest:
                     return view.record(oid, tid.__gt__)
         return found
+
+    def chain(self, oid: bytes, before: bytes, follow: Follow) -> None:
+        """Give ``follow`` id, record and transaction id of the object, as it was before that transaction id.
+
+        ``follow`` gives back the id of an object to go on with. It is not called again where that cannot be read as easily.
+        """
+        end = self._pos  # before the view: what lies below it is complete
+        self._view.chain(oid, before, end, follow)
 
     def load(self, oid: bytes, version: str = "") -> tuple[bytes, bytes]:
         found = self._view.record(oid, lambda _tid: True)

@@ -18,6 +18,7 @@ from ZODB.interfaces import IStorage
 from ZODB.POSException import POSKeyError, StorageTransactionError
 
 from zodbapi.storage.classes import GuardedResolution
+from zodbapi.storage.tids import next_tid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,7 @@ class MemoryStorage(GuardedResolution):
             raise StorageTransactionError("Duplicate tpc_begin calls for same transaction")
         self._commit_lock.acquire()
         self._transaction = transaction
-        self._tid = tid or utils.newTid(self._ltid)
+        self._tid = tid or next_tid(self._ltid)
         self._stored = {}
         self._resolved = []
 

@@ -2,14 +2,13 @@
 
 In: what ZODB stores. Out: a plain FileStorage file, which ZODB's own tools read, pack and copy.
 
-The file is a log: a commit appends one transaction record, and nothing before the end ever changes, but for one byte. That
-makes sharing it simple::
+The file is a log: a commit appends one transaction record, and nothing before the end ever changes. That makes sharing it
+simple::
 
     process A                      file                          process B
     ---------                      ----                          ---------
     lock, catch up                 |T1|T2|
-    vote: append, status "c"       |T1|T2|T3 c|                  a begin sees the "c" and stays at T2
-    finish: status " "             |T1|T2|T3  |                  the next begin reads T3's header, takes its
+    append                         |T1|T2|T3  |                  the next begin reads T3's header, takes its
     unlock, fsync                                                records into the index, invalidates their objects
 
 - The lock (``FileLock``) is held from the first write of a transaction to the end of its commit, so that only one process
@@ -21,75 +20,59 @@ makes sharing it simple::
 - Object ids come in blocks that are reserved in the lock file.
 - A pack writes a new file and moves it over the old one. Others notice by the mark that it appends to the old file, or by
   the inode, and open the new one.
-- Commits are made durable after the locks are released: others append while this one waits for the disk, and one fsync
-  serves all that committed before it. Whoever builds on a transaction that is not on disk yet has it written by its own
-  fsync, which covers the whole file.
+- Commits are made durable after the locks are released: others append while one process waits for the disk, and its fsync
+  serves all that committed before it, in whatever process; notes in the lock file tell them. Whoever builds on a
+  transaction that is not on disk yet waits for an fsync that covers both.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
-from struct import Struct
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from persistent.TimeStamp import TimeStamp
 from ZODB.BaseStorage import BaseStorage
-from ZODB.FileStorage.FileStorage import FilePool, TempFormatter
+from ZODB.FileStorage.FileStorage import FilePool
 from ZODB.FileStorage.format import CorruptedDataError
 from ZODB.fsIndex import fsIndex
 from ZODB.interfaces import IBlobStorageRestoreable
-from ZODB.POSException import StorageTransactionError
 from ZODB.utils import p64, u64, z64
 from zope.interface import alsoProvides
 
 from zodbapi import errors
+from zodbapi.storage.committing import Committing
 from zodbapi.storage.file_lock import CommitLock, FileLock
 from zodbapi.storage.file_log import (
     MAGIC,
-    RECORD,
     STATUS_AT,
-    TRANSACTION,
     Log,
     can_write,
     check_magic,
     ends_with_transaction,
+    read_transactions,
     remove,
     save_tail,
     sync_directory,
-    sync_folders,
-    write_at,
 )
 from zodbapi.storage.file_views import Reader
-from zodbapi.storage.packing import Packing
 from zodbapi.storage.untrusted_file import save_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 logger = logging.getLogger("zodbapi.storage")
 
-_IN_MEMORY = 1 << 25  # bytes of a transaction that are collected in memory
-_OID_AND_TID = Struct(">8s8s")  # how a record begins
 _OIDS_AT_ONCE = 128
 _WORTH_SAVING = 1 << 18  # bytes of log that are worth an index file
+_FEW = 1 << 16  # bytes of log
 _LOOK_EVERY = 1.0  # seconds
 
 
-class SharedFileStorage(Packing):
+class SharedFileStorage(Committing):
     """One process's view of a FileStorage file that others write to as well."""
-
-    _transaction: Any
-    _ude: Any
-    _file: Any
-    _index: Any
-    _tid: bytes
-    _resolved: list[bytes]
 
     def __init__(
         self,
@@ -111,15 +94,11 @@ class SharedFileStorage(Packing):
         self._quota = None
         self._wrapper: Any = None
         self._oid_lock = threading.Lock()
-        self._durable_lock = threading.Lock()
-        self._durable_tid: bytes = z64
         self._oids: Iterator[int] = iter(())
         self._commit_lock = CommitLock(self)
         self._commit_lock_acquire, self._commit_lock_release = self._commit_lock.acquire, self._commit_lock.release
-        self._set_scratch(io.BytesIO())
+        self._prepare_commits()
         self._files = FilePool(path)  # never used: here because the superclass has it
-        self._tindex: dict[bytes, int] = {}
-        self._nextpos = 0
         self._saved_pos = 4
         self._file = None
         self._next_look = 0.0
@@ -179,7 +158,7 @@ class SharedFileStorage(Packing):
             former.close()
             self._retire_view()
         self._set_view(reader, index)
-        self._pos, self._ltid, self._ts, self._saved_pos = pos, ltid, TimeStamp(ltid), saved
+        self._pos, self._ltid, self._saved_pos = pos, ltid, saved
         self._oid = index.maxKey() if len(index._data) else z64
         if pos - saved > _WORTH_SAVING:
             self._save_index()
@@ -238,18 +217,28 @@ class SharedFileStorage(Packing):
                 self._catch_up()
 
     def _catch_up(self) -> None:
-        if self._was_replaced() or not self._is_same():
-            self._reopen()
-            return
+        """Take what is committed behind ``_pos`` into the index; the usual case first, which is a few small transactions."""
         fd = self._view.fd
-        log, pos, ltid = Log(fd, os.lseek(fd, 0, os.SEEK_END)), self._pos, self._ltid
-        while (step := self._next_transaction(log, fd, pos)) is not None:
-            ltid, records, pos = step
-            if self._wrapper is not None:
-                self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
-            self._index.update(records)
-            self._oid = max(self._oid, max(records, default=z64))
-        self._pos, self._ltid, self._ts = pos, ltid, TimeStamp(ltid)
+        size = os.lseek(fd, 0, os.SEEK_END)
+        records: dict[bytes, int] = {}
+        ltid, pos = self._ltid, self._pos
+        if 0 < size - pos < _FEW:
+            ltid, pos = read_transactions(os.pread(fd, size - pos, pos), pos, ltid, records)
+        if pos != size or pos == self._pos:
+            if self._was_replaced() or not self._is_same():
+                self._reopen()
+                return
+            log = Log(fd, size)
+            while (step := self._next_transaction(log, fd, pos)) is not None:
+                ltid, more, pos = step
+                records.update(more)
+        if pos == self._pos:
+            return
+        if self._wrapper is not None:
+            self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
+        self._index.update(records)
+        self._oid = max(self._oid, max(records, default=z64))
+        self._pos, self._ltid = pos, ltid
 
     def _was_replaced(self, patience: int = 100) -> bool:
         for _ in range(patience):
@@ -346,109 +335,6 @@ class SharedFileStorage(Packing):
                     assert self._file_lock is not None
                     start = self._file_lock.reserve(_OIDS_AT_ONCE, u64(self._oid))
                 self._oids = iter(range(start + 1, start + _OIDS_AT_ONCE + 1))
-
-    # --- committing -------------------------------------------------------------------------------------------------------
-
-    def _set_scratch(self, file: IO[bytes]) -> None:
-        """Collect the records of transactions in this file: one in memory, or a temporary one for a large transaction."""
-        self._tfile, self._tfmt = file, TempFormatter(file)
-
-    def _clear_temp(self) -> None:
-        self._tindex.clear()
-        if self._tfile.tell() > _IN_MEMORY:
-            self._tfile.close()
-            self._set_scratch(io.BytesIO())
-        self._tfile.seek(0)
-
-    def store(self, oid: bytes, oldserial: bytes, data: bytes, version: str, transaction: Any) -> None:
-        """Keep the record of an object until the transaction is written; ZODB's way does the same with more calls."""
-        if transaction is not self._transaction:
-            raise StorageTransactionError(self, transaction)
-        with self._lock:
-            if oid > self._oid:
-                self.set_max_oid(oid)
-            position, fd, _reader = self._view
-            old = position(oid) or 0
-            if old:
-                found, committed = _OID_AND_TID.unpack(os.pread(fd, _OID_AND_TID.size, old))
-                if found != oid:
-                    raise CorruptedDataError(oid, found + committed, old)
-                if committed != oldserial:
-                    data = self.tryToResolveConflict(oid, committed, oldserial, data)
-                    self._resolved.append(oid)
-            written = self._tfile.tell()
-            self._tindex[oid] = self._pos + written + self._thl
-            self._tfile.write(RECORD.pack(oid, self._tid, old, self._pos, 0, len(data)))
-            self._tfile.write(data)
-            if written + len(data) > _IN_MEMORY and isinstance(self._tfile, io.BytesIO):
-                rolled = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the transaction
-                rolled.write(self._tfile.getbuffer()[: self._tfile.tell()])
-                self._set_scratch(rolled)
-
-    def tpc_vote(self, transaction: Any) -> list[bytes]:
-        with self._lock:
-            if transaction is not self._transaction:
-                raise StorageTransactionError("tpc_vote called with wrong transaction")
-            data_length = self._tfile.tell()
-            self._tfile.seek(0)
-            user, description, extension = self._ude
-            length = self._thl + data_length
-            header = TRANSACTION.pack(self._tid, length, b"c", len(user), len(description), len(extension))
-            fd = self._file.fileno()
-            if self.durable and self.blob_dir:
-                for oid, _tid in self.dirty_oids:
-                    sync_folders(self.fshelper.getPathForOID(oid), self.blob_dir)
-            try:
-                end, data = self._pos, [header, user, description, extension]
-                while data_length > 0:
-                    data.append(self._tfile.read(min(data_length, 1 << 24)))
-                    data_length -= len(data[-1])
-                    if data_length:
-                        end = write_at(fd, b"".join(data), end)
-                        data.clear()
-                end = write_at(fd, b"".join((*data, p64(length))), end)
-            except BaseException:
-                os.ftruncate(fd, self._pos)
-                raise
-            self._nextpos = end
-            return self._resolved
-
-    def tpc_finish(self, transaction: Any, f: Callable[[bytes], None] | None = None) -> bytes:
-        with self._lock:
-            if transaction is not self._transaction:
-                raise StorageTransactionError("tpc_finish called with wrong transaction")
-            tid = self._tid
-            try:
-                if f is not None:
-                    f(tid)
-                write_at(self._file.fileno(), self._tstatus.encode(), self._pos + STATUS_AT)
-                self._index.update(self._tindex)
-                self._pos, self._ltid, self._nextpos = self._nextpos, tid, 0
-                self._blob_tpc_finish()
-                self._clear_temp()
-            finally:
-                self._ude = None
-                self._transaction = None
-                self._commit_lock.release()
-        if not getattr(transaction, "durable_later", False):
-            self.make_durable(tid)
-        return tid
-
-    def make_durable(self, tid: bytes) -> None:
-        """Return when the transaction is on disk. One thread waits for the disk on behalf of all that committed before."""
-        if not self.durable or tid <= self._durable_tid:
-            return
-        with self._durable_lock:
-            if tid > self._durable_tid:
-                ltid, (_, fd, _reader) = self._ltid, self._view
-                os.fsync(fd)
-                self._durable_tid = ltid
-
-    def _abort(self) -> None:
-        if self._nextpos:
-            os.ftruncate(self._file.fileno(), self._pos)
-            self._nextpos = 0
-        self._blob_tpc_abort()
 
     # --- the index file -----------------------------------------------------------------------------------------------------
 

@@ -45,16 +45,32 @@ def like_matcher(pattern: str, escape: str | None = None, *, fold: str = "ascii"
 
 @lru_cache(maxsize=512)
 def contained_text(pattern: Any, escape: Any = None, *, fold: str) -> str | None:
-    """The text that a pattern ``%text%`` looks for, folded; None for patterns of any other form."""
-    if type(pattern) is not str or not (escape is None or (type(escape) is str and len(escape) == 1)):
-        return None
-    segments = _segments(pattern, escape)
-    match segments:
-        case [[], [str() as text], []]:
+    """The text that a pattern ``%text%`` looks for, folded; None for patterns of any other form.
+
+    With the fold ``ascii`` it is looked for in what ``str.lower`` makes of texts, where other letters would be missed.
+    """
+    match _plain_segments(pattern, escape):
+        case [[], [str() as text], []] if fold != "ascii" or text.isascii():
             change = _FOLDS[fold]
             return text if change is None else change(text)
         case _:
             return None
+
+
+@lru_cache(maxsize=512)
+def leading_text(pattern: Any, escape: Any = None) -> str | None:
+    """The text that a pattern ``text%`` begins with; None for patterns of any other form."""
+    match _plain_segments(pattern, escape):
+        case [[str() as text], []]:
+            return text
+        case _:
+            return None
+
+
+def _plain_segments(pattern: Any, escape: Any) -> list[list[str | None]] | None:
+    if type(pattern) is not str or not (escape is None or (type(escape) is str and len(escape) == 1)):
+        return None
+    return _segments(pattern, escape)
 
 
 def _segments(pattern: str, escape: str | None) -> list[list[str | None]] | None:

@@ -1,0 +1,207 @@
+"""Appending transactions: in one write or many, on disk for whom, and what is left when it fails."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ZODB.FileStorage
+from persistent.TimeStamp import TimeStamp
+from ZODB.utils import p64, u64, z64
+
+import zodbapi
+from zodbapi.storage import committing, tids
+from zodbapi.storage.alone import LoneManager
+from zodbapi.storage.shared_file import SharedFileStorage
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "app.fs")
+
+
+@pytest.fixture
+def connection(path: str) -> Iterator[zodbapi.Connection]:
+    with zodbapi.connect(path) as opened:
+        opened.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT UNIQUE)")
+        opened.commit()
+        yield opened
+    opened.close()
+
+
+def transactions(path: str) -> list[int]:
+    """How many records each transaction of the file has, as ZODB's own iterator reads it."""
+    iterator = ZODB.FileStorage.FileIterator(path)
+    try:
+        return [len(list(transaction)) for transaction in iterator]
+    finally:
+        iterator.close()
+
+
+@pytest.mark.parametrize("in_memory", [100, 5000, 1 << 25])
+def test_a_transaction_in_parts(
+    path: str, connection: zodbapi.Connection, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    monkeypatch.setattr(committing, "_IN_MEMORY", in_memory)
+    before = len(transactions(path))
+    connection.executemany("INSERT INTO t VALUES (?, ?)", [(n, f"word {n}") for n in range(2000)])
+    connection.commit()
+    assert len(transactions(path)) == before + 1
+    assert transactions(path)[-1] > 20
+    other = SharedFileStorage(path)
+    assert other.lastTransaction() == connection._database.storage.lastTransaction()
+    other.close()
+    assert zodbapi.check(connection) == []
+
+
+@pytest.mark.parametrize("in_memory", [100, 1 << 25])
+def test_a_commit_that_fails_leaves_the_file_as_it_was(
+    path: str, connection: zodbapi.Connection, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    monkeypatch.setattr(committing, "_IN_MEMORY", in_memory)
+    found, size = transactions(path), os.path.getsize(path)
+    connection.executemany("INSERT INTO t VALUES (?, ?)", [(n, f"word {n}") for n in range(500)])
+    merge = connection._txn._connection._records
+
+    def failing(stored: list[Any]) -> Iterator[Any]:
+        for number, record in enumerate(merge(stored)):
+            if number == 7:
+                raise OSError(28, "No space left on device")
+            yield record
+
+    connection._txn._connection._records = failing
+    with pytest.raises(zodbapi.OperationalError, match="full"):
+        connection.commit()
+    del connection._txn._connection._records
+    assert (transactions(path), os.path.getsize(path)) == (found, size)
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    connection.execute("INSERT INTO t VALUES (1, 'after')")
+    connection.commit()
+    assert zodbapi.check(connection) == []
+
+
+def test_a_full_disk_in_the_last_write(
+    path: str, connection: zodbapi.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = os.path.getsize(path)
+    write_at = committing.write_at
+
+    def half(fd: int, data: bytes, pos: int) -> int:
+        write_at(fd, data[: len(data) // 2], pos)
+        raise OSError(28, "No space left on device")
+
+    connection.execute("INSERT INTO t VALUES (1, 'one')")
+    monkeypatch.setattr(committing, "write_at", half)
+    with pytest.raises(zodbapi.OperationalError, match="full"):
+        connection.commit()
+    monkeypatch.undo()
+    assert os.path.getsize(path) == size
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_interrupt_in_the_last_write(
+    path: str, connection: zodbapi.Connection, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """What was written as a whole is committed, as others may have seen it; the rest is cut off by the next writer."""
+    write_at = committing.write_at
+
+    def interrupted(fd: int, data: bytes, pos: int) -> int:
+        write_at(fd, data if whole else data[:-20], pos)
+        raise KeyboardInterrupt
+
+    connection.execute("INSERT INTO t VALUES (1, 'one')")
+    monkeypatch.setattr(committing, "write_at", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        connection.commit()
+    monkeypatch.undo()
+    connection.execute("INSERT INTO t VALUES (2, 'two')")
+    connection.commit()
+    assert connection.execute("SELECT id FROM t").fetchall() == ([(1,), (2,)] if whole else [(2,)])
+    assert zodbapi.check(connection) == []
+    assert transactions(path)
+
+
+def test_what_another_process_has_written_to_disk_is_not_written_again(
+    path: str, connection: zodbapi.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(committing, "_write_to_disk", written.append)
+    other = SharedFileStorage(path)  # what another process has
+    ours = connection._database.storage
+    other.durable = ours.durable = False
+    for word in ("one", "two"):
+        connection.execute("INSERT INTO t (word) VALUES (?)", [word])
+        connection.commit()
+    tid = ours.lastTransaction()
+    other.durable = ours.durable = True
+    ours.make_durable(p64(u64(tid) - 1))
+    assert len(written) == 1
+    other.make_durable(tid)  # the newest at the time of that write, though it was asked for an older one
+    assert len(written) == 1
+    connection.execute("INSERT INTO t (word) VALUES ('three')")
+    connection.commit()
+    assert len(written) == 2
+    os.truncate(f"{path}.lock", 0)  # notes that are lost cost a write
+    other.make_durable(ours.lastTransaction())
+    assert len(written) == 3
+    other.close()
+
+
+def test_notes_about_another_file_are_forgotten(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is put in the place of one whose transactions were younger."""
+    written: list[int] = []
+    monkeypatch.setattr(committing, "_write_to_disk", written.append)
+    storage = SharedFileStorage(path)
+    assert storage._file_lock is not None
+    storage._file_lock.note_committed(b"\xff" * 8)
+    storage._file_lock.note_durable(b"\xff" * 8)
+    storage.close()
+    connection = zodbapi.connect(path)
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    connection.commit()
+    assert written
+    connection.close()
+
+
+def test_ids_grow_with_the_clock_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    last = z64
+    for passed in (0, 0.5, 59, 61, 3600, 86400 * 40, 10, -86400 * 400):
+        monkeypatch.setattr(tids.time, "time", lambda passed=passed: now + passed)
+        tid = tids.next_tid(last)
+        assert tid > last
+        if passed not in (10, -86400 * 400):
+            assert TimeStamp(tid).timeTime() == pytest.approx(now + passed, abs=0.001)
+        last = tid
+
+
+def test_a_lone_manager_takes_back_what_fails() -> None:
+    steps: list[str] = []
+
+    class Resource:
+        def commit_at_once(self) -> bool:
+            return False
+
+        def __getattr__(self, name: str) -> Any:
+            def step(manager: LoneManager) -> None:
+                steps.append(name)
+                if name == "tpc_begin":
+                    manager.set_data(self, name)
+                if name in ("tpc_vote", "abort"):
+                    raise zodbapi.OperationalError(name)
+
+            return step
+
+    manager = LoneManager()
+    manager.begin()
+    manager.get().join(Resource())
+    with pytest.raises(zodbapi.OperationalError, match="tpc_vote"):
+        manager.commit()
+    assert steps == ["tpc_begin", "commit", "tpc_vote", "abort", "tpc_abort"]
+    manager.abort()  # nothing is left
+    assert len(steps) == 5

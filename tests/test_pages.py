@@ -1,0 +1,59 @@
+"""LIMIT and OFFSET over plain scans and ranges, which trees slice, against sqlite3."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from typing import Any
+
+import pytest
+
+import zodbapi
+
+ROWS = 500
+
+
+@pytest.fixture(scope="module")
+def connections() -> list[Any]:
+    made: list[Any] = [zodbapi.connect(":memory:"), sqlite3.connect(":memory:")]
+    for connection in made:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b TEXT)")
+        connection.execute("CREATE INDEX t_a ON t (a)")
+        connection.execute("CREATE TABLE empty (id INTEGER PRIMARY KEY, a INTEGER NOT NULL)")
+        rows = [(i * 3, (i * 7919) % ROWS, None if i % 5 == 0 else f"b{i}") for i in range(ROWS)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        connection.commit()
+    return made
+
+
+LIMITS = (0, 1, 7, ROWS, ROWS * 2, -1, 2**63 - 1)
+OFFSETS = (0, 1, 100, ROWS - 1, ROWS, ROWS * 3, -5, 2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT id, b FROM t ORDER BY id",
+        "SELECT id, b FROM t ORDER BY id DESC",
+        "SELECT * FROM t ORDER BY id",
+        "SELECT a FROM t ORDER BY a",
+        "SELECT a, b, (SELECT count(*) FROM t u WHERE u.id < t.id AND u.a < 5) FROM t ORDER BY a DESC",
+        "SELECT a, b || 'x' FROM t WHERE id > 300 AND id <= 900 ORDER BY id",
+        "SELECT a, b FROM t WHERE a >= 450 ORDER BY a",
+        "SELECT a, b FROM t WHERE id BETWEEN 90 AND 30 ORDER BY id",
+        "SELECT id FROM t WHERE b IS NOT NULL ORDER BY id",
+        "SELECT id FROM empty ORDER BY id",
+    ],
+)
+@pytest.mark.parametrize("isolation", ["SNAPSHOT", "SERIALIZABLE"])
+def test_pages(connections: list[Any], query: str, isolation: str) -> None:
+    ours, theirs = connections
+    for limit, offset in itertools.product(LIMITS, OFFSETS):
+        ours.commit()
+        ours.execute(f"BEGIN ISOLATION LEVEL {isolation}")
+        for form, params in ((f"LIMIT {limit} OFFSET {offset}", ()), ("LIMIT ? OFFSET ?", (limit, offset))):
+            paged = f"{query} {form}"
+            assert ours.execute(paged, params).fetchall() == theirs.execute(paged, params).fetchall(), (paged, params)
+        inner = f"SELECT count(*), max(1) FROM ({query} LIMIT {limit})"
+        assert ours.execute(inner).fetchall() == theirs.execute(inner).fetchall()
+    ours.rollback()

@@ -1,0 +1,53 @@
+"""The first rows in an order of values that may be NULL, out of more rows than are kept meanwhile, against sqlite3."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import random
+import sqlite3
+from typing import Any
+
+import pytest
+
+import zodbapi
+
+ROWS = 4000
+
+
+def _filled(connection: Any) -> Any:
+    rng = random.Random(7)
+    connection.execute(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, some INTEGER, many REAL, few TEXT, day DATE, g INTEGER)"
+    )
+    day = datetime.date(2020, 1, 1)
+    rows = [
+        (
+            i,
+            None if rng.random() < 0.001 else rng.randint(1, 500),
+            None if rng.random() < 0.9 else round(rng.uniform(-5, 5), 1),
+            None if rng.random() < 0.999 else f"x{rng.randint(1, 9)}",
+            None if rng.random() < 0.5 else (day + datetime.timedelta(days=rng.randint(0, 300))).isoformat(),
+            rng.randint(1, 3),
+        )
+        for i in range(ROWS)
+    ]
+    connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
+    connection.commit()
+    return connection
+
+
+@pytest.fixture(scope="module")
+def connections() -> list[Any]:
+    return [_filled(zodbapi.connect(":memory:")), _filled(sqlite3.connect(":memory:"))]
+
+
+@pytest.mark.parametrize("column", ["some", "many", "few", "day", "some + many", "few COLLATE NOCASE"])
+@pytest.mark.parametrize("direction", ["", "DESC", "NULLS LAST", "DESC NULLS FIRST"])
+def test_first_rows(connections: list[Any], column: str, direction: str) -> None:
+    for limit, offset, rest in itertools.product((1, 10, 700), (0, 15), ("id", "g DESC, id", "id DESC")):
+        order = f"ORDER BY {column} {direction}, {rest} LIMIT {limit} OFFSET {offset}"
+        for condition in ("", "WHERE g = 2 AND id > 300"):
+            query = f"SELECT id, g FROM t {condition} {order}"
+            ours, theirs = (connection.execute(query).fetchall() for connection in connections)
+            assert ours == theirs, query

@@ -1,0 +1,62 @@
+"""LIMIT and OFFSET at the top of a query or subquery: the rows of one page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zodbapi.codegen import runtime
+from zodbapi.plan.expr import is_positive
+from zodbapi.plan.nodes import IndexRange, Limit, Node, Project, RowidRange, Scan
+
+if TYPE_CHECKING:
+    from zodbapi.codegen.unit import Unit
+
+
+def collect(unit: Unit, node: Limit) -> None:
+    """Writes the body of a function that returns the page's rows."""
+    body = unit.body
+    limit = unit.query.count(node.limit)
+    offset = unit.query.count(node.offset)
+    if limit is not None and not is_positive(node.limit):
+        with body.block(f"if {limit} == 0"):
+            body.line("return []")
+    start = len(body.lines)
+    body.line("out = []")
+    if _is_row_for_row(node.input):
+        _slice(unit, node.input, start, limit, offset)
+        return
+    seen = unit.fresh("n")
+    if offset is not None:
+        body.line(f"{seen} = -max({offset}, 0)")
+
+    def consume() -> None:
+        body = unit.body
+        if offset is None:
+            body.line(f"out.append({unit.query.row(node)})")
+            with body.block(f"if len(out) == {limit}"):
+                body.line("return out")
+            return
+        body.line(f"{seen} += 1")
+        with body.block(f"if {seen} > 0"):
+            body.line(f"out.append({unit.query.row(node)})")
+            if limit is not None:
+                with body.block(f"if {seen} == {limit}"):
+                    body.line("return out")
+
+    unit.query.produce(node.input, consume, whole=True)
+    body.line("return out")
+
+
+def _is_row_for_row(node: Node) -> bool:
+    """Whether the node's code is one loop, each of whose items gives a row."""
+    return isinstance(node, Project) and isinstance(node.input, (Scan, RowidRange, IndexRange))
+
+
+def _slice(unit: Unit, node: Node, start: int, limit: str | None, offset: str | None) -> None:
+    """The rows of one loop: the items before the page are not looked at."""
+    lines = unit.body.lines
+    unit.query.append_rows(node)
+    place = next(i for i in range(start, len(lines)) if lines[i][1].startswith("for "))
+    target, _, items = lines[place][1].removesuffix(":").partition(" in ")
+    lines[place] = lines[place][0], f"{target} in {unit.call(runtime.page)}({items}, {limit}, {offset}):"
+    unit.query.return_rows(start)

@@ -1,0 +1,74 @@
+"""Access by a hash table that is made once: what a query that runs for each row of another one may do instead of seeking.
+
+In: a table, the terms that are tested on it, and how often. Out: a ``HashSeek`` by the terms that are equalities with the rows
+around, if making the table costs less than so many seeks, or scans where there is no index.
+"""
+
+from __future__ import annotations
+
+from zodbapi.catalog import TEXTS, Kind
+from zodbapi.optimizer.access import ROWID, Path, target_of
+from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.cost import BUILD, FETCH, PROBE, SCAN_ROW, SEEK, SORT
+from zodbapi.optimizer.predicates import filtered, kind_of, used, volatile
+from zodbapi.optimizer.selectivity import passing
+from zodbapi.plan.expr import Affine, Compare, Expr
+from zodbapi.plan.nodes import HashSeek, Node, Scan
+
+HASH_FACTOR = 1.3  # a hash join must be so much cheaper than an index loop: its cost is sure, the loop's is a guess
+HASH_LEFT_ROWS = 1000.0  # fewer left rows than that always loop when there is an index
+CALL = 0.2  # microseconds of asking for the table, beside the look-up itself
+
+
+def hash_keys(term: Expr, lefts: frozenset[int], rights: frozenset[int]) -> tuple[Expr, Expr] | None:
+    """The two sides of an equality as (left key, right key), if each reads just one input and hashing is comparing."""
+    if not (isinstance(term, Compare) and term.op == "=") or volatile(term):
+        return None
+    a, b = term.left, term.right
+    if term.collation != "BINARY" and not (_is_no_text(a) or _is_no_text(b)):
+        return None
+    of_a, of_b = used(a), used(b)
+    if of_a & lefts and not of_a & rights and of_b & rights and not of_b & lefts:
+        return a, b
+    if of_b & lefts and not of_b & rights and of_a & rights and not of_a & lefts:
+        return b, a
+    return None
+
+
+def _is_no_text(expr: Expr) -> bool:
+    """Whether the value is surely no text, so that the collation cannot matter; Affine may leave a text as it is."""
+    kind = kind_of(expr)
+    return not isinstance(expr, Affine) and kind not in TEXTS and kind is not Kind.ANY
+
+
+def hash_seek(
+    scan: Scan, terms: list[Expr], path: Path, times: float, wanted: float | None, context: Context
+) -> Node | None:
+    """The access by hash table, for a scan that is done so many times, or None where the path costs less.
+
+    ``wanted``: rows that are read of a path that spares a sort.
+    """
+    inner = frozenset((scan.source,))
+    outer = frozenset().union(*map(used, terms)) - inner if terms else inner
+    if times <= 1 or path.single or (path.using is not None and times < HASH_LEFT_ROWS) or not outer:
+        return None
+    pairs = [(term, pair) for term in terms if (pair := hash_keys(term, outer, inner)) is not None]
+    if not pairs:
+        return None
+    equalities = [term for term, _ in pairs]
+    local = [term for term in terms if used(term) <= inner and not volatile(term)]
+    rest = [term for term in terms if not any(term is done for done in (*equalities, *local))]
+    if any(target_of(key, scan.source, scan.table, False) == ROWID for _, (_, key) in pairs):
+        return None
+    rows = context.rows(scan.table)
+    targets = [target_of(key, scan.source, scan.table, False) for _, (_, key) in pairs]
+    kept = passing(rows, local, context)
+    each = context.matching(scan.table, kept, targets)
+    made = rows * SCAN_ROW + kept * BUILD
+    sort = 0.0 if wanted is None else each * SORT
+    seek = path.cost if wanted is None else min(path.cost, SEEK + wanted * FETCH)
+    if (made + times * (CALL + PROBE + each * SCAN_ROW + sort)) * HASH_FACTOR > times * seek:
+        return None
+    keys, probes = tuple(pair[1] for _, pair in pairs), tuple(pair[0] for _, pair in pairs)
+    context.introduce(HashSeek)
+    return filtered(HashSeek(filtered(scan, local), keys, probes), rest)
