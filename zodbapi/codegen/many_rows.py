@@ -8,12 +8,12 @@ entry of the undo log. Which row fails first, they cannot tell: who needs to kno
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.codegen.constraints import schedule_many, schedule_unique, unique_failed
 from zodbapi.codegen.index_writer import inputs
 from zodbapi.codegen.unit import raising
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.codegen.foreign_key_writer import ForeignKeyWriter
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ManyRows:
     """The compiled functions."""
 

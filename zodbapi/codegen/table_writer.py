@@ -32,12 +32,8 @@ from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.depth import roomy
 from zodbapi.large import LIMIT, Oversize
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
-<<<<<<< HEAD
-from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED
-=======
 from zodbapi.record import record
-from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED
->>>>>>> main
+from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED
 
 # Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
 _RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
