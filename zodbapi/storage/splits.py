@@ -33,20 +33,22 @@ class Splits:
         self.can_be_undone = self._are_known(log)
 
     def _are_known(self, log: Iterable[Entry]) -> bool:
-        """Whether each node is on the way to a logged key, and no key has gone or is used by a node."""
+        """Whether each node is on the way to a logged key, and below them no key has gone or is used by a node."""
         left = set(self._stored)
         was_there: dict[tuple[int, Any], bool] = {}
+        lost_keys, were_split = set(), set()  # ids of trees
         for tree, key, old in log:
             is_new = old is MISSING
             known = was_there.setdefault((id(tree), key), not is_new)
-            if known and (is_new or old is PRESENT or key not in tree):
-                return False  # it has gone, at least for a while
+            if known and (is_new or old is PRESENT or key not in tree):  # it has gone, at least for a while
+                lost_keys.add(id(tree))
             for node, separator, child in _steps(tree, key):
                 if id(node) in self._stored:
                     left.discard(id(node))
+                    were_split.add(id(tree))
                     if not known and separator == key and child._p_oid is not None:
                         return False
-        return not left
+        return not left and lost_keys.isdisjoint(were_split)
 
     def undo(self) -> bool:
         """Once all keys are as they were: join what was split. Whether the nodes are now as they were, too."""
