@@ -155,11 +155,13 @@ def test_after_a_rollback_memory_is_as_the_storage(connection: Any, seed: int) -
         before = content(connection)
         leaf = leaf_of(connection, connection.execute("SELECT max(id) FROM t").fetchone()[0])
         connection.begin()
-        writes = GROWTH[: rng.choice((1, 3, 4, 6, 8))]
+        writes, savepoints = GROWTH[: rng.choice((1, 3, 4, 6, 8))], rng.choice((0, 0, 0.2))
         try:
             for _ in range(rng.choice((1, 3, 10, 70))):
+                if rng.random() < savepoints:
+                    connection.execute(rng.choice(("SAVEPOINT s", "SAVEPOINT s", "ROLLBACK TO s")))
                 connection.execute(rng.choice(writes).format(n=rng.randint(1, 520)))
-        except zodbapi.IntegrityError:
+        except (zodbapi.IntegrityError, zodbapi.OperationalError):  # no savepoint yet
             pass
         inner = [node for node in connection._txn._connection._registered_objects if len(node.__getstate__() or ()) > 1]
         was_split = any(hasattr(node, "_firstbucket") for node in inner)
@@ -180,6 +182,20 @@ def test_leaves_that_were_split_are_joined_again(connection: Any) -> None:
     connection.begin()
     connection.executemany("INSERT INTO t (a, b) VALUES (?, ?)", [(i, f"b{i}x") for i in range(40)])
     assert leaf._p_changed
+    assert list(leaf) != keys
+    connection.rollback()
+    assert leaf._p_changed is False
+    assert list(leaf) == keys
+    assert_as_stored(connection)
+
+
+def test_leaves_that_were_split_before_a_savepoint_was_rolled_back(connection: Any) -> None:
+    leaf = leaf_of(connection, 500)
+    keys = list(leaf)
+    connection.begin()
+    connection.execute("SAVEPOINT s")
+    connection.executemany("INSERT INTO t (a, b) VALUES (?, ?)", [(i, f"b{i}x") for i in range(40)])
+    connection.execute("ROLLBACK TO s")
     assert list(leaf) != keys
     connection.rollback()
     assert leaf._p_changed is False

@@ -20,9 +20,10 @@ from zodbapi.storage.splits import Splits
 from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED, Mark, changes, one_by_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from zodbapi.storage.transaction import Transaction
+    from zodbapi.undo import Entry
 
 _LEAVES: Final = frozenset({LOBucket, OOBucket, OOSet})
 _TREES: Final = frozenset({LOBTree, OOBTree, OOTreeSet})
@@ -52,15 +53,19 @@ def restore(txn: Transaction, connection: Any) -> bool:
 
 def _restored(txn: Transaction, changed: list[Any]) -> bool:
     inner = [node for node in changed if not _holds_keys(node)]
-    if inner and changes(txn.undo) > MOST_OF_SPLITS * len(changed):
+    if inner and changes(txn.undo) + changes(txn.undone) > MOST_OF_SPLITS * len(changed):
         return False
-    log = ((plain(tree), key, old) for tree, key, old in (txn.undo if inner else ()) if type(tree) is not Mark)
-    splits = Splits(inner, one_by_one(log))
+    splits = Splits(inner, _each(txn.undo if inner else ()), _each(txn.undone if inner else ()))
     if not splits.can_be_undone:
         return False
     txn.undo_all()
     known = set(map(id, inner))
     return all(id(node) in known or _holds_keys(node) for node in changed) and splits.undo()
+
+
+def _each(log: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries about trees, one a key."""
+    return one_by_one((plain(tree), key, old) for tree, key, old in log if type(tree) is not Mark)
 
 
 def _holds_keys(node: Any) -> bool:

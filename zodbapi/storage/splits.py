@@ -10,7 +10,7 @@ parents of its leaf may have got other keys or lost children; and no new key is 
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.undo import MISSING, PRESENT
@@ -26,21 +26,23 @@ Children = list[tuple[Any, Any]]  # (the key by which it is found, None for the 
 class Splits:
     """The inner nodes that a transaction has changed, as long as nothing was taken back."""
 
-    def __init__(self, inner: list[Any], log: Iterable[Entry]) -> None:
-        """Learns what the nodes were before; ``log`` has entries about one key each."""
+    def __init__(self, inner: list[Any], log: Iterable[Entry], undone: Iterable[Entry]) -> None:
+        """Learns what the nodes were before; the log, and what of it was taken back already, have entries of one key each."""
         self._stored = {id(node): _stored(node) for node in inner}
         self._nodes = inner
-        self.can_be_undone = self._are_known(log)
+        self.can_be_undone = self._are_known(log, undone)
 
-    def _are_known(self, log: Iterable[Entry]) -> bool:
+    def _are_known(self, log: Iterable[Entry], undone: Iterable[Entry]) -> bool:
         """Whether each node is on the way to a logged key, and below them no key has gone or is used by a node."""
         left = set(self._stored)
         was_there: dict[tuple[int, Any], bool] = {}
         lost_keys, were_split = set(), set()  # ids of trees
-        for tree, key, old in log:
+        marked = chain(zip(log, repeat(False)), zip(undone, repeat(True)))
+        for (tree, key, old), is_undone in marked:
             is_new = old is MISSING
             known = was_there.setdefault((id(tree), key), not is_new)
-            if known and (is_new or old is PRESENT or key not in tree):  # it has gone, at least for a while
+            # It has gone, at least for a while; of what was taken back, an update looks like a deletion.
+            if (is_undone and not is_new) or (known and (is_new or old is PRESENT or key not in tree)):
                 lost_keys.add(id(tree))
             for node, separator, child in _steps(tree, key):
                 if id(node) in self._stored:

@@ -103,6 +103,7 @@ class Transaction:
         self.stored = self.schema
         self.temporary = Temporary()
         self.undo: list[tuple[Any, Any, Any]] = []
+        self.undone: list[tuple[Any, Any, Any]] = []  # what was taken back; leaves that it has split may still be
         self.pending: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.immediate: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.last_rowid = 0
@@ -348,6 +349,8 @@ class Transaction:
         self.has_read = False
         if self.undo:
             self.undo.clear()
+        if self.undone:
+            self.undone.clear()
         if self._savepoints:
             self._savepoints.clear()
         if self.pending:
@@ -403,7 +406,7 @@ class Transaction:
         self.active = self.writing = self.prepared = self.alone = self.has_read = False
         self._savepoints = []
         self._set_level(self.session_isolation)
-        for container in (self.undo, self.pending, self.immediate, self.read_set):
+        for container in (self.undo, self.undone, self.pending, self.immediate, self.read_set):
             container.clear()
 
     @property
@@ -612,6 +615,7 @@ class Transaction:
 
     def _undo_to(self, mark: int) -> None:
         undo = self.undo
+        self.undone += undo[mark:]
         schema_moved = False
         while len(undo) > mark:
             tree, key, old = undo[-1]
