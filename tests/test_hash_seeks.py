@@ -40,6 +40,7 @@ def connection() -> Iterator[zodbapi.Connection]:
 
 
 HASHED = [
+    "SELECT a.id, (SELECT count(*) FROM b WHERE b.a_id = a.id) FROM a",
     "SELECT a.id, (SELECT b.d FROM b WHERE b.a_id = a.id ORDER BY b.d DESC, b.id LIMIT 1) FROM a",
     "SELECT a.id, (SELECT b.d FROM b WHERE b.k = a.id ORDER BY b.d DESC, b.id LIMIT 1) FROM a",
     "SELECT a.id, (SELECT count(*) FROM b WHERE b.k = a.id AND b.d > 500000) FROM a WHERE a.id < 200",
@@ -60,6 +61,7 @@ SOUGHT = [
     "SELECT a.id, (SELECT b.d FROM b WHERE b.k = a.id ORDER BY b.d DESC LIMIT 1) FROM a WHERE a.id = 7",
     "SELECT a.id, (SELECT count(*) FROM b WHERE b.a_id = a.id) FROM a ORDER BY a.n, a.id LIMIT 10",
     "SELECT a.id FROM a WHERE (SELECT count(*) FROM b WHERE b.a_id = a.id) > 1 ORDER BY a.id LIMIT 10 OFFSET 5",
+    "SELECT a.id, a.n, count(b.id) FROM a LEFT JOIN b ON b.a_id = a.id GROUP BY a.id",
     "SELECT a.id, (SELECT x.g FROM a x WHERE x.id = a.g) FROM a WHERE a.id < 300",
     "SELECT a.id, (SELECT b.d FROM b WHERE b.t = a.n ORDER BY b.d DESC LIMIT 1) FROM a",
     "SELECT a.id, (SELECT max(b.d) FROM b WHERE b.d < a.g) FROM a WHERE a.id < 20",

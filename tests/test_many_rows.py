@@ -12,6 +12,8 @@ import pytest
 import zodbapi
 from tests.test_interrupted_writes import InterruptAt
 from zodbapi import statement
+from zodbapi.codegen import dml
+from zodbapi.statement import STATEMENTS
 
 SCHEMA = """
     CREATE TABLE parent (id INTEGER PRIMARY KEY, code TEXT UNIQUE);
@@ -215,3 +217,121 @@ def test_a_row_that_is_there_already_stays(connection: zodbapi.Connection) -> No
         with pytest.raises(zodbapi.IntegrityError, match=r"plain\.rowid"):
             connection.execute(insert.replace("(?, ?)", "(?, ?), (?, ?)"), (6, "other", 5, "same"))
     assert connection.execute("SELECT rowid, word FROM plain").fetchall() == [(5, "same")]
+
+
+CHANGES = (
+    "UPDATE t SET a = a + 10000, n = NULL WHERE id > {low}",
+    "UPDATE t SET price = a * 1.0 / 7 WHERE n BETWEEN {low} AND {high} RETURNING id, price",
+    "UPDATE t SET price = 3.456, pid = {small} WHERE id BETWEEN {low} AND {high}",
+    "UPDATE t SET n = n + {small} WHERE a < {high}",
+    "UPDATE t SET b = b || 'x', code = 'c' WHERE id < {high}",
+    "UPDATE t SET n = CASE WHEN a = {low} THEN 13 ELSE n END",
+    "UPDATE t SET a = CASE WHEN id = {low} THEN 'word' ELSE 5 + id END RETURNING (SELECT count(*) FROM t WHERE a > 7)",
+    "UPDATE plain SET n = n + 1, word = upper(word) WHERE n < {high}",
+    "UPDATE plain SET at = '2021-02-03 04:05' WHERE rowid > {low} RETURNING rowid, at",
+    "UPDATE key SET n = n + 1",
+    "UPDATE tree SET up = NULL WHERE id < {low}",
+    "DELETE FROM t WHERE id BETWEEN {low} AND {high} RETURNING id, double",
+    "DELETE FROM t WHERE a % 5 = {small}",
+    "DELETE FROM plain WHERE n > {small} * 3",
+    "DELETE FROM key WHERE n < {low}",
+    "DELETE FROM tree WHERE id > {low}",
+    "DELETE FROM parent WHERE id = {small}",
+)
+
+
+def fill(connection: zodbapi.Connection) -> None:
+    for n in range(60):
+        connection.execute(
+            "INSERT INTO t (a, b, price, n, pid, code) VALUES (?, ?, ?, ?, ?, ?)",
+            (n, f"b{n}", 1.25, n + 20 if n % 9 else None, n % 3 + 1 if n % 4 else None, "abc"[n % 3]),
+        )
+        connection.execute("INSERT INTO plain (word, n) VALUES (?, ?)", (f"w{n}", n % 12))
+        connection.execute("INSERT INTO tree (up) VALUES (?)", (n if n % 5 == 2 else None,))
+        connection.execute("INSERT INTO key (n, id) VALUES (?, ?)", (n * 2, n + 1))
+
+
+def changed(side: Side, sql: str) -> list[Any]:
+    """What a statement, compiled anew, leaves."""
+    STATEMENTS.clear()
+    try:
+        cursor = side.connection.execute(sql)
+        found = sorted(cursor.fetchall()) if "RETURNING" in sql else cursor.rowcount
+    except zodbapi.Error as error:
+        found = f"{type(error).__name__}: {error}"
+    return [found, side.connection.total_changes, *side.tables()]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_changes_of_many_rows(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    fast, slow = Side(), Side()
+    for side in (fast, slow):
+        fill(side.connection)
+        side.connection.begin()
+    for _ in range(15):
+        low = rng.randint(1, 70)
+        sql = rng.choice(CHANGES).format(low=low, high=low + rng.randint(0, 40), small=rng.randint(0, 4))
+        is_kept = rng.random() < 0.7
+        for side in (fast, slow):
+            side.connection.execute("SAVEPOINT s")
+        before, found = fast.tables(), changed(fast, sql)
+        with monkeypatch.context() as patched:  # every row by the functions for one row
+            patched.setattr(dml, "simple_touch", lambda *_: None)
+            patched.setattr(dml, "comes_once", lambda *_: False)
+            assert found == changed(slow, sql), sql
+        STATEMENTS.clear()
+        for side in (fast, slow):
+            side.connection.execute("RELEASE s" if is_kept else "ROLLBACK TO s")
+        if not is_kept:
+            assert fast.tables() == before
+    outcomes = []
+    for side in (fast, slow):
+        try:
+            side.connection.commit()
+            outcomes.append("")
+        except zodbapi.IntegrityError as error:
+            outcomes.append(str(error))
+            side.connection.rollback()
+    assert outcomes[0] == outcomes[1]
+    assert fast.tables() == slow.tables()
+
+
+@pytest.mark.parametrize(
+    ("sql", "entries"),
+    [
+        ("UPDATE t SET price = 2.5", 3),  # rows, and what goes from and comes into an index
+        ("UPDATE t SET code = 'c'", 1),
+        ("DELETE FROM plain", 2),
+        ("DELETE FROM t", 6),
+    ],
+)
+def test_rows_are_changed_in_one_go(connection: zodbapi.Connection, sql: str, entries: int) -> None:
+    fill(connection)
+    connection.commit()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(sql)
+    assert len(connection._txn.undo) == entries
+
+
+@pytest.mark.parametrize("sql", ["UPDATE t SET a = a + 70, n = NULL", "UPDATE t SET price = id", "DELETE FROM t"])
+def test_interrupt_of_a_change(connection: zodbapi.Connection, sql: str) -> None:
+    fill(connection)
+    connection.execute("SAVEPOINT s")
+    connection.execute(sql)  # so that everything is compiled
+    connection.execute("ROLLBACK TO s")
+    query = "SELECT * FROM t ORDER BY id"
+    before, outer = connection.execute(query).fetchall(), sys.gettrace()
+    for line in range(1, 10_000, 7):
+        sys.settrace(InterruptAt(line))
+        try:
+            connection.execute(sql)
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(outer)
+        assert connection.execute(query).fetchall() == before, line
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], line
+    assert line > 50

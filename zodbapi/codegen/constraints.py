@@ -44,31 +44,29 @@ def key_mismatch(child: str, parent: str) -> errors.OperationalError:
 def schedule(txn: Any, deferred: bool, check: Any, key: Any) -> None:
     """Has a foreign key's value checked at the end of the statement, or of the transaction."""
     if txn.foreign_keys_enabled:
-        _put_off(txn, deferred or txn.defer_foreign_keys, check, key)
+        checks = _checks(txn, deferred)
+        keys = checks.get(check)
+        if keys is None:
+            checks[check] = {key}
+        else:
+            keys.add(key)
 
 
 def schedule_many(txn: Any, deferred: bool, check: Any, found: set[Any]) -> None:
     """The same for the keys of many rows."""
     if found and txn.foreign_keys_enabled:
-        _checks(txn, deferred or txn.defer_foreign_keys).setdefault(check, set()).update(found)
+        _checks(txn, deferred).setdefault(check, set()).update(found)
 
 
 def _checks(txn: Any, deferred: bool) -> dict[Any, set[Any]]:
     """What is put off: to the end of the transaction, or of the statement."""
-    checks: dict[Any, set[Any]] = txn.pending if deferred and not txn.check_at_once else txn.immediate
+    is_put_off = (deferred or txn.defer_foreign_keys) and not txn.check_at_once
+    checks: dict[Any, set[Any]] = txn.pending if is_put_off else txn.immediate
     return checks
-
-
-def _put_off(txn: Any, deferred: bool, check: Any, key: Any) -> None:
-    checks = _checks(txn, deferred)
-    keys = checks.get(check)
-    if keys is None:
-        keys = checks[check] = set()
-    keys.add(key)
 
 
 def schedule_unique(txn: Any, deferred: bool, check: Any, entry: tuple[Any, ...]) -> None:
     """Has the key of an entry of a deferrable unique constraint checked later; one with a NULL never collides."""
     parts = entry[:-1]
     if () not in parts:
-        _put_off(txn, deferred or txn.defer_foreign_keys, check, parts)
+        _checks(txn, deferred).setdefault(check, set()).add(parts)

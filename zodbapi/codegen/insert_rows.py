@@ -8,7 +8,6 @@ what was done and runs the statement row by row, which says what is wrong, or do
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.codegen.dml import rowid_name
@@ -21,6 +20,7 @@ from zodbapi.codegen.unit import Unit, tuple_code
 from zodbapi.codegen.writer import Writer, execute
 from zodbapi.plan.expr import Column, Const, Expr, Param
 from zodbapi.plan.nodes import Insert, Values
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Declined(Exception):
     """The rows have to be inserted one by one."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RowsInsert:
     """The compiled statement."""
 

@@ -8,12 +8,12 @@ entry of the undo log. Which row fails first, they cannot tell: who needs to kno
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.codegen.constraints import schedule_many, schedule_unique, unique_failed
 from zodbapi.codegen.index_writer import inputs
 from zodbapi.codegen.unit import raising
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.codegen.foreign_key_writer import ForeignKeyWriter
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ManyRows:
     """The compiled functions."""
 
     insert: Callable[[Any, Sequence[int], list[Row]], None]  # (txn, rowids that are free, rows)
+    delete: Callable[
+        [Any, list[int], list[Row]], None
+    ]  # (txn, rowids, rows), of a table whose deletions write no other rows
 
 
 class ManyRowsWriter:
@@ -72,6 +75,47 @@ class ManyRowsWriter:
         schedule = self.unit.call(schedule_many)
         self.body.line(f"{schedule}(txn, {foreign.key.deferred}, {check}, {keys})")
 
+    def delete(self) -> None:
+        """``delete_rows(txn, rowids, gone)``."""
+        with self.unit.function("def delete_rows(txn, rowids, gone)"):
+            body = self.body
+            body.line("undo = txn.undo")
+            body.line(f"rows = txn.rows({self.table.id})")
+            body.line("undo.append((rows, (rowids, gone), REPLACED))")
+            with body.block("for rowid in rowids"):
+                body.line("del rows[rowid]")
+            if self.table.autoincrement:
+                body.line(f"txn.free_rowid({self.table.id}, max(rowids))")
+            for bound in self.bound.indexes:
+                self._remove_entries(bound)
+            if self.bound.children:
+                with body.block("if txn.foreign_keys_enabled"), body.block("for row in gone"):
+                    for foreign in self.bound.children:
+                        self.foreign_keys.on_parent_gone(foreign, foreign.key.on_delete, "delete")
+
+    def _remove_entries(self, bound: BoundIndex) -> None:
+        """Removes the entries of rows."""
+        number, body = bound.index.id, self.body
+        code, test = self._entry(bound)
+        body.line(f"x{number} = txn.index({number})")
+        item = f"({code}, rowid)" if bound.index.keyed else code
+        body.line(f"e{number} = sorted([{item} for rowid, row in zip(rowids, gone){test}])")
+        if not bound.index.keyed:
+            body.line(f"undo.append((x{number}, e{number}, REMOVED))")
+            with body.block(f"for key in e{number}"):
+                body.line(f"x{number}.remove(key)")
+            return
+        body.line(
+            f"undo.append((x{number}, ([key for key, _ in e{number}], [rowid for _, rowid in e{number}]), REPLACED))"
+        )
+        with body.block(f"for key, _ in e{number}"):
+            body.line(f"del x{number}[key]")
+
+    def _entry(self, bound: BoundIndex) -> tuple[str, str]:
+        """Code of a row's entry in a comprehension, and of the test whether it has one."""
+        code = self.entries.entry_code(bound, "row", "rowid")
+        return (code, "") if bound.where is None else ("key", f" if (key := {code}) is not NO_ENTRY")
+
     def touch(self, indexes: Sequence[BoundIndex], parents: Sequence[tuple[str, BoundForeignKey]]) -> None:
         """``touch_rows(txn, rowids, olds, made)``: entries of indexes that are no mappings, and parents, of updated rows.
 
@@ -105,10 +149,7 @@ class ManyRowsWriter:
     def _add_entries(self, bound: BoundIndex, pairs: str) -> None:
         """Adds the entries of rows that have none yet."""
         number, body = bound.index.id, self.body
-        code = self.entries.entry_code(bound, "row", "rowid")
-        test = ""
-        if bound.where is not None:
-            code, test = "key", f" if (key := {code}) is not NO_ENTRY"
+        code, test = self._entry(bound)
         item = f"({code}, rowid)" if bound.index.keyed else code
         body.line(f"x{number} = txn.index({number})")
         body.line(f"e{number} = [{item} for rowid, row in {pairs}{test}]")

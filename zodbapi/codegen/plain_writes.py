@@ -107,6 +107,7 @@ def _each_found(unit: Unit, node: Update | Delete, exprs: list[Expr]) -> str:
 
 
 def simple_delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
+    """Writes the deletion of rows that nothing but their own table depends on."""
     delete = writer_function(unit, writer, "delete")
     if _is_single(node.input):
 
@@ -118,11 +119,24 @@ def simple_delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
         unit.rowids_used.add(node.source)
         unit.query.produce(node.input, remove)
         return
-    target = _each_found(unit, node, [])
+    target, body = _each_found(unit, node, []), unit.body
     column = node.table.rowid_column
     rowid = "rowid" if column is None else f"row[{column}]"
-    with unit.body.block(f"for {target} in found"):
-        unit.body.line(f"{delete}(txn, {rowid}, row)")
+    if writer.restricts_itself or not all(map(needs_its_row_alone, node.returning or ())):
+        with body.block(f"for {target} in found"):
+            body.line(f"{delete}(txn, {rowid}, row)")
+            return_row(unit, node, "row", rowid)
+        return
+    with body.block("if len(found) < 3"), body.block(f"for {target} in found"):
+        body.line(f"{delete}(txn, {rowid}, row)")
+    with body.block("else"):
+        rows = "found" if target == "row" else f"[row for {target} in found]"
+        many = unit.call_value(writer.many, "many")
+        body.line(f"{many}().delete(txn, [{rowid} for {target} in found], {rows})")
+    if node.returning is None:
+        body.line("n = len(found)")
+        return
+    with body.block(f"for {target} in found"):
         return_row(unit, node, "row", rowid)
 
 

@@ -33,7 +33,7 @@ from zodbapi.depth import roomy
 from zodbapi.large import LIMIT, Oversize
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.record import record
-from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED
+from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED
 
 # Kinds of which a value of the right class may have to change: rounded, checked, moved to UTC.
 _RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
@@ -81,6 +81,7 @@ class WriterProgram:
     touch: Callable[[frozenset[int]], Touch]
     many: Callable[[], ManyRows]
     cascades: bool  # whether deleting a row may write others
+    restricts_itself: bool  # whether a row may keep another of the same table from being deleted
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
     before_insert: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # fires the BEFORE triggers alone
     insert_after: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # inserts, and fires the others
@@ -185,6 +186,7 @@ class _TableWriter:
         unit.call_value(ADDED, "ADDED")
         unit.call_value(ENTERED, "ENTERED")
         unit.call_value(REMOVED, "REMOVED")
+        unit.call_value(REPLACED, "REPLACED")
 
     def generate_touch(self, touch: Touch) -> Callable[[Any, int, Row, Row], None]:
         """The function for one row of an update that writes no rows but those it updates."""
@@ -209,8 +211,9 @@ class _TableWriter:
             self.entries.functions(index)
         writer = ManyRowsWriter(self.unit, self.bound, self.entries, self.foreign_keys)
         writer.insert()
+        writer.delete()
         scope = self._execute(f"rows of table {self.table.id}")[1]
-        return ManyRows(scope["insert_rows"])
+        return ManyRows(scope["insert_rows"], scope["delete_rows"])
 
     def _execute(self, title: str) -> tuple[str, dict[str, Any]]:
         """Compiles what was written; its source and namespace."""
@@ -249,6 +252,7 @@ class _TableWriter:
             touch,
             many,
             any(foreign.key.on_delete in ("CASCADE", "SET NULL", "SET DEFAULT") for foreign in self.bound.children),
+            any(f.key.on_delete == "RESTRICT" and f.child.id == self.table.id for f in self.bound.children),
         )
 
     @property
@@ -365,7 +369,8 @@ class _TableWriter:
     def _remove_row(self) -> None:
         self.body.line("del rows[rowid]")
         if self.table.autoincrement:
-            self.body.line(f"txn.free_rowid({self.table.id}, rowid)")
+            with self.body.block("if not rows or rows.maxKey() < rowid"):
+                self.body.line(f"txn.free_rowid({self.table.id}, rowid)")
 
     def _touch(
         self,

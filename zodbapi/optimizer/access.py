@@ -219,6 +219,15 @@ def as_key(key: Expr, column: Type) -> Expr | None:
 
 def paths_to(source: int, table: Table, terms: list[Expr], context: Context, *, whole: bool = False) -> list[Path]:
     """Every sensible path; the first one is the scan. ``whole`` adds whole index scans, for the sake of their order."""
+    key = (source, table.id, whole, *map(id, terms))
+    known = context.paths.get(key)
+    if known is None:  # the terms are kept with what is said of them, so that their ids stay theirs
+        known = context.paths[key] = _paths(source, table, terms, context, whole=whole), tuple(terms)
+    found: list[Path] = known[0]
+    return found
+
+
+def _paths(source: int, table: Table, terms: list[Expr], context: Context, *, whole: bool) -> list[Path]:
     rows = context.rows(table)
     order = BY_ROWID
     paths = [Path(source, table, None, (), None, None, rows, max(rows, LIKELY_ROWS) * SCAN_ROW, False, order)]

@@ -45,7 +45,7 @@ from zodbapi.optimizer.predicates import (
 )
 from zodbapi.optimizer.push_filters import push
 from zodbapi.optimizer.selectivity import passing
-from zodbapi.plan.expr import Const, Expr
+from zodbapi.plan.expr import Column, Const, Expr
 from zodbapi.plan.nodes import (
     Aggregate,
     Compound,
@@ -74,17 +74,22 @@ from zodbapi.plan.nodes import (
 from zodbapi.plan.walk import descend, parts, rebuild
 from zodbapi.record import record, replace
 
+GROWN_ROWS = 500.0  # of a table that is no longer taken for a small one
 BAD_LUCK = 10.0  # an order by index with other conditions is taken to read so many times more rows than on average
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
 
 
 @record(frozen=True, slots=True)
 class _Wish:
-    """What is above: an order it would like (``keys``), how many rows it takes at most, and how many times."""
+    """What is above: an order it would like (``keys``), how many rows it takes at most, and how many times.
+
+    ``counts``: rows that are found for the same rows of the left input, or around the query, are only counted.
+    """
 
     keys: Keys = ()
     limit: float = float("inf")
     times: float = 1.0
+    counts: bool = False
 
     @property
     def is_limited(self) -> bool:
@@ -160,9 +165,24 @@ def _choose(node: Node, wish: _Wish, context: Context) -> Node:
         case Filter() | Distinct():
             pass
         case _:
-            return each_input(node, lambda child: _choose(child, _Wish(times=wish.times), context))
+            below = _Wish(times=wish.times, counts=isinstance(node, Aggregate) and _counts_of_rows(node, context))
+            return each_input(node, lambda child: _choose(child, below, context))
     chosen = _choose(node.input, wish, context)
     return node if chosen is node.input else replace(node, input=chosen)
+
+
+def _counts_of_rows(node: Aggregate, context: Context) -> bool:
+    """Whether an aggregate counts all rows, or what belongs to each row of a table."""
+    rowids = [
+        key
+        for key in node.keys
+        if isinstance(key, Column)
+        and (table := context.table_of(key.source)) is not None
+        and key.position == table.rowid_column
+    ]
+    return bool(rowids or not node.keys) and all(
+        call.function.name in ("count", "bare") and call.filter is None and not call.distinct for call in node.calls
+    )
 
 
 # --- one table --------------------------------------------------------------------------------------------------------
@@ -176,7 +196,10 @@ def _choose_path(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -
     path, backwards = _best(scan, terms, wish, context)
     if wish.times > 1:
         is_sorted = bool(wish.keys) and _leading(wish, path, fixing(scan.source, scan.table, terms), scan)[0] > 0
-        hashed = hash_seek(scan, terms, path, wish.times, wish.limit if is_sorted else None, context)
+        wanted = wish.limit if is_sorted else None
+        if wish.counts and len(path.answered()) == len(terms) and _counts_entries(path.node(), context):
+            wanted = 0.0
+        hashed = hash_seek(scan, terms, path, wish.times, wanted, context)
         if hashed is not None:
             return hashed
     answered = path.answered()
@@ -193,7 +216,9 @@ def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple
     if not wish.keys:
         return min(paths, key=lambda path: path.cost), False
     fixed = fixing(scan.source, scan.table, terms)
-    rows = min(passing(max(context.rows(scan.table), LIKELY_ROWS), terms, context), *(path.rows for path in paths))
+    rows = min(path.rows for path in paths)
+    if not any(len(path.answered()) == len(terms) for path in paths):
+        rows = min(rows, passing(max(context.rows(scan.table), LIKELY_ROWS), terms, context))
     best: tuple[float, Path, bool] | None = None
     for path in paths:
         sorted_rows = min(rows, path.rows)
@@ -241,14 +266,28 @@ def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
         return looped
     right = _choose(node.right, _NONE, context)
     # What is said of a table that has hardly any rows yet may soon be wrong.
-    few = LEAST_ROWS if rows_of(right, context) >= LIKELY_ROWS else HASH_LEFT_ROWS
+    few = LEAST_ROWS if _is_grown(right, context) else HASH_LEFT_ROWS
     if looped is not None and rows_of(left, context) < few:
         return looped
     other = _hash_or_loop(node, left, right, wish, context)
     if looped is None:
         return other
+    if wish.counts and _counts_entries(looped, context):
+        return looped
     cheaper = _cost(other, context) * HASH_FACTOR < _cost(looped, context)
     return other if cheaper and isinstance(other, HashJoin) else looped
+
+
+def _counts_entries(looped: Node, context: Context) -> bool:
+    """Whether the right input is a range of entries, of which nothing is read: a tree counts them at once."""
+    seek = looped.right if isinstance(looped, Join) else looped
+    return isinstance(seek, IndexSeek) and context.is_covered(seek.source, seek.table, seek.index)
+
+
+def _is_grown(node: Node, context: Context) -> bool:
+    """Whether the tables that a right input reads have rows enough to tell what they will be like."""
+    tables = [table for part in descend(node) if (table := getattr(part, "table", None)) is not None]
+    return all(context.rows(table) >= GROWN_ROWS for table in tables)
 
 
 def _is_wide(node: Node) -> bool:
@@ -272,7 +311,7 @@ def _left_wish(node: Join, wish: _Wish) -> _Wish:
     if any(used(key.expr) - left for key in wish.keys):
         leading = next(i for i, key in enumerate(wish.keys) if used(key.expr) - left)
         return _Wish(wish.keys[:leading], wish.limit, wish.times) if leading else _Wish(times=wish.times)
-    return wish
+    return replace(wish, counts=False)
 
 
 def _index_loop(node: Join, left: Node, link: list[Expr], context: Context) -> Node | None:

@@ -68,7 +68,9 @@ class Context:
     passing: dict[int, tuple[Expr, float]] = field(
         default_factory=dict, init=False
     )  # by id of a term; see ``selectivity``
-    _read: dict[int, set[int]] | None = field(default=None, init=False)
+    _read: dict[int, set[int]] = field(default_factory=dict, init=False)
+    _covered: dict[tuple[int, int], bool] = field(default_factory=dict, init=False)
+    paths: dict[tuple[object, ...], tuple[Any, Any]] = field(default_factory=dict, init=False)  # see ``access``
     _tables: dict[int, Table] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -106,17 +108,26 @@ class Context:
     def table_of(self, source: int) -> Table | None:
         """The table that a source of the statement reads."""
         if self._tables is None:
-            self._tables = {scan.source: scan.table for scan in descend(self.root) if isinstance(scan, Scan)}
-        return self._tables.get(source)
+            self._look_through()
+        return self._tables.get(source) if self._tables is not None else None
 
     def is_covered(self, source: int, table: Table, index: Index) -> bool:
         """Whether an index's entries have all that the statement reads of a source, so that rows need not be fetched."""
-        if self._read is None:
-            self._read = {}
-            for part in descend(self.root):
-                if isinstance(part, Column):
-                    self._read.setdefault(part.source, set()).add(part.position)
-        return self.table_of(source) is not None and covers(table, index, self._read.get(source, set()))
+        known = self._covered.get((source, index.id))
+        if known is None:
+            is_known = self.table_of(source) is not None
+            known = is_known and covers(table, index, self._read.get(source, set()))
+            self._covered[source, index.id] = known
+        return known
+
+    def _look_through(self) -> None:
+        """Finds the tables that the statement reads, and the columns of them."""
+        self._tables = {}
+        for part in descend(self.root):
+            if part.__class__ is Column:
+                self._read.setdefault(part.source, set()).add(part.position)
+            elif part.__class__ is Scan:
+                self._tables[part.source] = part.table
 
     def sample(self, table: Table, position: int) -> list[Any]:
         """Values of a column in some rows; none of a small table, or where large values may be elsewhere."""

@@ -100,13 +100,22 @@ def _outermost(node: Node) -> tuple[Node, Access | None]:
 def _without_nulls(node: Aggregate, each: int) -> Aggregate:
     """The Aggregate over an inner join, if the row of NULLs of its LEFT JOIN adds to none of the results."""
     join = node.input
-    if not isinstance(join, (Join, HashJoin)) or join.kind != "left":
+    if not isinstance(join, (Join, HashJoin)) or join.kind != "left" or not _keeps_rows(join.left):
         return node
     right = join.right.input if isinstance(join.right, Filter) else join.right
     if not isinstance(right, ACCESSES) or not all(_ignores(call, emitted(right), each) for call in node.calls):
         return node
     calls = tuple(_present(call, right) for call in node.calls)
     return replace(node, input=replace(join, kind="inner"), calls=calls, empty=True)
+
+
+def _keeps_rows(node: Node) -> bool:
+    """Whether each row of the outermost access comes through to the end."""
+    while isinstance(node, (Join, HashJoin)) and node.kind == "left":
+        node = node.left
+    while isinstance(node, Filter):
+        node = node.input
+    return isinstance(node, ACCESSES)
 
 
 def _ignores(call: AggregateCall, right: frozenset[int], each: int) -> bool:

@@ -46,7 +46,7 @@ def hash_seek(
 ) -> Node | None:
     """The access by hash table, for a scan that is done so many times, or None where the path costs less.
 
-    ``wanted``: rows that are read of a path that spares a sort.
+    ``wanted``: rows that are read of a path that spares a sort, or counts them.
     """
     inner = frozenset((scan.source,))
     outer = frozenset().union(*map(used, terms)) - inner if terms else inner
@@ -65,7 +65,7 @@ def hash_seek(
     kept = passing(rows, local, context)
     each = context.matching(scan.table, kept, targets)
     made = rows * SCAN_ROW + kept * BUILD
-    sort = 0.0 if wanted is None else each * SORT
+    sort = each * SORT if wanted else 0.0
     seek = path.cost if wanted is None else min(path.cost, SEEK + wanted * FETCH)
     if (made + times * (CALL + PROBE + each * SCAN_ROW + sort)) * HASH_FACTOR > times * seek:
         return None

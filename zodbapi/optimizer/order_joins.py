@@ -150,7 +150,9 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
         return
     best = min(paths_to(scan.source, scan.table, local, context), key=lambda path: path.cost)
     item.all_rows = context.rows(scan.table)
-    item.rows = min(best.rows, passing(item.all_rows, local, context))
+    item.rows = best.rows
+    if len(best.answered()) < len(local):
+        item.rows = min(best.rows, passing(item.all_rows, local, context))
     item.cost = best.cost
     linking = [term.expr for term in terms if term.bits & item.bit]
     for sarg in sargs_of(scan.source, scan.table, linking + local):

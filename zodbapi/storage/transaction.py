@@ -502,7 +502,12 @@ class Transaction:
 
     def next_rowid(self, table_id: int, autoincrement: bool) -> int:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
-        return rowids.next_rowid(self, table_id, self._rows[table_id], autoincrement)
+        rows = self._rows[table_id]
+        if self.alone and not autoincrement and rows:
+            top: int = rows.maxKey()
+            if top < rowids.MAX_ROWID:
+                return top + 1
+        return rowids.next_rowid(self, table_id, rows, autoincrement)
 
     def next_rowids(self, table_id: int, autoincrement: bool, count: int) -> Sequence[int] | None:
         """So many of them, in ascending order; None where they have to be asked for one by one."""
