@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from BTrees.OOBTree import OOBTree, OOTreeSet
 
 import zodbapi
 from zodbapi.storage.leaves import find_leaf
@@ -19,7 +20,9 @@ SCHEMA = """
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Any:
+def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for tree in (OOTreeSet, OOBTree):
+        monkeypatch.setattr(tree, "max_leaf_size", 30)  # for many splits
     made = zodbapi.connect(str(tmp_path / "db.fs"), autocommit=True)
     made.executescript(SCHEMA)
     made.executemany("INSERT INTO t (a, b) VALUES (?, ?)", [(i % 7, f"b{i}") for i in range(500)])
