@@ -116,6 +116,10 @@ class Context:
             self._rows[table.id] = float(max(self.stats.row_count(table.id), LEAST_ROWS))
         return self._rows[table.id]
 
+    def most_rows(self) -> float:
+        """The estimated number of rows of the largest table that the statement reads."""
+        return max(map(self.rows, self._tables.values()), default=0.0)
+
     def value(self, expr: Expr) -> Any:
         """The value that an expression has in the call that is planned for; UNKNOWN if it is no literal or parameter."""
         return value_of(expr, self.params)
