@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 import zodbapi
+from zodbapi.generations import GenerationCache
 from zodbapi.plan.explain import explain
-from zodbapi.statement import _UNCOLLECTED, STATEMENTS, GenerationCache
+from zodbapi.statement import STATEMENTS
+from zodbapi.uncollected import UNCOLLECTED
 
 
 def test_generations_forget_what_is_not_asked_for() -> None:
@@ -66,9 +68,9 @@ def test_compiling_leaves_the_garbage_collector_as_it_was() -> None:
 
 
 def test_garbage_collector_rests_until_the_last_statement_is_compiled() -> None:
-    with _UNCOLLECTED:
+    with UNCOLLECTED:
         assert not gc.isenabled()
-        with _UNCOLLECTED:
+        with UNCOLLECTED:
             pass
         assert not gc.isenabled()
     assert gc.isenabled()

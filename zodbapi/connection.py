@@ -28,7 +28,8 @@ from zodbapi.functions import BUILTIN, user
 from zodbapi.functions.registry import Functions
 from zodbapi.interrupt import interrupt_thread
 from zodbapi.isolation import LEVELS, Isolation
-from zodbapi.statement import Parameters, Statement, complete, prepare
+from zodbapi.parameters import Parameters
+from zodbapi.statement import Statement, complete, prepare
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from zodbapi.errors import ProgrammingError
 from zodbapi.execution import read, run, run_many, run_script, run_whole, translate
-from zodbapi.statement import READ, STATEMENTS, Parameters, Statement
+from zodbapi.parameters import Parameters
+from zodbapi.statement import READ, STATEMENTS, Statement
 
 if TYPE_CHECKING:
     from zodbapi.connection import Connection

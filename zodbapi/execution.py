@@ -28,8 +28,9 @@ from zodbapi.errors import (
 )
 from zodbapi.interrupt import GENERATED, progress
 from zodbapi.large import Oversize
+from zodbapi.parameters import Parameters
 from zodbapi.parser import split
-from zodbapi.statement import CONTROL, READ, Parameters, Statement, prepare
+from zodbapi.statement import CONTROL, READ, Statement, prepare
 from zodbapi.storage import ddl
 from zodbapi.storage.cache import Passing
 from zodbapi.storage.stats import Stats

@@ -8,30 +8,27 @@ tuple of parameters::
 A statement holds no persistent object and depends on nothing but its cache key, (text, schema version, functions
 version, paramstyle), so connections and threads share it. Statistics are not part of the key: they choose between plans
 that give the same rows.
-
-The cache has two generations. A hit in the young one is one dictionary lookup without a lock. When it is full it becomes
-the old one, whose statements move back when they are asked for again; what nobody asked for in between is forgotten.
 """
 
 from __future__ import annotations
 
-import gc
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, partial
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from zodbapi import codegen, commands, values
 from zodbapi.binder import bind
 from zodbapi.binder.trigger import bind_trigger, may_fire
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
-from zodbapi.errors import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from zodbapi.errors import IntegrityError, OperationalError, ProgrammingError
+from zodbapi.generations import GenerationCache
 from zodbapi.optimizer import optimize
+from zodbapi.parameters import Parameters, adapt, as_tuple, by_name, known_values
 from zodbapi.parser import Parsed, parse
+from zodbapi.parser.repeated import LONGEST_REPEATED, one_of_repeated
 from zodbapi.parser.shapes import Folded, fold, grouped, lift_rows
 from zodbapi.plan.nodes import (
     BoundIndex,
@@ -54,6 +51,7 @@ from zodbapi.plan.nodes import (
 from zodbapi.pragmas import table_functions
 from zodbapi.record import record
 from zodbapi.storage.stats import Stats
+from zodbapi.uncollected import UNCOLLECTED
 from zodbapi.values.conversion import MAX_EXPONENT
 
 if TYPE_CHECKING:
@@ -62,47 +60,15 @@ if TYPE_CHECKING:
     from zodbapi.functions.registry import Functions
     from zodbapi.storage.transaction import Transaction
 
-Parameters = Sequence[Any] | Mapping[str, Any]
 Description = tuple[tuple[str, str, None, None, int | None, int | None, None], ...]
 Collations = Mapping[str, Callable[[Any], Any]]
 Run = Callable[["Transaction", tuple[Any, ...]], "list[tuple[Any, ...]] | None"]
 Outcome = tuple["list[tuple[Any, ...]] | None"] | None  # the rows of RETURNING, or None for nothing done
-V = TypeVar("V")
 
 WORTHWHILE = 4  # rows: from that number on, inserting them in one go is faster
 WORTH_COMPILING = 64  # rows that a statement inserts in all: then the program for that is worth its compilation
 
 READ, WRITE, CONTROL = "read", "write", "control"
-
-
-class GenerationCache(Generic[V]):
-    """A bounded map that forgets what was not used for a while. ``young.get`` is the fast way in."""
-
-    def __init__(self, size: int) -> None:
-        self.young: dict[Any, V] = {}
-        self._old: dict[Any, V] = {}
-        self._size = size
-        self._lock = Lock()
-
-    def recall(self, key: Any) -> V | None:
-        """The value from the young generation, or from the old one, which makes it young again."""
-        found = self.young.get(key)
-        if found is None and (found := self._old.get(key)) is not None:
-            self.add(key, found)
-        return found
-
-    def add(self, key: Any, value: V) -> None:
-        """Remembers a value; a full young generation becomes the old one."""
-        with self._lock:
-            if len(self.young) >= self._size:
-                self._old = self.young
-                self.young = {}
-            self.young[key] = value
-
-    def clear(self) -> None:
-        """Forgets everything."""
-        with self._lock:
-            self.young, self._old = {}, {}
 
 
 @dataclass(slots=True)
@@ -176,9 +142,9 @@ class Statement:
         if parameters is None:
             parameters = ()
         if self.names is not None:
-            parameters = _by_name(self.names, parameters)
+            parameters = by_name(self.names, parameters)
         elif type(parameters) is not tuple:
-            parameters = _as_tuple(parameters)
+            parameters = as_tuple(parameters)
         if len(parameters) != self.parameter_count:
             raise ProgrammingError(
                 "Incorrect number of bindings supplied. "
@@ -202,40 +168,12 @@ class Statement:
             elif cls is Decimal and value.is_finite() and -MAX_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
                 continue
             parameters = tuple(
-                [item if type(item) in values.NATIVE else _adapt(i, item) for i, item in enumerate(parameters, 1)]
+                [item if type(item) in values.NATIVE else adapt(i, item) for i, item in enumerate(parameters, 1)]
             )
             break
         if self.slices:
             parameters = grouped(parameters, self.slices)
         return parameters + self.literals if self.literals else parameters
-
-
-def _as_tuple(parameters: Any) -> tuple[Any, ...]:
-    if isinstance(parameters, Mapping):
-        if not parameters:
-            return ()
-        raise ProgrammingError("Binding 1 has no name, but you supplied a dictionary (which has only names).")
-    if isinstance(parameters, str) or not hasattr(parameters, "__getitem__") or not hasattr(parameters, "__len__"):
-        raise ProgrammingError("parameters are of unsupported type")
-    return tuple(parameters)
-
-
-def _by_name(names: tuple[str, ...], parameters: Any) -> tuple[Any, ...]:
-    if not isinstance(parameters, Mapping):
-        return _as_tuple(parameters)
-    try:
-        return tuple([parameters[name] for name in names])
-    except KeyError as error:
-        raise ProgrammingError(f"You did not supply a value for binding parameter :{error.args[0]}.") from None
-
-
-def _adapt(number: int, value: Any) -> Any:
-    try:
-        return values.adapt(value)
-    except InterfaceError as error:
-        raise InterfaceError(f"Error binding parameter {number}: {error}") from None
-    except DataError as error:
-        raise DataError(f"Error binding parameter {number}: {error}") from None
 
 
 STATEMENTS: GenerationCache[Statement] = GenerationCache(1000)
@@ -271,44 +209,15 @@ def prepare(
     key = (sql, schema.version, functions.version, paramstyle)
     found = STATEMENTS.recall(key)
     if found is None:
-        with _UNCOLLECTED:
+        with UNCOLLECTED:
             found = _prepare(sql, schema, Compiler(functions, stats), paramstyle, parameters)
     return found
-
-
-class _Uncollected:
-    """A ``with`` in which the garbage collector rests: compiling makes many objects and hardly any garbage.
-
-    Several threads may be inside. The last one to leave starts the collector again, if the first one found it running.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._inside = 0
-        self._stopped = False
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside and gc.isenabled():
-                gc.disable()
-                self._stopped = True
-            self._inside += 1
-
-    def __exit__(self, *failure: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside and self._stopped:
-                self._stopped = False
-                gc.enable()
-
-
-_UNCOLLECTED = _Uncollected()
 
 
 def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, parameters: Parameters | None) -> Statement:
     functions, stats = compiler.functions, compiler.stats
     key = (sql, schema.version, functions.version, paramstyle)
-    repeated = _repeated(sql)
+    repeated = one_of_repeated(sql)
     if repeated is not None:
         statement = _prepare_repeated(sql, repeated[1], prepare(repeated[0], schema, functions, stats, paramstyle))
         if len(sql) <= LONGEST_REPEATED:
@@ -332,31 +241,6 @@ def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, para
     if statement.program is not None:
         STATEMENTS.add(key, statement)
     return statement
-
-
-# INSERT ... VALUES with many rows of placeholders alone: the text of a bulk insert, which is another one for every number of
-# rows. It runs the program for one row so many times, so that it costs no time to compile and, where it is long, no place in
-# the cache.
-_NAME = r'(?:"[^"%?]*"|\w+)'
-_FIRST_ROW = re.compile(
-    rf"(INSERT (?:OR \w+ )?INTO {_NAME}(?: ?\({_NAME}(?:, ?{_NAME})*\))? VALUES )(\((%s|\?)(?:, ?\3)*\))(, ?)",
-    re.IGNORECASE,
-)
-_AFTER_ROWS = re.compile(r"(?: (?:ON|RETURNING)\b[^%?']*)?", re.IGNORECASE)
-LONGEST_REPEATED: Final = 2000  # characters of such a text that are kept
-
-
-def _repeated(sql: str) -> tuple[str, int] | None:
-    """The text of the same INSERT with one row, and how many rows there are, if there are some that are alike."""
-    first = _FIRST_ROW.match(sql)
-    if first is None:
-        return None
-    row = first[4] + first[2]
-    more = sql.count(row)
-    end = first.end(2) + more * len(row)
-    if not more or sql[first.end(2) : end] != row * more or not _AFTER_ROWS.fullmatch(sql, end):
-        return None
-    return first[1] + first[2] + sql[end:], 1 + more
 
 
 def _prepare_repeated(sql: str, times: int, one: Statement) -> Statement:
@@ -455,18 +339,6 @@ def _rows_insert(
     plan: Insert, resolve_writer: Callable[[int], WriterProgram], collations: Collations
 ) -> codegen.RowsInsert | None:
     return codegen.generate_rows_insert(plan, resolve_writer(plan.table.id), collations)
-
-
-def known_values(names: tuple[str, ...] | None, count: int, parameters: Parameters | None) -> tuple[Any, ...]:
-    """The values of a call's parameters, () if it has none or wrong ones: its error is not raised here."""
-    if parameters is None or not count:
-        return ()
-    try:
-        given = _by_name(names, parameters) if names is not None else _as_tuple(parameters)
-        found = tuple([item if type(item) is tuple else values.adapt(item) for item in given])
-    except (InterfaceError, DataError, ProgrammingError):
-        return ()
-    return found if len(found) == count else ()
 
 
 def _resolving(plan: Node, run: Run) -> Run:
