@@ -11,7 +11,8 @@ import pytest
 
 import zodbapi
 from zodbapi import statement
-from zodbapi.storage.stats import ENOUGH, Stats, place_of
+from zodbapi.large import LIMIT
+from zodbapi.storage.stats import ENOUGH, Stats, _leaves, place_of
 
 ROWS = 4000
 DAY = datetime.date(2020, 1, 1)
@@ -231,3 +232,65 @@ def test_places_of_keys(size: int) -> None:
     tree = OOTreeSet((i, "") for i in range(size))
     for at in (0, size // 3, size - 1, size):
         assert place_of(tree, (at,)) == pytest.approx(at / size, abs=0.1)
+
+
+@pytest.fixture
+def notes() -> Iterator[tuple[zodbapi.Connection, zodbapi.Connection]]:
+    """Two connections to a table of notes, each in a transaction that has not read yet."""
+    first, second = zodbapi.connect("memory://estimates"), zodbapi.connect("memory://estimates")
+    first.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, pages INTEGER, body TEXT)")
+    first.execute("CREATE INDEX note_pages ON note (pages)")
+    bodies = ("x" * (LIMIT + 1 if i % 5 == 0 else 3) for i in range(ROWS))
+    first.executemany("INSERT INTO note (pages, body) VALUES (?, ?)", [(i % 7, body) for i, body in enumerate(bodies)])
+    first.commit()
+    for session in (first, second):
+        session.begin()
+    yield first, second
+    first.close()
+    second.close()
+
+
+def test_connections_share_what_was_found_in_a_snapshot(
+    notes: tuple[zodbapi.Connection, zodbapi.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def leaves(tree: Any) -> list[Any]:
+        asked.append(tree)
+        return list(_leaves(tree))
+
+    monkeypatch.setattr("zodbapi.storage.stats._leaves", leaves)
+    note = notes[0]._txn.schema.table("note")
+    found = []
+    for session in notes:
+        stats = Stats(session._txn)
+        found.append((stats.part_of_key(note.indexes[0].id, 1), stats.sample_rows(note.id)))
+    assert found[0] == found[1]
+    assert len(asked) == 2  # an index and a table, once each
+    # What is shared holds no object of a connection: large values are such.
+    classes = {value.__class__ for row in found[0][1] for value in row}
+    assert classes == {int, str, type(None)}
+
+
+def test_changes_are_estimated_by_who_sees_them(notes: tuple[zodbapi.Connection, zodbapi.Connection]) -> None:
+    writer, reader = notes
+    note = writer._txn.schema.table("note")
+
+    def count(session: zodbapi.Connection) -> int:
+        return Stats(session._txn).row_count(note.id)
+
+    before = count(writer)
+    assert count(reader) == before
+    writer.execute("DELETE FROM note WHERE id > 100")
+    assert (count(writer), count(reader)) == (100, before)
+    writer.commit()
+    assert count(reader) == before
+    reader.rollback()
+    reader.begin()
+    assert count(reader) == 100
+    writer.begin()
+    writer.execute("DELETE FROM note WHERE id > 50")
+    assert count(writer) == 50
+    writer.rollback()
+    writer.begin()
+    assert count(writer) == 100

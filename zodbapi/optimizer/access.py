@@ -7,7 +7,6 @@ the comparison that the term makes: same collation, and a key that is converted 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -107,32 +106,28 @@ def _bound(sarg: Sarg | None) -> Bound | None:
 
 def sargs_of(source: int, table: Table, terms: list[Expr], expressions: bool = False) -> list[Sarg]:
     """What an access path to the table could answer of the terms; ``expressions`` includes computed targets."""
-    return [sarg for term in terms for sarg in _sargs(source, table, term, expressions)]
-
-
-def _sargs(source: int, table: Table, term: Expr, expressions: bool) -> Iterator[Sarg]:
-    match term:
-        case Compare(op=op) if op in FLIPPED:
-            sides = ((term.left, op, term.right), (term.right, FLIPPED[op], term.left))
-            for operand, operator, key in sides:
-                sarg = _sarg(source, table, operand, operator, (key,), term.collation, term, expressions)
-                if sarg is not None:
-                    yield sarg
-        case Between():
-            for operator, key in ((">=", term.low), ("<=", term.high)):
-                sarg = _sarg(source, table, term.operand, operator, (key,), term.collation, term, expressions)
-                if sarg is not None:
-                    yield sarg
-        case InList():
-            sarg = _sarg(source, table, term.operand, "in", term.items, term.collation, term, expressions)
+    found: list[Sarg] = []
+    for term in terms:
+        for operand, op, keys, collation in _comparisons(term):
+            sarg = _sarg(source, table, operand, op, keys, collation, term, expressions)
             if sarg is not None:
-                yield sarg
+                found.append(sarg)
+    return found
+
+
+def _comparisons(term: Expr) -> tuple[tuple[Expr, str, tuple[Expr, ...], str], ...]:
+    """What a term says of operands: (operand, operator, keys, collation) each."""
+    match term:
+        case Compare(op=op, left=left, right=right) if op in FLIPPED:
+            return (left, op, (right,), term.collation), (right, FLIPPED[op], (left,), term.collation)
+        case Between(operand=operand):
+            return (operand, ">=", (term.low,), term.collation), (operand, "<=", (term.high,), term.collation)
+        case InList():
+            return ((term.operand, "in", term.items, term.collation),)
         case IsNull():
-            sarg = _sarg(source, table, term.operand, "is", (Const(None),), "BINARY", term, expressions)
-            if sarg is not None and sarg.target != ROWID:
-                yield sarg._replace(collation="")
+            return ((term.operand, "is", (Const(None),), ""),)
         case _:
-            return
+            return ()
 
 
 def _sarg(

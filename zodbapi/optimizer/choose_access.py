@@ -262,20 +262,22 @@ def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
     terms = split(node.on)
     link = [term for term in terms if not sources.isdisjoint(used(term)) and not volatile(term)]
     looped = _index_loop(node, left, link, context) if link else None
-    if looped is not None and (wish.is_limited or not _is_wide(left)):
+    if looped is not None and _surely_loops(looped, wish, context):
         return looped
-    right = _choose(node.right, _NONE, context)
-    # What is said of a table that has hardly any rows yet may soon be wrong.
-    few = LEAST_ROWS if _is_grown(right, context) else HASH_LEFT_ROWS
-    if looped is not None and rows_of(left, context) < few:
-        return looped
-    other = _hash_or_loop(node, left, right, wish, context)
+    other = _hash_or_loop(node, left, _choose(node.right, _NONE, context), wish, context)
     if looped is None:
         return other
-    if wish.counts and _counts_entries(looped, context):
-        return looped
-    cheaper = _cost(other, context) * HASH_FACTOR < _cost(looped, context)
-    return other if cheaper and isinstance(other, HashJoin) else looped
+    cheaper = isinstance(other, HashJoin) and _cost(other, context) * HASH_FACTOR < _cost(looped, context)
+    return other if cheaper else looped
+
+
+def _surely_loops(looped: Join, wish: _Wish, context: Context) -> bool:
+    """Whether an index loop is the way to join, whatever a hash join would cost."""
+    if wish.is_limited or not _is_wide(looped.left) or (wish.counts and _counts_entries(looped, context)):
+        return True
+    rows = rows_of(looped.left, context)
+    # What is said of a table that has hardly any rows yet may soon be wrong.
+    return rows < LEAST_ROWS or (rows < HASH_LEFT_ROWS and not _is_grown(looped.right, context))
 
 
 def _counts_entries(looped: Node, context: Context) -> bool:
@@ -314,7 +316,7 @@ def _left_wish(node: Join, wish: _Wish) -> _Wish:
     return replace(wish, counts=False)
 
 
-def _index_loop(node: Join, left: Node, link: list[Expr], context: Context) -> Node | None:
+def _index_loop(node: Join, left: Node, link: list[Expr], context: Context) -> Join | None:
     """The join with the linking terms answered by seeks in its right input, or None where they are not."""
     lefts = emitted(node.left)
     right = _choose(push(node.right, link), _NONE, context)

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 from zodbapi.catalog import Index, Kind, Schema, Table
 from zodbapi.optimizer.peeking import UNKNOWN, Edge, is_fixed, seek_ends, value_of
+from zodbapi.optimizer.predicates import LEAVES
 from zodbapi.plan.entries import covers
 from zodbapi.plan.expr import Column, Exists, Expr, InQuery, ScalarQuery
 from zodbapi.plan.nodes import Bound, BoundIndex, Node, Scan
-from zodbapi.plan.walk import classes_below, descend, sources_made
+from zodbapi.plan.walk import Part, parts, sources_made
 
 LEAST_ROWS = 100  # plans are cached while tables grow, so a table is never taken for smaller than this
 LIKELY_ROWS = 1000  # paths to one table are compared as for that many rows, if it has less: it may grow
@@ -68,13 +69,27 @@ class Context:
     passing: dict[int, tuple[Expr, float]] = field(
         default_factory=dict, init=False
     )  # by id of a term; see ``selectivity``
-    _read: dict[int, set[int]] = field(default_factory=dict, init=False)
+    _read: dict[int, set[int]] = field(default_factory=dict, init=False)  # by source: the columns that are read of it
     _covered: dict[tuple[int, int], bool] = field(default_factory=dict, init=False)
     paths: dict[tuple[object, ...], tuple[Any, Any]] = field(default_factory=dict, init=False)  # see ``access``
-    _tables: dict[int, Table] | None = field(default=None, init=False)
+    _tables: dict[int, Table] = field(default_factory=dict, init=False)  # by source
 
     def __post_init__(self) -> None:
-        self.classes = classes_below(self.root)
+        """Looks through the statement as it was bound, once for all that is to be known of it."""
+        self.classes = {self.root.__class__}
+        if isinstance(self.root, Scan):
+            self._tables[self.root.source] = self.root.table
+        stack: list[Part] = [self.root]
+        while stack:
+            for part in parts(stack.pop()):
+                cls = part.__class__
+                self.classes.add(cls)
+                if cls is Column:
+                    self._read.setdefault(part.source, set()).add(part.position)  # type: ignore[union-attr]
+                elif cls is Scan:
+                    self._tables[part.source] = part.table  # type: ignore[union-attr]
+                elif cls not in LEAVES:
+                    stack.append(part)
 
     def introduce(self, *classes: type) -> None:
         """To be called by a rule that makes nodes of classes that the rules after it may look for."""
@@ -101,33 +116,25 @@ class Context:
             self._rows[table.id] = float(max(self.stats.row_count(table.id), LEAST_ROWS))
         return self._rows[table.id]
 
+    def most_rows(self) -> float:
+        """The estimated number of rows of the largest table that the statement reads."""
+        return max(map(self.rows, self._tables.values()), default=0.0)
+
     def value(self, expr: Expr) -> Any:
         """The value that an expression has in the call that is planned for; UNKNOWN if it is no literal or parameter."""
         return value_of(expr, self.params)
 
     def table_of(self, source: int) -> Table | None:
         """The table that a source of the statement reads."""
-        if self._tables is None:
-            self._look_through()
-        return self._tables.get(source) if self._tables is not None else None
+        return self._tables.get(source)
 
     def is_covered(self, source: int, table: Table, index: Index) -> bool:
         """Whether an index's entries have all that the statement reads of a source, so that rows need not be fetched."""
         known = self._covered.get((source, index.id))
         if known is None:
-            is_known = self.table_of(source) is not None
-            known = is_known and covers(table, index, self._read.get(source, set()))
+            known = source in self._tables and covers(table, index, self._read.get(source, set()))
             self._covered[source, index.id] = known
         return known
-
-    def _look_through(self) -> None:
-        """Finds the tables that the statement reads, and the columns of them."""
-        self._tables = {}
-        for part in descend(self.root):
-            if part.__class__ is Column:
-                self._read.setdefault(part.source, set()).add(part.position)
-            elif part.__class__ is Scan:
-                self._tables[part.source] = part.table
 
     def sample(self, table: Table, position: int) -> list[Any]:
         """Values of a column in some rows; none of a small table, or where large values may be elsewhere."""

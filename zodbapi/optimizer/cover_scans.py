@@ -33,7 +33,7 @@ _ORDERLESS = frozenset({"count", "sum", "total", "avg", "min", "max"})
 
 def cover_scans(node: Node, context: Context) -> Node:
     """The plan with covering indexes for scans."""
-    if not context.occurs(Aggregate, Distinct):
+    if not context.occurs(Aggregate, Distinct) or context.most_rows() < MANY:
         return node
     uses: Uses = defaultdict(set)
     for part in descend(node):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from zodbapi.catalog import Index
 from zodbapi.optimizer.access import ROWID, Target, paths_to, sargs_of
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.cost import BUILD, GET, PROBE, SCAN_ROW, SEEK, entry_cost, rows_of
@@ -47,10 +48,33 @@ class _Item:
     cost: float = 0.0  # of reading those
     all_rows: float = 1.0
     is_shown: bool = True  # False: only whether there are rows matters to what is above
+    links: list[_Term] = field(default_factory=list)  # that read it
     equal: list[tuple[Target, int]] = field(default_factory=list)  # what equalities bind, given these bits
-    keys: list[tuple[tuple[Target | None, ...], list[float], float]] = field(
-        default_factory=list
-    )  # rows by width of prefix; cost of one
+    keys: list[_Key] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Key:
+    """An index that equalities can seek in. What it finds is estimated when an order is tried that makes use of it."""
+
+    scan: Scan
+    index: Index
+    targets: tuple[Target | None, ...]
+    all_rows: float
+    context: Context
+    _found: dict[int, float] = field(default_factory=dict)
+
+    def matching(self, width: int) -> float:
+        """Rows with given values in so many leading columns."""
+        if width not in self._found:
+            is_single = self.index.keyed and width == len(self.targets)
+            targets = self.targets[:width]
+            self._found[width] = 1.0 if is_single else self.context.matching(self.scan.table, self.all_rows, targets)
+        return self._found[width]
+
+    def cost(self, rows: float) -> float:
+        """Cost of finding so many."""
+        return SEEK + rows * entry_cost(self.scan.source, self.scan.table, self.index, self.context)
 
 
 @record(frozen=True, slots=True)
@@ -106,7 +130,7 @@ def _order_chain(node: Node, context: Context, shown: frozenset[int] | None) -> 
     for item in inner:
         _describe(item, terms, bits, context)
         item.is_shown = shown is None or not shown.isdisjoint(emitted(item.node))
-    order = _best_order(items, inner, terms)
+    order = _best_order(items, inner)
     if [item.bit for item in order if item.kind == "inner"] == [item.bit for item in inner]:
         return ordered
     return filtered(_built(order, terms), [expr for expr in exprs if volatile(expr)])
@@ -143,6 +167,7 @@ def _flatten(node: Node, items: list[_Item], exprs: list[Expr], context: Context
 
 def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Context) -> None:
     """Fills in what the costs of an item depend on."""
+    item.links = [term for term in terms if term.bits & item.bit]
     scan = item.node.input if isinstance(item.node, Filter) else item.node
     local = split(item.node.predicate) if isinstance(item.node, Filter) else []
     if not isinstance(scan, Scan):
@@ -154,85 +179,80 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
     if len(best.answered()) < len(local):
         item.rows = min(best.rows, passing(item.all_rows, local, context))
     item.cost = best.cost
-    linking = [term.expr for term in terms if term.bits & item.bit]
-    for sarg in sargs_of(scan.source, scan.table, linking + local):
-        if sarg.op == "=":
-            item.equal.append((sarg.target, _bits(sarg.needs, bits)))
+    equalities = [term.expr for term in item.links if term.is_equality]
+    equalities += [term for term in local if isinstance(term, Compare) and term.op == "="]
+    for sarg in sargs_of(scan.source, scan.table, equalities):
+        item.equal.append((sarg.target, _bits(sarg.needs, bits)))
     wanted = {target for target, _ in item.equal}
     for index in scan.table.indexes:
         first = index.columns[0].position
         if index.where is None and (ROWID if first == scan.table.rowid_column else first) in wanted:
             targets = tuple(ROWID if c.position == scan.table.rowid_column else c.position for c in index.columns)
-            widths = range(1, len(targets) + 1)
-            found = [context.matching(scan.table, item.all_rows, targets[:width]) for width in widths]
-            if index.keyed:
-                found[-1] = 1.0
-            item.keys.append((targets, found, entry_cost(scan.source, scan.table, index, context)))
+            item.keys.append(_Key(scan, index, targets, item.all_rows, context))
 
 
-def _best_order(items: list[_Item], inner: list[_Item], terms: list[_Term]) -> list[_Item]:
+def _best_order(items: list[_Item], inner: list[_Item]) -> list[_Item]:
     best: list[_Item] = []
-    best_cost = float("inf")
+    worst = float("inf")  # what another order must cost less than
     starts = [item for item in inner if not item.needs]
     if len(starts) > MOST_STARTS:
         first, *others = starts
         starts = [first, *sorted(others, key=lambda item: item.rows)[: MOST_STARTS - 1]]
     for start in starts:
-        order, cost = _greedy(start, items, terms, best_cost)
-        if order and cost < best_cost * MUCH_CHEAPER:
-            best, best_cost = order, cost
+        order, cost = _greedy(start, items, worst)
+        if order:
+            best, worst = order, cost * MUCH_CHEAPER
     return best or items
 
 
-def _greedy(start: _Item, items: list[_Item], terms: list[_Term], worst: float) -> tuple[list[_Item], float]:
-    """The order from a first item on, and its cost; no order when it gets more expensive than ``worst``."""
+def _greedy(start: _Item, items: list[_Item], worst: float) -> tuple[list[_Item], float]:
+    """The order from a first item on, and its cost; no order when it does not cost less than ``worst``."""
     order, placed, rows, cost = [start], start.bit, start.rows, start.cost
     left = [item for item in items if item is not start]
-    while left:
+    while left and cost < worst:
         ready = [item for item in left if not item.needs & ~placed]
         following = next((item for item in ready if item.kind in ("semi", "anti")), None)
         if following is None:
             inner = [item for item in ready if item.kind == "inner"]
-            linked = [item for item in inner if _is_linked(item, placed, terms)]
+            linked = [item for item in inner if _is_linked(item, placed)]
             outer = next((item for item in ready if item.kind == "left"), None)
             if linked or (inner and outer is None):
-                step_cost, step_rows, following = _cheapest(linked or inner, placed, rows, terms)
+                step_cost, step_rows, following = _cheapest(linked or inner, placed, rows)
                 cost, rows = cost + step_cost, step_rows
             else:
                 following = outer
-        if following is None or cost >= worst:
+        if following is None:
             return [], cost
         order.append(following)
         placed |= following.bit
         left.remove(following)
-    return order, cost
+    return (order, cost) if cost < worst else ([], cost)
 
 
-def _is_linked(item: _Item, placed: int, terms: list[_Term]) -> bool:
+def _is_linked(item: _Item, placed: int) -> bool:
     reach = placed | item.bit
-    return bool(item.needs) or any(t.bits & item.bit and t.bits & placed and not t.bits & ~reach for t in terms)
+    return bool(item.needs) or any(term.bits & placed and not term.bits & ~reach for term in item.links)
 
 
-def _cheapest(items: list[_Item], placed: int, rows: float, terms: list[_Term]) -> tuple[float, float, _Item]:
+def _cheapest(items: list[_Item], placed: int, rows: float) -> tuple[float, float, _Item]:
     found: tuple[float, float, _Item] | None = None
     for item in items:
-        cost, out = _step(item, placed, rows, terms)
+        cost, out = _step(item, placed, rows)
         if found is None or cost + out < (found[0] + found[1]) * MUCH_CHEAPER:
             found = cost, out, item
     assert found is not None
     return found
 
 
-def _step(item: _Item, placed: int, rows: float, terms: list[_Term]) -> tuple[float, float]:
+def _step(item: _Item, placed: int, rows: float) -> tuple[float, float]:
     """Cost of joining one more item to ``rows`` rows, and the rows that come out."""
     bound = {target for target, needs in item.equal if not needs & ~placed}
     reach = placed | item.bit
-    links = [term for term in terms if term.bits & item.bit]
-    is_last = not item.is_shown and all(not term.bits & ~reach for term in links)  # one row of it is enough
+    is_last = not item.is_shown and all(not term.bits & ~reach for term in item.links)  # one row of it is enough
     if (probe := _probe(item, bound, first=is_last)) is not None:
         found = min(1.0, probe[1]) if is_last else probe[1]
         return rows * probe[0], max(rows * found * (item.rows / item.all_rows), 0.1)
-    if any(term.is_equality and not term.bits & ~reach for term in links):
+    if any(term.is_equality and not term.bits & ~reach for term in item.links):
         found = rows * item.rows / max(item.all_rows**0.5, 1.0)
         return item.cost + item.rows * BUILD + rows * PROBE, max(min(found, rows) if is_last else found, 0.1)
     return rows * item.all_rows * SCAN_ROW, rows * item.rows
@@ -243,10 +263,10 @@ def _probe(item: _Item, bound: set[Target], *, first: bool) -> tuple[float, floa
     if ROWID in bound:
         return GET, 1.0
     best: tuple[float, float] | None = None
-    for targets, matching, fetch in item.keys:
-        width = next((i for i, target in enumerate(targets) if target not in bound), len(targets))
-        if width and (best is None or matching[width - 1] < best[1]):
-            best = SEEK + (1.0 if first else matching[width - 1]) * fetch, matching[width - 1]
+    for key in item.keys:
+        width = next((i for i, target in enumerate(key.targets) if target not in bound), len(key.targets))
+        if width and (best is None or key.matching(width) < best[1]):
+            best = key.cost(1.0 if first else key.matching(width)), key.matching(width)
     return best
 
 

@@ -31,7 +31,7 @@ from zodbapi.plan.expr import (
     ScalarQuery,
     Unary,
 )
-from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Window
+from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Scan, Window
 from zodbapi.plan.walk import Part, descend, rebuild, rebuild_inputs, sources_made, transform
 from zodbapi.record import replace
 
@@ -76,12 +76,16 @@ def used(part: Any) -> frozenset[int]:
     cls = part.__class__  # the usual ones first: this is asked for every term, again and again
     if cls is Column or cls is Rowid:
         return frozenset((part.source,))
-    if cls is Const or cls is Param:
+    if cls is Const or cls is Param or cls is Scan:
         return NONE
     if cls is Compare:
         return used(part.left) | used(part.right)
     if cls is Affine:
         return used(part.operand)
+    if cls is And:
+        return NONE.union(*map(used, part.terms))
+    if cls is Filter and part.input.__class__ is Scan:
+        return used(part.predicate) - {part.input.source}
     wanted: set[int] = set()
     queries = False
     for p in descend(part):

@@ -1,7 +1,8 @@
 """Cheap numbers about tables for the optimizer.
 
-In: a transaction. Out: estimates. Nothing is kept for them: a BTree is a histogram already, whose nodes say where between the
-first key and the last any key would stand. A few paths from the root of a tree to a leaf are read.
+In: a transaction. Out: estimates. Nothing is stored for them: a BTree is a histogram already, whose nodes say where between the
+first key and the last any key would stand. A few paths from the root of a tree to a leaf are read, once for a snapshot: all
+connections of the process that see it share what was found, until one sees another.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from operator import ne
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
+from zodbapi.catalog import FIRST_TEMPORARY_ID
 from zodbapi.values import ABOVE
 
 if TYPE_CHECKING:
+    from zodbapi.storage.database import Database
     from zodbapi.storage.transaction import Transaction
 
 _FEW = 200  # rowids this close together are not worth a closer look
@@ -24,27 +28,41 @@ _EACH = 3  # of so many rows of a leaf one is looked at
 _PLACES = (0.5, 0.125, 0.875)  # where in a tree samples are taken
 
 
+Known = dict[tuple[object, ...], Any]
+
+
+class _Seen(NamedTuple):
+    """What was found in one snapshot of a database."""
+
+    epoch: int
+    snapshot: bytes | None
+    known: Known
+
+
+_SEEN: WeakKeyDictionary[Database, _Seen] = WeakKeyDictionary()  # the last snapshot of each that somebody asked about
+
+
 class Stats:
     """Estimates for one transaction's snapshot, each made once: an object is to be used for one statement."""
 
-    __slots__ = ("_places", "_sizes", "_txn")
+    __slots__ = ("_own", "_txn")
 
     def __init__(self, txn: Transaction) -> None:
         self._txn = txn
-        self._sizes: dict[tuple[str, int], int] = {}
-        self._places: dict[tuple[str, int, Any], float] = {}
+        self._own: Known = {}  # of what nobody else sees
 
     def row_count(self, table_id: int, few: int = _FEW) -> int:
         """About how many rows the table has: right for rowids without gaps, and never less than one if there is a row.
 
         Up to ``few`` the answer is the cheapest one, the number of rowids from the first to the last.
         """
-        home = self._txn.home(table_id)
-        rows = home["rows"].get(table_id) if home is not None else None
-        if not rows:
-            return 0
-        spread = int(rows.maxKey() - rows.minKey() + 1)
-        return spread if spread <= few else min(spread, tree_size(rows))
+        known = self._known(table_id)
+        spread = known.get(("spread", table_id))
+        if spread is None:
+            home = self._txn.home(table_id)
+            rows = home["rows"].get(table_id) if home is not None else None
+            spread = known["spread", table_id] = int(rows.maxKey() - rows.minKey() + 1) if rows else 0
+        return spread if spread <= few else min(spread, self._size("rows", table_id))
 
     def part_between(self, index_id: int, low: Any, high: Any) -> float | None:
         """The part of an index's entries from the key ``low`` to ``high`` (None: no bound); None if there are too few to tell."""
@@ -55,55 +73,85 @@ class Stats:
         return self._part("rows", table_id, low, high)
 
     def part_of_key(self, index_id: int, width: int) -> float | None:
-        """The part of an index's entries that have the same first ``width`` parts, on average; None as above.
+        """The part of an index's entries that have the same first ``width`` parts, on average; None as above."""
+        known = self._known(index_id)
+        if ("key", index_id, width) not in known:
+            known["key", index_id, width] = self._count_keys(index_id, width)
+        found: float | None = known["key", index_id, width]
+        return found
 
-        Entries stand in order, so a leaf shows how often the parts change from one to the next.
-        """
-        tree = self._tree("indexes", index_id)
-        if tree is None:
+    def _count_keys(self, index_id: int, width: int) -> float | None:
+        """Entries stand in order, so a leaf shows how often the parts change from one to the next."""
+        if self._size("indexes", index_id) < ENOUGH:
             return None
         steps = changes = 0
         keys: list[Any] = []
-        for leaf in _leaves(tree):
+        for leaf in _leaves(self._tree("indexes", index_id)):
             keys = list(leaf.keys())
             if type(keys[0]) is tuple:
                 keys = [key[:width] for key in keys]
             steps += len(keys) - 1
             changes += sum(map(ne, keys, keys[1:]))
         if changes:
-            return max(1.0, steps / changes) / self._sizes["indexes", index_id]
+            return max(1.0, steps / changes) / self._size("indexes", index_id)
         return self.part_between(index_id, keys[0], (*keys[0], ABOVE)) if type(keys[0]) is tuple else None
 
     def sample_rows(self, table_id: int) -> list[tuple[Any, ...]]:
-        """Some rows of a table; none if it is too small to tell anything."""
-        tree = self._tree("rows", table_id)
-        return [] if tree is None else [row for leaf in _leaves(tree) for row in list(leaf.values())[::_EACH]]
+        """Some rows of a table, large values missing; none if it is too small to tell anything."""
+        known = self._known(table_id)
+        found: list[tuple[Any, ...]] | None = known.get(("sample", table_id))
+        if found is None:
+            found = []
+            if self._size("rows", table_id) >= ENOUGH:
+                for leaf in _leaves(self._tree("rows", table_id)):
+                    found += map(_without_markers, list(leaf.values())[::_EACH])
+            known["sample", table_id] = found
+        return found
+
+    def _known(self, number: int) -> Known:
+        """What is known of a table or index: shared if others see the same, for nothing is changed in this transaction yet."""
+        txn = self._txn
+        if txn.undo or not txn.active or number >= FIRST_TEMPORARY_ID:
+            return self._own
+        seen, epoch, snapshot = _SEEN.get(txn.database), txn.database.epoch, txn.snapshot
+        if seen is None or seen.snapshot != snapshot or seen.epoch != epoch:
+            seen = _SEEN[txn.database] = _Seen(epoch, snapshot, {})
+        return seen.known
 
     def _tree(self, name: str, number: int) -> Any:
-        """A tree that has enough keys, or None."""
         home = self._txn.home(number)
-        tree = home[name].get(number) if home is not None else None
-        if not tree:
-            return None
-        if (name, number) not in self._sizes:
-            self._sizes[name, number] = tree_size(tree)
-        return tree if self._sizes[name, number] >= ENOUGH else None
+        return home[name].get(number) if home is not None else None
+
+    def _size(self, name: str, number: int) -> int:
+        """About how many keys a tree has."""
+        known = self._known(number)
+        size: int | None = known.get(("size", name, number))
+        if size is None:
+            tree = self._tree(name, number)
+            size = known["size", name, number] = tree_size(tree) if tree else 0
+        return size
 
     def _part(self, name: str, number: int, low: Any, high: Any) -> float | None:
-        tree = self._tree(name, number)
-        if tree is None:
+        if self._size(name, number) < ENOUGH:
             return None
-        places = [0.0, 1.0]
+        tree, places = self._tree(name, number), [0.0, 1.0]
         for i, key in enumerate((low, high)):
             if key is not None:
-                place = self._places.get((name, number, key))
+                place = self._own.get((name, number, key))
                 if place is None:
                     try:
-                        place = self._places[name, number, key] = place_of(tree, key)
+                        place = self._own[name, number, key] = place_of(tree, key)
                     except TypeError:  # a key that does not compare with these
                         return None
                 places[i] = place
         return max(0.0, places[1] - places[0])
+
+
+def _without_markers(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The row without the objects of its large values, which are of one connection and would keep it in memory."""
+    if any(value.__class__ is tuple for value in row):
+        return tuple([None if value.__class__ is tuple else value for value in row])
+    return row
 
 
 def tree_size(tree: Any) -> int:
