@@ -234,6 +234,25 @@ def test_places_of_keys(size: int) -> None:
         assert place_of(tree, (at,)) == pytest.approx(at / size, abs=0.1)
 
 
+def test_nothing_is_estimated_of_orders_that_are_not_tried(
+    connection: zodbapi.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    part_of_key = Stats.part_of_key
+
+    def noted(self: Stats, index_id: int, width: int) -> float | None:
+        asked.append(index_id)
+        return part_of_key(self, index_id, width)
+
+    monkeypatch.setattr(Stats, "part_of_key", noted)
+    join = "SELECT title FROM author JOIN book ON book.author_id = author.id"
+    # One book and its author: to start with all authors costs more, however many books they have.
+    assert "ROWID SEEK author" in plan(connection, f"{join} WHERE book.id = 5")[-1]
+    assert asked == []
+    plan(connection, join)
+    assert asked
+
+
 @pytest.fixture
 def notes() -> Iterator[tuple[zodbapi.Connection, zodbapi.Connection]]:
     """Two connections to a table of notes, each in a transaction that has not read yet."""
