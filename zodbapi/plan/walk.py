@@ -144,19 +144,6 @@ def rebuild_inputs(node: Node, change: Callable[[Node], Node]) -> Node:
     return replace(node, **changed) if changed else node
 
 
-def classes_below(part: Part) -> set[type]:
-    """The classes of the part and of everything below it."""
-    found: set[type] = {part.__class__}
-    stack = [part]
-    while stack:
-        for below in parts(stack.pop()):
-            cls = below.__class__
-            found.add(cls)
-            if _FIELDS[cls]:
-                stack.append(below)
-    return found
-
-
 def transform(part: P, change: Callable[[Part], Part]) -> P:
     """Rewrites bottom up: every part below, then the part itself, is replaced by ``change`` of it."""
 
