@@ -9,7 +9,8 @@ None compares with nothing; an expression whose class is only known at run time 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -177,12 +178,18 @@ class _Sort:
         """Writes what happens with a row when only the best are wanted."""
         body = self.unit.body
         code, again = self.unit.expr.hold(first)
-        with body.block(f"if {code} {'>=' if self.descending else '<='} {self.worst}"):
-            body.line(f"{self.rows}.append({pack(again)})")
-            with body.block(f"if len({self.rows}) == {self.room}"):
-                self.write()
-                body.line(f"del {self.rows}[{self.limit}:]")
-                body.line(f"{self.worst} = {self.rows}[-1][0]")
+        with body.block(f"if {code} {'>=' if self.descending else '<='} {self.worst}"), self._kept(pack(again)):
+            body.line(f"{self.worst} = {self.rows}[-1][0]")
+
+    @contextmanager
+    def _kept(self, packed: str) -> Iterator[None]:
+        """Writes that a row is kept; the block writes what is the worst of them, each time that the others were dropped."""
+        body = self.unit.body
+        body.line(f"{self.rows}.append({packed})")
+        with body.block(f"if len({self.rows}) == {self.room}"):
+            self.write()
+            body.line(f"del {self.rows}[{self.limit}:]")
+            yield
 
     def keep_best_or_null(self, key: SortKey, pack: Callable[[str], str]) -> None:
         """The same for values of one class or NULL, the smallest: no row that is dropped gets a key made of both.
@@ -196,12 +203,8 @@ class _Sort:
             test = f"{self.worst} is None or {value} is not None and {value} >= {self.worst}"
         else:
             test = f"{self.worst} is None or {value} is None or {value} <= {self.worst}"
-        with body.block(f"if {test}"):
-            body.line(f"{self.rows}.append({pack(f'({value} is not None, {value})')})")
-            with body.block(f"if len({self.rows}) == {self.room}"):
-                self.write()
-                body.line(f"del {self.rows}[{self.limit}:]")
-                body.line(f"{self.worst} = {self.rows}[-1][0][1]")
-                if not self.descending:  # among NULLs nothing but another one is as good
-                    with body.block(f"if {self.worst} is None"):
-                        body.line(f"{self.worst} = {unit.call_value(values.BELOW, 'below')}")
+        with body.block(f"if {test}"), self._kept(pack(f"({value} is not None, {value})")):
+            body.line(f"{self.worst} = {self.rows}[-1][0][1]")
+            if not self.descending:  # among NULLs nothing but another one is as good
+                with body.block(f"if {self.worst} is None"):
+                    body.line(f"{self.worst} = {unit.call_value(values.BELOW, 'below')}")
