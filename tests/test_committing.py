@@ -168,6 +168,29 @@ def test_notes_about_another_file_are_forgotten(path: str, monkeypatch: pytest.M
     connection.close()
 
 
+def test_another_file_is_not_taken_to_be_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process goes on with a file whose transactions are older than those that it has waited for."""
+    written: list[int] = []
+    path, older = str(tmp_path / "app.fs"), str(tmp_path / "older.fs")
+    for name in (older, path):
+        connection = zodbapi.connect(name)
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        connection.commit()
+        connection.close()
+    connection = zodbapi.connect(path)
+    storage = connection._database.storage
+    storage._file_lock.note_durable(b"\xff" * 8)
+    storage._durable_tid = b"\xff" * 8
+    os.replace(older, path)
+    storage.sync()
+    monkeypatch.setattr(storage, "_next_look", 0.0)
+    connection.execute("INSERT INTO t VALUES (1)")
+    monkeypatch.setattr(committing, "_write_to_disk", written.append)
+    connection.commit()
+    assert written
+    connection.close()
+
+
 def test_ids_grow_with_the_clock_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     last = z64

@@ -121,6 +121,10 @@ class FileLock:
         os.pwrite(self._fd, tid if self._has_noted else tid + z64, _NOTES_AT)
         self._has_noted = True
 
+    def forget_notes(self) -> None:
+        """Have the next ``note_committed`` forget what is noted: the database file is another one."""
+        self._has_noted = False
+
     def note_durable(self, tid: bytes) -> None:
         """Note that this transaction, and all before it, are on disk."""
         os.pwrite(self._fd, tid, _NOTES_AT + len(z64))

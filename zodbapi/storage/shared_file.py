@@ -260,6 +260,9 @@ class SharedFileStorage(Committing):
     def _reopen(self) -> None:
         self._open_file()
         self._oids = iter(())
+        self._durable_tid = z64
+        if self._file_lock is not None:
+            self._file_lock.forget_notes()
         if self._wrapper is not None:
             self._wrapper.invalidateCache()
             self._wrapper.invalidate(
