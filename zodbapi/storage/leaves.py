@@ -16,21 +16,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def find_leaf(tree: Any, key: Any) -> Any:
-    """The persistent object whose state holds the place of ``key`` (None: of the lowest keys)."""
+def steps(tree: Any, key: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """The way to the leaf that holds the place of ``key`` (None: of the lowest keys).
+
+    Yields each inner node, the key by which it finds its child (None for the first), and the child.
+    """
     while hasattr(tree, "_firstbucket"):
         state = tree.__getstate__()
         if state is None or len(state) == 1:
-            return tree
+            return
         children = state[0]
         low, high = 0, 0 if key is None else len(children) // 2  # children: child0, key1, child1, key2, ...
-        while high - low > 0:
+        while low < high:
             middle = (low + high + 1) // 2
             if children[2 * middle - 1] <= key:
                 low = middle
             else:
                 high = middle - 1
-        tree = children[2 * low]
+        child = children[2 * low]
+        yield tree, children[2 * low - 1] if low else None, child
+        tree = child
+
+
+def find_leaf(tree: Any, key: Any) -> Any:
+    """The persistent object whose state holds the place of ``key`` (None: of the lowest keys)."""
+    for _, _, child in steps(tree, key):
+        tree = child
     return tree
 
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
+from zodbapi.storage.leaves import steps
 from zodbapi.undo import MISSING, PRESENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from zodbapi.undo import Entry
 
@@ -44,7 +45,7 @@ class Splits:
             # It has gone, at least for a while; of what was taken back, an update looks like a deletion.
             if (is_undone and not is_new) or (known and (is_new or old is PRESENT or key not in tree)):
                 lost_keys.add(id(tree))
-            for node, separator, child in _steps(tree, key):
+            for node, separator, child in steps(tree, key):
                 if id(node) in self._stored:
                     left.discard(id(node))
                     were_split.add(id(tree))
@@ -69,24 +70,6 @@ def _children(node: Any) -> Children:
 def _stored(node: Any) -> Children:
     """The children that the storage knows."""
     return [pair for pair in _children(node) if pair[1]._p_oid is not None]
-
-
-def _steps(tree: Any, key: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """The way to the leaf that holds the place of ``key``: each inner node, the child it leads to, and by what key."""
-    while hasattr(tree, "_firstbucket"):
-        state = tree.__getstate__()
-        if state is None or len(state) == 1:
-            return
-        children = state[0]
-        low, high = 0, len(children) // 2
-        while low < high:
-            middle = (low + high + 1) // 2
-            if children[2 * middle - 1] <= key:
-                low = middle
-            else:
-                high = middle - 1
-        yield tree, children[2 * low - 1] if low else None, children[2 * low]
-        tree = children[2 * low]
 
 
 def _joined(node: Any, stored: Children) -> bool:

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from zodbapi.storage.transaction import Transaction
 
 _FEW = 200  # rowids this close together are not worth a closer look
-ENOUGH = (
-    500  # keys of a tree that tells something about those that it will have, for plans are cached while tables grow
-)
+# Keys of a tree that tells something about those that it will have: plans are cached while tables grow.
+ENOUGH = 500
 _EACH = 3  # of so many rows of a leaf one is looked at
 _PLACES = (0.5, 0.125, 0.875)  # where in a tree samples are taken
 
