@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def test_each_begin_sees_what_others_committed(sessions: list[Transaction], tabl
 
 def test_rowids_of_two_processes_differ(sessions: list[Transaction], table: Table) -> None:
     def work(txn: Transaction, prefix: str) -> None:
-        for number in range(40):
+        for number in range(1, 41):
             until_done(txn, lambda t, number=number: insert(t, table, f"{prefix} {number}"))
 
     threads = [threading.Thread(target=work, args=(txn, name)) for txn, name in zip(sessions, "ab", strict=True)]
@@ -235,28 +236,46 @@ def test_wait_timeout_is_an_option() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_tls_by_options(tmp_path: Path) -> None:
-    certificate, key = (str(path) for path in make_certificate(tmp_path))
-    command = [sys.executable, "-c", SERVE, str(tmp_path / "tls.fs"), certificate, key]
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+    """The DSN of a server that wants certificates, and the options that give it one."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = (str(path) for path in make_certificate(folder))
+    command = [sys.executable, "-c", SERVE, str(folder / "tls.fs"), certificate, key]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        dsn = f"zeo://{process.stdout.readline().strip()}"
-        tls = {"authority": certificate, "certificate": certificate, "key": key, "server_hostname": "localhost"}
-        database = Database.open(dsn, wait_timeout=10, **tls)
-        create(database.begin_session())
-        database.close()
-        database._stop()
-        for wrong in (
-            {},
-            {"authority": certificate, "server_hostname": "localhost"},
-            {**tls, "server_hostname": "other"},
-        ):
-            with pytest.raises(errors.OperationalError, match="server"):
-                Database.open(dsn, wait_timeout=1, **wrong)
+        right = {"authority": certificate, "certificate": certificate, "key": key, "server_hostname": "localhost"}
+        yield f"zeo://{process.stdout.readline().strip()}", right
     finally:
         process.kill()
         process.communicate()
+
+
+def test_tls_by_options(tls: tuple[str, dict[str, str]]) -> None:
+    dsn, right = tls
+    database = Database.open(dsn, wait_timeout=10, **right)
+    create(database.begin_session())
+    database.close()
+    database._stop()
+    trusting = {"authority": right["authority"], "server_hostname": "localhost"}
+    for wrong in ({}, trusting, {**right, "server_hostname": "other"}):
+        with pytest.raises(errors.OperationalError, match="server"):
+            Database.open(dsn, wait_timeout=1, **wrong)
+
+
+def test_giving_up_in_the_middle_of_connecting_leaves_no_socket(
+    tls: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn, right = tls
+    trusting = {"authority": right["authority"], "server_hostname": "localhost"}
+    left: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: left.append(repr(found.exc_value)))
+    for number in range(1, 41):
+        with pytest.raises(errors.OperationalError, match="server"):
+            Database.open(dsn, wait_timeout=number / 4000, **trusting)
+    gc.collect()
+    assert left == []
 
 
 def test_options_that_make_no_sense(tmp_path: Path) -> None:

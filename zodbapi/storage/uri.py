@@ -5,6 +5,7 @@ In: a URI. Out: the storage that it names. Apart from the rest because it loads 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from typing import Any
@@ -12,6 +13,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from zc.lockfile import LockError
 from ZConfig import ConfigurationError
+from ZEO.asyncio.client import ClientThread
+from ZEO.asyncio.compat import new_event_loop
 from ZEO.ClientStorage import ClientStorage
 from zodburi import NoResolverForScheme, resolve_uri
 from zodburi.resolvers import client_storage_resolver
@@ -56,6 +59,33 @@ def _forget_oids_when_disconnected(storage: ClientStorage) -> None:
     storage.notify_disconnected = forget
 
 
+class _ClientThread(ClientThread):  # type: ignore[misc]
+    """ZEO's thread, whose loop lets connections go before it ends; ZEO leaves their sockets to the garbage collector."""
+
+    def run_io_thread(self) -> None:
+        self.loop = new_event_loop()
+        close = self.loop.close
+
+        def finish_and_close() -> None:
+            self.loop.run_until_complete(_connections_gone(self.loop))
+            close()
+
+        self.loop.close = finish_and_close
+        super().run_io_thread()
+
+
+async def _connections_gone(loop: Any) -> None:
+    """Wait for attempts to connect that were cancelled, and a second at most for the other side of a TLS connection."""
+    connecting = asyncio.all_tasks() - {asyncio.current_task()}
+    if connecting:
+        await asyncio.wait(connecting, timeout=1)
+    selector, last = getattr(loop, "_selector", None), loop.time() + 1
+    await asyncio.sleep(0)
+    while selector is not None and len(selector.get_map()) > 1 and loop.time() < last:  # one is the loop's own
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0)  # a transport closes its socket one turn after it stopped reading
+
+
 def _open_client(uri: str, options: dict[str, Any]) -> ClientStorage:
     """ZEO's client with options that a URI has no words for; what the URI says too counts less."""
     parts = urlsplit(uri)
@@ -74,7 +104,7 @@ def _open_client(uri: str, options: dict[str, Any]) -> ClientStorage:
     elif options.keys() & {"certificate", "key", "server_hostname"}:
         raise errors.InterfaceError("TLS needs the option authority: the file or folder of those whom to trust")
     try:
-        return ClientStorage(address, **arguments)
+        return ClientStorage(address, _client_factory=_ClientThread, **arguments)
     except LockError as error:
         raise errors.OperationalError(
             f"another process uses the client cache {options.get('client_cache', '')}: each needs a file of its own"
