@@ -211,7 +211,7 @@ def _surely_loops(looped: Join, wish: Wish, context: Context) -> bool:
     """Whether an index loop is the way to join, whatever a hash join would cost."""
     if _ends_early(looped.left, wish, context) or not _is_wide(looped.left):
         return True
-    if wish.counts and _counts_entries(looped, context):
+    if wish.counts and looped.kind not in ("semi", "anti") and _counts_entries(looped, context):
         return True
     rows = rows_of(looped.left, context)
     # What is said of a table that has hardly any rows yet may soon be wrong.
