@@ -162,7 +162,7 @@ def test_notes_about_another_file_are_forgotten(path: str, monkeypatch: pytest.M
     storage = SharedFileStorage(path)
     assert storage._file_lock is not None
     storage._file_lock.note_committed(b"\xff" * 8)
-    storage._file_lock.note_durable(b"\xff" * 8)
+    storage._file_lock.note_durable(b"\xff" * 8, 0)
     storage.close()
     connection = zodbapi.connect(path)
     connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
@@ -182,7 +182,7 @@ def test_another_file_is_not_taken_to_be_on_disk(tmp_path: Path, monkeypatch: py
         connection.close()
     connection = zodbapi.connect(path)
     storage = connection._database.storage
-    storage._file_lock.note_durable(b"\xff" * 8)
+    storage._file_lock.note_durable(b"\xff" * 8, 0)
     storage._durable_tid = b"\xff" * 8
     os.replace(older, path)
     storage.sync()
