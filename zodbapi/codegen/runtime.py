@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from zodbapi import errors, values
-from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Kind
+from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, UUID_NUMBER, Kind
 from zodbapi.functions.text import length
 from zodbapi.values import NEVER
 from zodbapi.values.arithmetic import EXACT, exact_sum
@@ -175,6 +175,8 @@ def _folding(key: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 def collation_key(name: str, collations: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any]:
     """The function that maps a text to what its collation compares, and leaves other values alone."""
+    if name == UUID_NUMBER:
+        return values.uuid_number
     key = collations.get(name.upper())
     if key is None:
         raise errors.OperationalError(f"no such collation sequence: {name}")
