@@ -71,16 +71,19 @@ class Cursor:
         ident = get_ident()
         if (thread is not None and thread != ident) or self._rows is _CLOSED:
             self._check_usable()
+        style = connection.paramstyle
+        if not parameters and (parameters is None or style == "auto"):
+            style = "qmark"
+        schema = txn.schema
+        statement = STATEMENTS.young.get((sql, schema.version, connection._functions_version, style))
         begun = not txn.active
         if begun:
-            txn.begin()
+            txn.begin(late=statement is not None and statement.is_dml and not connection._observed)
         elif txn.read_committed:
             txn.renew()
         try:
-            style = connection.paramstyle
-            if not parameters and (parameters is None or style == "auto"):
-                style = "qmark"
-            statement = STATEMENTS.young.get((sql, txn.schema.version, connection._functions_version, style))
+            if txn.schema is not schema:
+                statement = STATEMENTS.young.get((sql, txn.schema.version, connection._functions_version, style))
             if statement is None:
                 statement = connection._prepare(sql, style, parameters)
             params = statement.normalise(parameters)

@@ -37,6 +37,7 @@ from ZODB.POSException import ConflictError, ReadConflictError, ReadOnlyError, S
 from ZODB.utils import p64, z64
 
 from zodbapi.storage.file_log import RECORD, STATUS_AT, TRANSACTION, sync_folders, write_at
+from zodbapi.storage.file_views import note_positions
 from zodbapi.storage.packing import Packing
 from zodbapi.storage.tids import next_tid
 
@@ -212,7 +213,7 @@ class Committing(Packing):
             with self._lock:
                 end = self._end_transaction(tid, start, written, parts, place - start)
                 self._wrapper._invalidate_finish(tid, positions, instance)
-                self._index.update(positions)
+                note_positions(self._index, positions)
                 self._oid = max(self._oid, max(positions, default=z64))
                 self._pos, self._ltid = end, tid
         finally:
