@@ -15,6 +15,7 @@ from zodbapi.errors import ProgrammingError
 from zodbapi.execution import read, run, run_many, run_script, run_whole, translate
 from zodbapi.parameters import Parameters
 from zodbapi.statement import READ, STATEMENTS, Statement
+from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
     from zodbapi.connection import Connection
@@ -99,6 +100,7 @@ class Cursor:
             connection._running = 0
         except BaseException as error:
             connection._running = 0
+            UNCOLLECTED.leave()
             if begun:
                 txn.rollback()
             if (translated := translate(error)) is not None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cache, reduce
 from itertools import count, islice
 from math import isinf
-from operator import add
+from operator import add, eq
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -472,6 +472,14 @@ def average(total: Any, count: int) -> Any:
     if type(total) is Decimal or type(total) is timedelta:
         return total / count
     return (float(total) + 0.0) / count
+
+
+def changed(txn: Any, rowids: list[int], olds: Rows, made: Rows) -> tuple[list[int], Rows, Rows]:
+    """What of an update of many rows is left to store: not those that are what they were, while nobody else can commit."""
+    if not (txn.alone and any(map(eq, olds, made))):
+        return rowids, olds, made
+    left = [item for item in zip(rowids, olds, made, strict=True) if item[1] != item[2]]
+    return [item[0] for item in left], [item[1] for item in left], [item[2] for item in left]
 
 
 def raise_error(message: Any) -> NoReturn:
