@@ -19,7 +19,7 @@ from zodbapi import errors, values
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Kind
 from zodbapi.functions.text import length
 from zodbapi.values import NEVER
-from zodbapi.values.arithmetic import EXACT
+from zodbapi.values.arithmetic import EXACT, exact_sum
 
 _CLASSES: dict[Kind, frozenset[type]] = {
     **dict.fromkeys(NUMBERS, frozenset({int, float, bool, Decimal})),
@@ -442,7 +442,9 @@ def total_integer(values_: list[Any]) -> Any:
 
 def total_decimal(values_: list[Any]) -> Any:
     """The exact sum of decimals; None of no values."""
-    return reduce(exact_add, values_) if values_ else None
+    left = iter(values_)
+    first = next(left, None)
+    return None if first is None else exact_sum(left, first)
 
 
 def total_mixed(values_: list[Any]) -> Any:

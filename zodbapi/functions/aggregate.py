@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache, partial
@@ -34,7 +34,7 @@ from zodbapi.values import (
     truth,
     whole_number,
 )
-from zodbapi.values.arithmetic import DIVISION, EXACT
+from zodbapi.values.arithmetic import DIVISION, EXACT, exact_sum
 from zodbapi.values.collation import binary
 from zodbapi.values.conversion import microseconds
 
@@ -55,6 +55,20 @@ class Count:
 
     def finalize(self) -> int:
         return self.rows
+
+
+_add_exact = EXACT.add
+
+
+def sum_of(numbers: Sequence[Any]) -> Any:
+    """``sum`` of all, whatever their classes; None of nothing."""
+    classes = set(map(type, numbers))
+    if classes and classes <= {int, Decimal}:
+        return exact_sum(numbers, Decimal(0)) if Decimal in classes else _in_range(sum(numbers))
+    accumulator = Sum()
+    for number in numbers:
+        accumulator.step(number)
+    return accumulator.finalize()
 
 
 class Sum:
@@ -84,6 +98,10 @@ class Sum:
     def step(self, value: Any, *_: Any) -> None:
         if type(value) is int:
             self.whole += value
+            self.rows += 1
+        elif type(value) is Decimal:
+            self.exact = _add_exact(self.exact, value)
+            self.decimals += 1
             self.rows += 1
         else:
             self._count(value, 1)
@@ -130,10 +148,13 @@ class Sum:
     def finalize(self) -> Any:
         if not self.rows:
             return None
-        result = self.total()
-        if type(result) is int and not MIN_INTEGER <= result <= MAX_INTEGER:
-            raise DataError("integer overflow")
-        return result
+        return _in_range(self.total())
+
+
+def _in_range(total: Any) -> Any:
+    if type(total) is int and not MIN_INTEGER <= total <= MAX_INTEGER:
+        raise DataError("integer overflow")
+    return total
 
 
 def _interval(length: int) -> timedelta:
