@@ -52,3 +52,8 @@ def test_one_aggregate_of_all_rows(connections: list[object], call: str) -> None
         check(connections, f"SELECT {call.format(column)} FROM t WHERE {test}")
         check(connections, f"SELECT {call.format(column)} FILTER (WHERE {test}) FROM t")
         check(connections, f"SELECT {test}, {call.format(column)}, count(*) FROM t GROUP BY {test} ORDER BY 1")
+
+
+def test_the_negation_of_the_smallest_integer_is_a_float() -> None:
+    sql = "SELECT -(-9223372036854775808), - -9223372036854775808, -(9223372036854775808), -'9223372036854775808'"
+    assert zodbapi.connect(":memory:").execute(sql).fetchone() == sqlite3.connect(":memory:").execute(sql).fetchone()

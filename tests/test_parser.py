@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from sqlglot import exp
 
@@ -206,3 +208,26 @@ def test_long_statements() -> None:
     assert len(parse_one(f"SELECT 1 IN ({', '.join('?' * 10_000)})").parameters) == 10_000
     with pytest.raises(OperationalError, match="parser stack overflow"):
         parse_one("SELECT " + "(" * 20_000 + "1" + ")" * 20_000)
+
+
+@pytest.mark.parametrize(
+    ("sql", "row"),
+    [
+        ("SELECT 1e5+1, 1e15-0.5, 1.5e3+1.5e-3, 1e1-2e+1", (100001.0, 999999999999999.5, 1500.0015, -10.0)),
+        ("SELECT 2-1e2*3e+2-1 AS x, 'a 1e5+1 2b', 5 AS \"3d\"", (-29999.0, "a 1e5+1 2b", 5)),
+    ],
+)
+def test_a_sign_behind_an_exponent_is_an_operator(sql: str, row: tuple[object, ...]) -> None:
+    assert sqlite3.connect(":memory:").execute(sql).fetchone() == row
+    assert zodbapi.connect(":memory:").execute(sql).fetchone() == row
+
+
+@pytest.mark.parametrize("number", ["12abc", "1_000", "1e5x", "1e5+1e2y", "0.5a"])
+def test_a_number_does_not_run_into_a_name(number: str) -> None:
+    token = number.split("+")[-1]
+    with pytest.raises(zodbapi.OperationalError, match=f'unrecognized token: "{token}"'):
+        zodbapi.connect(":memory:").execute(f"SELECT {number}")
+
+
+def test_a_word_may_follow_a_numbered_placeholder() -> None:
+    assert zodbapi.connect(":memory:").execute("SELECT 1 WHERE ?1and ?2", [1, 2]).fetchall() == [(1,)]

@@ -195,11 +195,12 @@ def _arithmetic(tree: exp.Binary, scope: Scope) -> Expr:
 
 
 def _negative(tree: exp.Neg, scope: Scope) -> Expr:
-    operand: exp.Expression = tree.this
-    if isinstance(operand, exp.Literal) and operand.this == "9223372036854775808":
+    operand = tree.this.unnest()
+    is_literal = isinstance(operand, exp.Literal)
+    if is_literal and operand.this == "9223372036854775808" and not operand.is_string:
         return Const(-(2**63), INTEGER)
     value = bind_expr(operand, scope)
-    if isinstance(operand.unnest(), exp.Literal) and isinstance(value, Const) and type(value.value) is float:
+    if is_literal and isinstance(value, Const) and type(value.value) is float:
         return Const(-value.value, REAL)  # only a literal gives -0.0
     return negation(value)
 

@@ -101,9 +101,7 @@ def negation(operand: Expr) -> Expr:
     kind = type_of(operand)
     if isinstance(operand, Const) and type(operand.value) in (int, float):
         value = -operand.value
-        if value == -(2**63):
-            return Const(-(2**63), INTEGER)
-        return Const(value, kind)
+        return Const(float(value), REAL) if value == 2**63 else Const(value, kind)
     result = {
         Kind.INTEGER: NUMERIC,
         Kind.REAL: REAL,

@@ -9,7 +9,6 @@ they are called.
 
 from __future__ import annotations
 
-import re
 import threading
 from bisect import bisect_left
 from functools import lru_cache
@@ -18,13 +17,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
-from sqlglot.errors import ParseError, TokenError
+from sqlglot.errors import ParseError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from zodbapi.errors import OperationalError, ProgrammingError
 from zodbapi.parser.column_runs import claim_runs, mark_runs
-from zodbapi.parser.dialect import DIALECT, Tokenizer, make_parser
+from zodbapi.parser.dialect import make_parser
 from zodbapi.parser.placeholders import convert_formats, number_placeholders
+from zodbapi.parser.tokens import tokenize
 from zodbapi.record import record
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "(", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 _DEEPEST = 1000  # SQLite's limits: levels of an expression,
 _MOST_TERMS = 500  # and SELECTs in a compound
-_CLOSED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _STATEMENTS = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete)
 _local = threading.local()
 
@@ -91,20 +90,6 @@ def parse_expression(sql: str) -> exp.Expression:
         raise OperationalError(f"not an expression: {sql}")
     found: exp.Expression = tree.expressions[0]
     return found
-
-
-def tokenize(sql: str, shown: str = "") -> list[Token]:
-    """The tokens of a text, whose errors may show another one.
-
-    The tokenizer is kept a thread, because making one costs as much as using it.
-    """
-    tokenizer: Tokenizer | None = getattr(_local, "tokenizer", None)
-    if tokenizer is None:
-        tokenizer = _local.tokenizer = Tokenizer(dialect=DIALECT)
-    try:
-        return tokenizer.tokenize(sql)
-    except TokenError:
-        raise OperationalError(f'unrecognized token: "{_unclosed(shown or sql)}"') from None
 
 
 def item_text(sql: str, position: int, nested: int) -> str:
@@ -267,13 +252,6 @@ def _syntax_error(sql: str, token: Token | None) -> OperationalError:
     column = token.start - sql.rfind("\n", 0, token.start)
     text = sql[token.start : token.end + 1]
     return OperationalError(f'near "{text}": syntax error (line {line}, column {column})')
-
-
-def _unclosed(sql: str) -> str:
-    """What SQLite would name as the bad token: from the quote that is never closed."""
-    rest = _CLOSED.sub(lambda match: " " * len(match[0]), sql)
-    found = re.search(r"['\"`\[]|/\*", rest)
-    return sql[found.start() :] if found else sql
 
 
 def _split(sql: str, tokens: list[Token]) -> list[str]:
