@@ -39,6 +39,7 @@ def connection(path: str) -> Iterator[Any]:
         ("UPDATE t SET a = 'a4', f = 0.0, d = 1.0 WHERE id = 4", 1),
         ("UPDATE t SET n = 1 WHERE n = 1", 7),
         ("UPDATE t SET n = n + 0", 20),
+        ("UPDATE t SET f = f * 1, d = d * 1", 20),
         ("UPDATE t SET a = 'a' || id", 20),
         (
             "INSERT INTO t VALUES (4, 'a4', 1, 0.0, 1.0) ON CONFLICT (id) DO UPDATE SET a = excluded.a, n = excluded.n",

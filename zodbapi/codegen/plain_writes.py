@@ -192,8 +192,8 @@ class SimpleUpdate:
         if target != "row":
             body.line(f"found = [row for {target} in found]")
         self._return_all()
-        if PLAIN.issuperset(table.columns[position].type.kind for position in assigned):
-            body.line(f"rowids, found, made = {unit.call(changed)}(txn, rowids, found, made)")
+        shown = tuple(sorted(i for i in assigned if table.columns[i].type.kind not in PLAIN))
+        body.line(f"rowids, found, made = {unit.call(changed)}(txn, rowids, found, made, {shown})")
         body.line(f"txn.undo.append(({self.tree}, (rowids, found), {unit.call_value(REPLACED, 'REPLACED')}))")
         body.line(f"{self.tree}.update(list(zip(rowids, made)))")
         if not self.touch.is_nothing:

@@ -506,8 +506,10 @@ class Transaction:
     def next_rowid(self, table_id: int, autoincrement: bool) -> int:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
         rows = self._rows[table_id]
-        if self.alone and not autoincrement and rows:
+        if self.alone and rows:
             top: int = rows.maxKey()
+            if autoincrement:
+                top = max(top, self.home(table_id)["sequences"].get(table_id, 0))
             if top < rowids.MAX_ROWID:
                 return top + 1
         return rowids.next_rowid(self, table_id, rows, autoincrement)
