@@ -475,11 +475,11 @@ def average(total: Any, count: int) -> Any:
 def changed(
     txn: Any, rowids: list[int], olds: Rows, made: Rows, shown: tuple[int, ...]
 ) -> tuple[list[int], Rows, Rows]:
-    """What of an update of many rows is left to store: not those that are what they were, while nobody else can commit.
+    """What of an update of many rows is left to store: not those that are what they were, unless the transaction says so.
 
     In the columns ``shown`` there are values that are equal and not the same, which their texts tell.
     """
-    same = list(map(eq, olds, made)) if txn.alone else []
+    same = [] if txn.must_store else list(map(eq, olds, made))
     if not any(same):
         return rowids, olds, made
     for i in shown:

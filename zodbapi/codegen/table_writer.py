@@ -204,9 +204,9 @@ def _converter(table: Table, position: int, size: int | None) -> Callable[[Any],
 def differs(new: str, row: str, table: Table, positions: Iterable[int]) -> str:
     """Code of the question whether a row has to be stored in the place of one that has other values at these positions.
 
-    It need not while nobody else can commit. Else storing it tells others that this transaction relies on it.
+    Storing a row that stays as it is may be what tells others that this transaction relies on it.
     """
-    code = f"{new} != {row} or not txn.alone"
+    code = f"{new} != {row} or txn.must_store"
     if PLAIN.issuperset(table.columns[position].type.kind for position in positions):
         return code
     return f"{code} or repr({new}) != repr({row})"

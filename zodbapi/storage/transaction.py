@@ -98,6 +98,7 @@ class Transaction:
         self.active = False
         self.writing = False
         self.alone = False  # whether no other transaction can commit, or has since the snapshot
+        self.must_store = True  # whether an UPDATE stores also the rows that it leaves as they are
         self.has_read = False
         self.schema = Schema()  # what the connection sees: ``stored`` with ``temporary.schema`` over it
         self.stored = self.schema
@@ -187,6 +188,8 @@ class Transaction:
                 self._begin_managed()
                 self.writing = True
                 self.alone = self.database.local and not self._is_stale()
+                # On snapshots that never move it is how two transactions that read the same are made to conflict.
+                self.must_store = not self.alone or self.isolation is Isolation.SNAPSHOT
                 self._connection.rely_on_nodes(not self.alone)
                 if self.alone and self.serializable:
                     self._watch(False)
