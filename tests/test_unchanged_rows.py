@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def connection(path: str) -> Iterator[Any]:
-    connection = zodbapi.connect(path, autocommit=True)
+    connection = zodbapi.connect(path, autocommit=True, isolation_level="READ COMMITTED")
     connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, n INTEGER, f REAL, d DECIMAL)")
     connection.execute("CREATE INDEX t_n ON t (n)")
     rows = [(i, f"a{i}", i % 3, 0.0, Decimal("1.0")) for i in range(20)]
@@ -39,6 +39,7 @@ def connection(path: str) -> Iterator[Any]:
         ("UPDATE t SET a = 'a4', f = 0.0, d = 1.0 WHERE id = 4", 1),
         ("UPDATE t SET n = 1 WHERE n = 1", 7),
         ("UPDATE t SET n = n + 0", 20),
+        ("UPDATE t SET f = f * 1, d = d * 1", 20),
         ("UPDATE t SET a = 'a' || id", 20),
         (
             "INSERT INTO t VALUES (4, 'a4', 1, 0.0, 1.0) ON CONFLICT (id) DO UPDATE SET a = excluded.a, n = excluded.n",
@@ -60,6 +61,22 @@ def test_only_what_changes_is_written(connection: Any) -> None:
     assert connection.execute("SELECT id FROM t WHERE n = 1 ORDER BY id").fetchall() == [
         (i,) for i in (0, 1, 2, 3, 4, 5, 7, 10, 13, 16, 19)
     ]
+
+
+@pytest.mark.parametrize("where", ["id = 4", "n = 1"])
+def test_on_snapshots_it_is_written_and_makes_transactions_conflict(connection: Any, path: str, where: str) -> None:
+    connection.close()
+    first, second = (zodbapi.connect(path, autocommit=True, isolation_level="SNAPSHOT") for _ in range(2))
+    for session in (first, second):
+        session.begin()
+        assert session.execute("SELECT n FROM t WHERE id = 4").fetchall() == [(1,)]
+    first.execute(f"UPDATE t SET n = n WHERE {where}")
+    first.commit()
+    with pytest.raises(zodbapi.ConflictError):
+        second.execute(f"UPDATE t SET n = n WHERE {where}")
+        second.commit()
+    first.close()
+    second.close()
 
 
 @pytest.mark.parametrize("where", ["id = 4", "n = 1"])

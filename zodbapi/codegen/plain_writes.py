@@ -181,21 +181,36 @@ class SimpleUpdate:
             with unit.bound({self.node.source: unit.table_row(table, "row", rowid)}):
                 for position, expr in varied:
                     cells[position] = converted(unit, table, position, unit.expr.value(expr))
-            new = self._completed(self._new_row(cells, {position for position, _ in varied}))
-            body.line(f"made.append({new})")
+            new = self._new_row(cells, {position for position, _ in varied})
+            body.line(f"made.append({self._completed(new) if self._generates() else new})")
         unit.comprehend(start, "made")
+        if not self._generates():
+            self._check_all({position for position, _ in varied})
         if self._is_large():
             body.line(f"made = [txn.put_away(new, {table.large}) for new in made]")
         body.line(f"rowids = [{rowid} for {target} in found]")
         if target != "row":
             body.line(f"found = [row for {target} in found]")
         self._return_all()
-        if PLAIN.issuperset(table.columns[position].type.kind for position in assigned):
-            body.line(f"rowids, found, made = {unit.call(changed)}(txn, rowids, found, made)")
+        shown = tuple(sorted(i for i in assigned if table.columns[i].type.kind not in PLAIN))
+        body.line(f"rowids, found, made = {unit.call(changed)}(txn, rowids, found, made, {shown})")
         body.line(f"txn.undo.append(({self.tree}, (rowids, found), {unit.call_value(REPLACED, 'REPLACED')}))")
         body.line(f"{self.tree}.update(list(zip(rowids, made)))")
         if not self.touch.is_nothing:
             body.line(f"{unit.call_value(self.touch.many(), 'touch_rows')}(txn, rowids, found, made)")
+
+    def _check_all(self, varied: set[int]) -> None:
+        """Writes the CHECKs of all new rows; a row for which one is false is asked again, for which it is."""
+        unit, assigned = self.unit, {position for position, _ in self.node.assignments}
+        asked = [(expr, columns) for expr, columns in self.writer.conditions if not columns.isdisjoint(assigned)]
+        if not asked:
+            return
+        with unit.bound({0: unit.table_row(self.node.table, "new", "None")}):
+            test = " or ".join(unit.expr.is_false(expr) for expr, _ in asked)
+        # What only depends on values that all rows get is the same for all.
+        same = all(columns <= assigned - varied for _, columns in asked)
+        with unit.body.block(f"for new in {'made[:1]' if same else 'made'}"), unit.body.block(f"if {test}"):
+            unit.body.line(f"{writer_function(unit, self.writer, 'complete')}(new)")
 
     def _return_all(self) -> None:
         """Counts the rows, and appends what RETURNING makes of them."""
@@ -236,10 +251,15 @@ class SimpleUpdate:
         return tuple_code(codes)
 
     def _completed(self, new: str) -> str:
-        """Code of the new row with what is computed from it, where that may have changed."""
-        if self.writer.completed_from.isdisjoint(position for position, _ in self.node.assignments):
-            return new
-        return f"{writer_function(self.unit, self.writer, 'complete')}({new})"
+        """Code of the new row with what is computed from it, and checked, where that may have changed."""
+        assigned = {position for position, _ in self.node.assignments}
+        if self._generates() or not all(assigned.isdisjoint(columns) for _, columns in self.writer.conditions):
+            return f"{writer_function(self.unit, self.writer, 'complete')}({new})"
+        return new
+
+    def _generates(self) -> bool:
+        """Whether generated columns may get other values."""
+        return not self.writer.generated_from.isdisjoint(position for position, _ in self.node.assignments)
 
     def _make(self, cells: list[str]) -> None:
         """Writes the making of ``new``."""

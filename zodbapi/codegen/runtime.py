@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cache, reduce
-from itertools import count, islice
+from itertools import compress, count, islice
 from math import isinf
-from operator import add, eq
+from operator import add, eq, not_
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -474,12 +474,20 @@ def average(total: Any, count: int) -> Any:
     return (float(total) + 0.0) / count
 
 
-def changed(txn: Any, rowids: list[int], olds: Rows, made: Rows) -> tuple[list[int], Rows, Rows]:
-    """What of an update of many rows is left to store: not those that are what they were, while nobody else can commit."""
-    if not (txn.alone and any(map(eq, olds, made))):
+def changed(
+    txn: Any, rowids: list[int], olds: Rows, made: Rows, shown: tuple[int, ...]
+) -> tuple[list[int], Rows, Rows]:
+    """What of an update of many rows is left to store: not those that are what they were, unless the transaction says so.
+
+    In the columns ``shown`` there are values that are equal and not the same, which their texts tell.
+    """
+    same = [] if txn.must_store else list(map(eq, olds, made))
+    if not any(same):
         return rowids, olds, made
-    left = [item for item in zip(rowids, olds, made, strict=True) if item[1] != item[2]]
-    return [item[0] for item in left], [item[1] for item in left], [item[2] for item in left]
+    for i in shown:
+        same = [is_same and repr(old[i]) == repr(new[i]) for is_same, old, new in zip(same, olds, made, strict=True)]
+    left = list(map(not_, same))
+    return list(compress(rowids, left)), list(compress(olds, left)), list(compress(made, left))
 
 
 def raise_error(message: Any) -> NoReturn:

@@ -31,7 +31,7 @@ from zodbapi.codegen.unit import Unit, raising, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.depth import roomy
 from zodbapi.large import LIMIT, Oversize
-from zodbapi.plan.expr import Column
+from zodbapi.plan.expr import Column, Expr
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.plan.walk import descend, needs_its_row_alone
 from zodbapi.record import record
@@ -98,7 +98,8 @@ class WriterProgram:
     many: Callable[[], ManyRows]
     cascades: bool  # whether deleting a row may write others
     restricts_itself: bool  # whether a row may keep another of the same table from being deleted
-    completed_from: frozenset[int]  # the columns that generated columns and CHECKs are computed from
+    generated_from: frozenset[int]  # the columns that generated columns are computed from
+    conditions: tuple[tuple[Expr, frozenset[int]], ...]  # of CHECKs, over source 0, and their columns
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
     before_insert: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # fires the BEFORE triggers alone
     insert_after: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # inserts, and fires the others
@@ -203,9 +204,9 @@ def _converter(table: Table, position: int, size: int | None) -> Callable[[Any],
 def differs(new: str, row: str, table: Table, positions: Iterable[int]) -> str:
     """Code of the question whether a row has to be stored in the place of one that has other values at these positions.
 
-    It need not while nobody else can commit. Else storing it tells others that this transaction relies on it.
+    Storing a row that stays as it is may be what tells others that this transaction relies on it.
     """
-    code = f"{new} != {row} or not txn.alone"
+    code = f"{new} != {row} or txn.must_store"
     if PLAIN.issuperset(table.columns[position].type.kind for position in positions):
         return code
     return f"{code} or repr({new}) != repr({row})"
@@ -223,11 +224,11 @@ def _touched(bound: TableWriter, positions: frozenset[int], one: Any, many: Any)
     )
 
 
-def _completed_from(bound: TableWriter) -> frozenset[int]:
-    exprs = [expr for _, expr in (*bound.generated, *bound.checks)]
-    if not all(map(needs_its_row_alone, exprs)):
-        return frozenset(range(len(bound.table.columns)))
-    return frozenset(part.position for expr in exprs for part in descend(expr) if isinstance(part, Column))
+def _columns_of(expr: Expr, table: Table) -> frozenset[int]:
+    """The columns that a value depends on; all, if it depends on other things too."""
+    if not needs_its_row_alone(expr):
+        return frozenset(range(len(table.columns)))
+    return frozenset(part.position for part in descend(expr) if isinstance(part, Column))
 
 
 class _TableWriter:
@@ -321,7 +322,8 @@ class _TableWriter:
             many,
             any(foreign.key.on_delete in ("CASCADE", "SET NULL", "SET DEFAULT") for foreign in self.bound.children),
             any(f.key.on_delete == "RESTRICT" and f.child.id == self.table.id for f in self.bound.children),
-            _completed_from(self.bound),
+            frozenset().union(*(_columns_of(expr, self.table) for _, expr in self.bound.generated)),
+            tuple((expr, _columns_of(expr, self.table)) for _, expr in self.bound.checks),
         )
 
     @property

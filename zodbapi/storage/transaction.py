@@ -99,6 +99,7 @@ class Transaction:
         self.active = False
         self.writing = False
         self.alone = False  # whether no other transaction can commit, or has since the snapshot
+        self.must_store = True  # whether an UPDATE stores also the rows that it leaves as they are
         self.has_read = False
         self.schema = Schema()  # what the connection sees: ``stored`` with ``temporary.schema`` over it
         self.stored = self.schema
@@ -194,6 +195,8 @@ class Transaction:
                 self._begin_managed()
                 self.writing = True
                 self.alone = self.database.local and not self._is_stale(told)
+                # On snapshots that never move it is how two transactions that read the same are made to conflict.
+                self.must_store = not self.alone or self.isolation is Isolation.SNAPSHOT
                 self._connection.rely_on_nodes(not self.alone)
                 if self.alone and self.serializable:
                     self._watch(False)
@@ -516,8 +519,10 @@ class Transaction:
     def next_rowid(self, table_id: int, autoincrement: bool) -> int:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
         rows = self._rows[table_id]
-        if self.alone and not autoincrement and rows:
+        if self.alone and rows:
             top: int = rows.maxKey()
+            if autoincrement:
+                top = max(top, self.home(table_id)["sequences"].get(table_id, 0))
             if top < rowids.MAX_ROWID:
                 return top + 1
         return rowids.next_rowid(self, table_id, rows, autoincrement)
