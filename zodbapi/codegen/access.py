@@ -192,7 +192,7 @@ def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_saf
         return test, f"{unit.call(values.sort_key)}({writer.folded(again, column.folding)})"
     if writer.independent(expr):
         # NEVER and its like are equal to no entry, so the seek finds nothing.
-        code = comparable(writer, _without_affinity_to(expr, type_), type_, "<")
+        code = comparable(writer, _without_affinity_to(expr, type_), type_)
         return "", encode(unit, writer.folded(code, column.folding), type_, nullable, maybe_null=False)
     code = writer.value(expr)
     test = ""

@@ -16,12 +16,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache, partial
 from typing import Any
 
 from zodbapi.catalog import ANY, BOOLEAN, INTEGER, REAL, TEXT
 from zodbapi.errors import DataError
 from zodbapi.functions import result_types
 from zodbapi.functions.registry import AggregateFunction
+from zodbapi.record import replace
 from zodbapi.values import (
     MAX_INTEGER,
     MIN_INTEGER,
@@ -33,6 +35,7 @@ from zodbapi.values import (
     whole_number,
 )
 from zodbapi.values.arithmetic import DIVISION, EXACT, exact_sum
+from zodbapi.values.collation import binary
 from zodbapi.values.conversion import microseconds
 
 
@@ -203,11 +206,15 @@ def average(total: Any, rows: int) -> Any:
 
 
 class Maximum:
-    """``max(x)``. Candidates that a later value outdoes are dropped, so a moving frame costs no more than a fixed one."""
+    """``max(x)``. Candidates that a later value outdoes are dropped, so a moving frame costs no more than a fixed one.
 
-    __slots__ = ("candidates", "dropped", "steps")
+    ``fold`` is the collation of texts, as their sort key.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("candidates", "dropped", "fold", "steps")
+
+    def __init__(self, fold: Callable[[Any], Any] = binary) -> None:
+        self.fold = fold
         self.candidates: deque[tuple[int, Any, Any]] = deque()  # (number of the step, sort key, value)
         self.steps = self.dropped = 0
 
@@ -215,7 +222,7 @@ class Maximum:
         return old < new  # type: ignore[no-any-return]
 
     def step(self, value: Any, *_: Any) -> None:
-        key = sort_key(value)
+        key = sort_key(self.fold(value) if type(value) is str else value)
         candidates = self.candidates
         while candidates and self.outdone(candidates[-1][1], key):
             candidates.pop()
@@ -238,6 +245,12 @@ class Minimum(Maximum):
 
     def outdone(self, old: Any, new: Any) -> bool:
         return old > new  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=64)
+def collating(function: AggregateFunction, fold: Callable[[Any], Any]) -> AggregateFunction:
+    """``max`` or ``min`` over a window with texts compared under a collation."""
+    return replace(function, call=partial(function.call, fold))
 
 
 class Collected:

@@ -6,17 +6,28 @@ A connection that commits alone does it in one phase, ``append``, with one write
 ``tpc_begin``, ``store``, ``tpc_vote`` and ``tpc_finish``: what is voted is in the file with the status "c", which readers stop
 at, and the end is to set this byte. Both hold the commit lock, so that nobody else appends.
 
-Only one process at a time waits for the disk. Others wait for it, and find in the lock file's notes that it has written what
-they have appended meanwhile, or are the next.
+Processes wait for the disk in rounds: one writes to disk all that is committed, the others wait for the end of the round.
+Then all of them go on at once, those whose transaction came too late with the next round, which the first of them begins::
+
+    process A      |append|---- round 7: fdatasync ----|
+    process B           |append|------ waits for 7 ----|---- round 8 ----|
+    process C               |append|-- waits for 7 ----|- waits for 8 ---|
+
+The lock of a round is a byte of the database file with its number as position, far behind all data. Whoever conducts it holds
+it alone, whoever waits asks to share it; rounds begin and end in the notes of the lock file. A round that a process has died
+in is over too, and what it was for is still to be done. When locks or notes get lost, two rounds may go on at once, which
+is no harm.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import os
 import tempfile
 import threading
+import time
 from struct import Struct
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -32,10 +43,12 @@ from zodbapi.storage.tids import next_tid
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
 
-    from zodbapi.storage.file_lock import CommitLock, FileLock
+    from zodbapi.storage.file_lock import CommitLock, FileLock, Notes
 
 _IN_MEMORY: Final = 1 << 25  # bytes of a transaction that are collected in memory
+_ROUNDS_AT: Final = 1 << 62  # position of the locks of rounds
 _OID_AND_TID: Final = Struct(">8s8s")  # how a record begins
+_AGAIN: Final = 0.001  # seconds until a lock that cannot be waited for is asked for again
 _write_to_disk = getattr(os, "fdatasync", os.fsync)  # the size of the file is data, when it was last changed is not
 
 Record = tuple[bytes, bytes, bytes]  # object id, the transaction that its changes are based on, what is stored
@@ -243,30 +256,59 @@ class Committing(Packing):
         if not self.durable or tid <= self._durable_tid:
             return
         with self._durable_lock:
-            if tid > self._durable_tid:
-                fcntl.lockf(self._file, fcntl.LOCK_EX, 1)  # two that wait for the disk at once are no harm, but a waste
-                try:
-                    self._sync(tid)
-                finally:
-                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1)
+            waited = -1  # the last round that this thread has seen the end of
+            while tid > self._durable_tid:
+                notes = self._learn_durable()
+                if tid <= self._durable_tid:
+                    return
+                if notes.begun not in (notes.over, waited):
+                    waited = notes.begun
+                    self._await_round(waited)
+                elif not self._conduct_round(notes.begun + 1, tid):
+                    waited = notes.begun + 1
+                    self._await_round(waited)
 
-    def _learn_durable(self) -> bytes:
-        """Learn what others have waited for; the newest transaction that is committed."""
+    def _learn_durable(self) -> Notes:
+        """Learn what others have waited for."""
         assert self._file_lock is not None
-        newest, durable = self._file_lock.notes()
-        self._durable_tid = max(self._durable_tid, durable)
-        return newest
+        notes = self._file_lock.notes()
+        self._durable_tid = max(self._durable_tid, notes.durable)
+        return notes
 
-    def _sync(self, tid: bytes) -> None:
-        newest = self._learn_durable()
-        if tid <= self._durable_tid:
-            return
+    def _await_round(self, number: int) -> None:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_SH, 1, _ROUNDS_AT + number)
+        except OSError as error:
+            if error.errno != errno.EDEADLK:
+                raise
+            time.sleep(_AGAIN)  # the kernel takes threads that work with several files for one that waits for itself
+        else:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _ROUNDS_AT + number)
+
+    def _conduct_round(self, number: int, tid: bytes) -> bool:
+        """Write to disk all that is committed, unless another process does; whether none does now."""
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _ROUNDS_AT + number)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            return False
+        try:
+            notes = self._learn_durable()
+            if notes.begun == number - 1 and tid > self._durable_tid:
+                self._sync(tid, notes.newest, number)
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _ROUNDS_AT + number)
+        return True
+
+    def _sync(self, tid: bytes, newest: bytes, number: int) -> None:
+        assert self._file_lock is not None
+        self._file_lock.note_round(number)
         if not self.is_in_place():
             newest = tid  # others commit to another file; a pack has written to disk what it moved there
         _write_to_disk(self._view.fd)
         self._durable_tid = max(tid, newest)
-        assert self._file_lock is not None
-        self._file_lock.note_durable(self._durable_tid)
+        self._file_lock.note_durable(self._durable_tid, number)
 
     def _abort(self) -> None:
         if self._nextpos:

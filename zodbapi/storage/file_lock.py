@@ -14,7 +14,8 @@ import fcntl
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ZODB.utils import z64
 
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 
 _TEXT: Final = 100  # bytes: the process, as ZODB writes it, and the object ids
 _NOTES_AT: Final = 128
+_NOTES: Final = Struct(">8s8sQQ")
+_END_OF_ROUND: Final = Struct(">8sQ")
+
+
+class Notes(NamedTuple):
+    """What processes tell each other in the lock file; all too old, or zero, after someone has emptied it."""
+
+    newest: bytes  # the newest transaction
+    durable: bytes  # the newest that is known to be on disk
+    over: int  # the last round of waiting for the disk that is over
+    begun: int  # the last that has begun
 
 
 def _pause(waited: float) -> float:
@@ -125,14 +137,17 @@ class FileLock:
         """Have the next ``note_committed`` forget what is noted: the database file is another one."""
         self._has_noted = False
 
-    def note_durable(self, tid: bytes) -> None:
-        """Note that this transaction, and all before it, are on disk."""
-        os.pwrite(self._fd, tid, _NOTES_AT + len(z64))
+    def note_round(self, number: int) -> None:
+        """Note that this process waits for the disk."""
+        os.pwrite(self._fd, number.to_bytes(8, "big"), _NOTES_AT + _NOTES.size - 8)
 
-    def notes(self) -> tuple[bytes, bytes]:
-        """The newest transaction, and the newest that is known to be on disk; too old if someone emptied the lock file."""
-        found = os.pread(self._fd, 2 * len(z64), _NOTES_AT).ljust(2 * len(z64), b"\0")
-        return found[: len(z64)], found[len(z64) :]
+    def note_durable(self, tid: bytes, number: int) -> None:
+        """Note that this transaction, and all before it, are on disk, and that the round in which it got there is over."""
+        os.pwrite(self._fd, _END_OF_ROUND.pack(tid, number), _NOTES_AT + len(z64))
+
+    def notes(self) -> Notes:
+        """What is noted now."""
+        return Notes(*_NOTES.unpack(os.pread(self._fd, _NOTES.size, _NOTES_AT).ljust(_NOTES.size, b"\0")))
 
     def close(self) -> None:
         """Close without unlocking: after a fork the lock may be the parent's."""
