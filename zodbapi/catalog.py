@@ -106,7 +106,7 @@ class IndexColumn:
     expression: str | None = None  # SQL text, when position is None
     collation: str = "BINARY"
     descending: bool = False  # kept for introspection; entries are stored ascending and read both ways
-    numbered: bool = False  # UUIDs are integers in keys, which Python compares faster; in old indexes they are themselves
+    numbered: bool = False  # UUIDs are integers in keys, which compare faster; in older indexes they are themselves
 
     @property
     def folding(self) -> str:
