@@ -48,8 +48,9 @@ golden: $(STAMP) ## rewrite the golden files; review the difference before commi
 fuzz: $(STAMP) ## random schemas, rows and queries against sqlite3 for SECONDS
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
-crash: $(STAMP) ## eight processes, killed at random, on one file and over ZEO, for SECONDS each
+crash: $(STAMP) ## eight processes, killed at random, on one file, with blobs and over ZEO, for SECONDS each
 	$(BIN)/python -m tests.crash --seconds $(SECONDS)
+	$(BIN)/python -m tests.crash --seconds $(SECONDS) --blobs
 	$(BIN)/python -m tests.crash --seconds $(SECONDS) --zeo
 
 clean: ## remove what the targets made

@@ -1,6 +1,6 @@
 """A process that works on one database file, for the tests of the storage; run as ``python -m tests.storage_worker``.
 
-In: path, number of the worker, what to do, for how many seconds. Out: a line for each commit, once it is acknowledged.
+In: path, number of the worker, what to do, for how many seconds at least. Out: a line for each commit, once it is acknowledged.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from zodbapi.storage.transaction import Transaction
 from zodbapi.undo import MISSING, PRESENT
 
 ACCOUNTS = 20
+AT_LEAST = 20  # commits of a worker that is not killed, however busy the machine is
 START = 100
 
 TABLE = Table(
@@ -103,7 +104,7 @@ def main(path: str, number: int, task: str, seconds: float) -> None:
     table = next(iter(schema_of(txn).values()))
     end = time.monotonic() + seconds
     done = 0
-    while time.monotonic() < end:
+    while done < AT_LEAST or time.monotonic() < end:
         tries = until_done(txn, lambda t, step=done: TASKS[task](t, table, number, step))
         done += 1
         os.write(1, f"{number} {done} {tries}\n".encode())

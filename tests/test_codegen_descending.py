@@ -9,7 +9,7 @@ import pytest
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOTreeSet
 
-from zodbapi.codegen.descending import items_descending, keys_descending
+from zodbapi.codegen.descending import items_descending, keys_descending, values_descending
 
 
 @pytest.mark.parametrize("size", [0, 1, 5, 40, 2000])
@@ -19,7 +19,10 @@ def test_ranges_of_a_set_of_entries(size: int) -> None:
     for _ in range(100):
         low, high = (rng.choice((None, (rng.randint(-2, 32),), (rng.randint(0, 30), size // 2))) for _ in "ab")
         ends = low is not None and rng.random() < 0.5, high is not None and rng.random() < 0.5
-        assert [*keys_descending(tree, low, high, *ends)] == [*tree.keys(low, high, *ends)][::-1]
+        found = [*tree.keys(low, high, *ends)][::-1]
+        assert [*keys_descending(tree, low, high, *ends)] == found
+        skip = rng.randint(-1, size + 2)
+        assert [*keys_descending(tree, low, high, *ends, skip=skip)] == found[max(skip, 0) :]
 
 
 @pytest.mark.parametrize("size", [0, 1, 5, 60, 2000])
@@ -29,4 +32,8 @@ def test_ranges_of_rows(size: int) -> None:
     for _ in range(100):
         low, high = (rng.choice((None, rng.randint(-1000, 1000), *tree.keys()[:3])) for _ in "ab")
         ends = low is not None and rng.random() < 0.5, high is not None and rng.random() < 0.5
-        assert [*items_descending(tree, low, high, *ends)] == [*tree.items(low, high, *ends)][::-1]
+        found = [*tree.items(low, high, *ends)][::-1]
+        assert [*items_descending(tree, low, high, *ends)] == found
+        skip = rng.randint(-1, size + 2)
+        assert [*items_descending(tree, low, high, *ends, skip=skip)] == found[max(skip, 0) :]
+        assert [*values_descending(tree, low, high, *ends, skip=skip)] == [value for _, value in found[max(skip, 0) :]]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,6 +192,55 @@ def test_another_file_is_not_taken_to_be_on_disk(tmp_path: Path, monkeypatch: py
     connection.commit()
     assert written
     connection.close()
+
+
+WAITING = """
+import sys, zodbapi
+from zodbapi.storage import committing
+
+def wait(fd):
+    print("waiting", flush=True)
+    sys.stdin.readline()
+
+committing._write_to_disk = wait
+zodbapi.connect(sys.argv[1], isolation_level=None).execute("INSERT INTO t VALUES (2, 'two')")
+"""
+
+
+def test_a_pack_while_a_thread_waits_for_the_disk(path: str, connection: zodbapi.Connection) -> None:
+    """Another thread goes on with the new file only when nobody needs the old one any more."""
+    failures: list[BaseException] = []
+
+    def run(sql: str) -> threading.Thread:
+        def target() -> None:
+            try:
+                with zodbapi.connect(path, isolation_level=None) as opened:
+                    opened.execute(sql)
+                opened.close()
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=target)
+        thread.start()
+        time.sleep(0.2)
+        return thread
+
+    command = [sys.executable, "-c", WAITING, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None and holder.stdout is not None
+        assert holder.stdout.readline() == "waiting\n"
+        waits = run("INSERT INTO t VALUES (1, 'one')")
+        assert waits.is_alive()
+        packing = f"import zodbapi; zodbapi.connect({path!r}, durable=False).execute('VACUUM')"
+        subprocess.run([sys.executable, "-c", packing], check=True)
+        connection._database.storage._next_look = 0.0
+        reads = run("SELECT count(*) FROM t")
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        waits.join()
+        reads.join()
+    assert failures == []
+    assert connection.execute("SELECT * FROM t").fetchall() == [(1, "one"), (2, "two")]
 
 
 def test_ids_grow_with_the_clock_and_without(monkeypatch: pytest.MonkeyPatch) -> None:

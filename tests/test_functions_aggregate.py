@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -254,3 +256,34 @@ def test_distinct_takes_all_arguments_together(call: str, expected: str) -> None
         connection.executemany("INSERT INTO t VALUES (?, ?)", values)
         found = connection.execute(f"SELECT {call} FROM t", ["-"] if "?" in call else []).fetchone()
     assert found == (expected,)
+
+
+def test_sums_and_averages_of_the_same_decimals_share_what_they_add_up() -> None:
+    with zodbapi.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, price DECIMAL(9, 2), sold BOOLEAN NOT NULL)")
+        assert connection.execute("SELECT sum(price), avg(price) FROM t").fetchone() == (None, None)
+        prices = [("0.10", True), ("0.20", False), (None, True), ("99999.99", True)]
+        connection.executemany("INSERT INTO t (price, sold) VALUES (?, ?)", prices)
+        sql = (
+            "SELECT sum(price), avg(price), sum(price) FILTER (WHERE sold), avg(price) FILTER (WHERE sold), count(price),"
+            " sum(DISTINCT price), sum(CASE WHEN sold THEN price ELSE ? END), sum(price * ?) FROM t"
+        )
+        found = connection.execute(sql, (1, 2)).fetchone()
+        total, sold = Decimal("100000.29"), Decimal("100000.09")
+        assert found[:3] == (total, total / 3, sold) and found[3] == sold / 2
+        assert found[4:] == (3, total, sold + 1, 2 * total)
+        assert connection.execute("SELECT sum(CASE WHEN sold THEN 1.5 ELSE ? END) FROM t", (2,)).fetchone() == (6.5,)
+
+
+@pytest.mark.parametrize("function", ["lag", "lead"])
+@pytest.mark.parametrize("arguments", ["x", "x, 0", "x, 2", "x, 2, -1", "x, 99, id", "x, y", "x, y, -x", "x, -1"])
+def test_neighbours(function: str, arguments: str) -> None:
+    data = [(None if i % 7 == 0 else i * 37 % 11, i % 4, i % 3) for i in range(40)]
+    sql = f"SELECT id, {function}({arguments}) OVER (PARTITION BY g ORDER BY x, id) FROM t ORDER BY id"
+    found = []
+    for connect in (zodbapi.connect, sqlite3.connect):
+        with closing(connect(":memory:")) as connection:
+            connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, x INTEGER, y INTEGER, g INTEGER)")
+            connection.executemany("INSERT INTO t (x, y, g) VALUES (?, ?, ?)", data)
+            found.append(connection.execute(sql).fetchall())
+    assert found[0] == found[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import count
 
 import pytest
@@ -355,9 +356,8 @@ def test_a_rule_that_changes_the_output_is_blamed() -> None:
         optimize(project(A, a("id"), a("age")), Rows(), rules=(drop_a_column,))
 
 
-def test_ten_tables_are_ordered_in_milliseconds() -> None:
-    import time
-
+def test_joins_of_many_tables_are_ordered_with_little_work() -> None:
+    """A search through all orders would make hundreds of millions of calls."""
     sources = count(1)
     node: n.Node | None = None
     terms: list[e.Expr] = []
@@ -370,6 +370,15 @@ def test_ten_tables_are_ordered_in_milliseconds() -> None:
             terms.append(eq(col(source, AUTHOR, "id"), col(source - 1, AUTHOR, "age")))
     assert node is not None
     query = project(n.Filter(node, e.And(tuple(terms))), a("id"))
-    started = time.perf_counter()
-    optimize(query, Rows())
-    assert time.perf_counter() - started < 0.2
+    calls = 0
+
+    def counted(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(counted)
+    try:
+        optimize(query, Rows())
+    finally:
+        sys.setprofile(None)
+    assert calls < 100_000

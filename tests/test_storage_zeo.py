@@ -282,6 +282,11 @@ def test_options_that_make_no_sense(tmp_path: Path) -> None:
     for dsn, options, message in (
         ("zeo://127.0.0.1:1", {"certificate": "client.pem"}, "authority"),
         (f"file://{tmp_path}/a.fs", {"wait_timeout": 1}, "only a zeo"),
+        (
+            "zeo://127.0.0.1:1",
+            {"blob_dir": str(tmp_path), "read_only": True},
+            "only a path takes .* blob_dir, read_only",
+        ),
     ):
         with pytest.raises(errors.InterfaceError, match=message):
             Database.open(dsn, **options)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cmp_to_key
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -32,6 +32,7 @@ from zodbapi.parameters import Parameters
 from zodbapi.statement import Statement, complete, prepare
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
+from zodbapi.values.collation import Collated
 
 if TYPE_CHECKING:
     from zodbapi.storage.browse import Root
@@ -417,8 +418,7 @@ class Connection:
         if compare is None:
             self._extend(self._functions.without_collation(name))
         else:
-            key = cmp_to_key(compare)
-            self._extend(self._functions.extended(collations={name.upper(): lambda text: key(text)}))
+            self._extend(self._functions.extended(collations={name.upper(): partial(Collated, compare=compare)}))
 
     def _extend(self, functions: Functions) -> None:
         self._check_usable()

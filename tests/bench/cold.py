@@ -25,7 +25,7 @@ from zodbapi import codegen, statement
 from zodbapi.codegen import writer as source
 
 Clock = Callable[[], float]
-STAGES = ("parse", "bind", "optimise", "generate", "Python compile", "rest", "first run", "all")
+STAGES = ("parse", "bind", "optimise", "generate", "Python compile", "rest", "all")
 _TIMED = (
     (statement, "parse", "parse"),
     (statement, "bind", "bind"),
@@ -93,8 +93,6 @@ def run_cold(connection: Any, work: list[tuple[str, Any]], clock: Clock) -> list
         stages = Stages(clock)
         statement.STATEMENTS.clear()
         with watched(stages), stages.stage("rest"):
-            connection._prepare(sql, connection.paramstyle if params else "qmark")
-        with stages.stage("first run"):
             connection.execute(sql, params)
         taken.append({**stages.seconds, "all": sum(stages.seconds.values())})
     connection.rollback()

@@ -17,15 +17,17 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--interval", type=float, default=2.0, help="seconds between two kills, on average")
     parser.add_argument("--zeo", action="store_true", help="over a ZEO server, which is killed and started again too")
+    parser.add_argument("--blobs", action="store_true", help="with a folder for values above a megabyte")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--folder", type=Path, help="where the database stays afterwards (a temporary one is removed)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="crash") as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(exist_ok=True)
-        scene = Scene(folder, options.processes, options.seconds, options.seed, options.zeo)
+        scene = Scene(folder, options.processes, options.seconds, options.seed, options.zeo, options.blobs)
         report = scene.run(options.interval)
-    print(f"seed {options.seed}, {options.processes} processes{', over ZEO' if options.zeo else ''}")
+    ways = ", over ZEO" * options.zeo + ", with blobs" * options.blobs
+    print(f"seed {options.seed}, {options.processes} processes{ways}")
     print(report)
     for problem in report.problems[:50]:
         print(f"WRONG: {problem}")

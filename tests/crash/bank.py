@@ -12,6 +12,7 @@ word       insert one of a few hundred, or delete it                none twice, 
 parent     insert or delete; insert a child or pet, delete a child  no child without its parent, as many children as the
                                                                     journal says
 part       several rows in one statement                            all of a batch are there or none
+photo      insert, replace or delete a large value                  as many as the journal says, each as it was written
 ========== ======================================================== ===================================================
 """
 
@@ -28,6 +29,7 @@ START: Final = 1000
 WORDS: Final = 300
 PARENTS: Final = 40
 PARTS: Final = 7
+PHOTO: Final = 1_100_000  # bytes, at least: more than one object holds
 
 SCHEMA = f"""
     CREATE TABLE account (id INTEGER PRIMARY KEY, balance INTEGER NOT NULL CHECK (balance >= 0));
@@ -45,6 +47,7 @@ SCHEMA = f"""
     );
     CREATE INDEX pet_parent ON pet (parent_id);
     CREATE TABLE part (id INTEGER PRIMARY KEY AUTOINCREMENT, token TEXT NOT NULL, number INTEGER, UNIQUE (token, number));
+    CREATE TABLE photo (id INTEGER PRIMARY KEY AUTOINCREMENT, token TEXT NOT NULL, data BLOB NOT NULL);
     INSERT INTO account VALUES {", ".join(f"({n}, {START})" for n in range(1, ACCOUNTS + 1))};
 """
 
@@ -140,6 +143,38 @@ def delete_parts(connection: zodbapi.Connection, rng: random.Random, token: str)
         note(connection, token, "deleted", found[0])
 
 
+def photo_of(token: str) -> bytes:
+    """A large value that tells whose it is, of another length for each transaction."""
+    written = token.encode() + b"\n"
+    return written * ((PHOTO + 1000 * len(token)) // len(written) + 1)
+
+
+def insert_photo(connection: zodbapi.Connection, rng: random.Random, token: str) -> None:
+    """Inserts a large value."""
+    connection.execute("INSERT INTO photo (token, data) VALUES (?, ?)", [token, photo_of(token)])
+    note(connection, token, "photo", amount=1)
+
+
+def change_photo(connection: zodbapi.Connection, rng: random.Random, token: str) -> None:
+    """Replaces the oldest photo, or deletes it."""
+    connection.begin("immediate")
+    found = connection.execute("SELECT id FROM photo ORDER BY id LIMIT 1").fetchone()
+    if found is None:
+        return note(connection, token, "photo")
+    if rng.random() < 0.4:
+        connection.execute("UPDATE photo SET token = ?, data = ? WHERE id = ?", [token, photo_of(token), *found])
+        return note(connection, token, "photo")
+    connection.execute("DELETE FROM photo WHERE id = ?", found)
+    return note(connection, token, "photo", amount=-1)
+
+
+def look_at_photo(connection: zodbapi.Connection, rng: random.Random, token: str) -> None:
+    """Reads one photo, while others replace and delete it, or pack."""
+    connection.begin()
+    found = connection.execute("SELECT token, data FROM photo ORDER BY id DESC LIMIT 1").fetchone()
+    assert found is None or found[1] == photo_of(found[0]), f"the photo of {found[0]} is not what was written"
+
+
 def look(connection: zodbapi.Connection, rng: random.Random, token: str) -> None:
     """Reads what must hold in every snapshot, while others write."""
     connection.begin()
@@ -158,7 +193,11 @@ ACTS: Final[dict[Act, int]] = {
     insert_parts: 3,
     delete_parts: 2,
     look: 2,
+    insert_photo: 1,
+    change_photo: 2,
+    look_at_photo: 1,
 }
+READING: Final = ("-look", "-look_at_photo")  # how the tokens end of transactions that leave no trace
 
 
 # --- what must hold -----------------------------------------------------------------------------------------------------
@@ -199,6 +238,13 @@ def final_problems(connection: zodbapi.Connection) -> Iterator[str]:
     (expected,) = connection.execute("SELECT coalesce(sum(amount), 0) FROM journal WHERE kind = 'child'").fetchone()
     if children != expected:
         yield f"{children} children, the journal says {expected}"
+    (photos,) = connection.execute("SELECT count(*) FROM photo").fetchone()
+    (expected,) = connection.execute("SELECT coalesce(sum(amount), 0) FROM journal WHERE kind = 'photo'").fetchone()
+    if photos != expected:
+        yield f"{photos} photos, the journal says {expected}"
+    for token, data in connection.execute("SELECT token, data FROM photo"):
+        if data != photo_of(token):
+            yield f"the photo of {token} is not what was written"
     yield from zodbapi.check(connection)
 
 

@@ -18,12 +18,17 @@ import zodbapi
 from tests.crash import bank, log
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVER = "import logging, sys; from zodbapi.storage import server; logging.disable(); server.serve(*sys.argv[1:])"
+SERVER = """
+import logging, sys
+from zodbapi.storage import server
+logging.disable()
+server.serve(*sys.argv[1:3], blob_dir=sys.argv[3] or None)
+"""
 PACKER = """
 import logging, sys, zodbapi
 logging.disable()
 try:
-    zodbapi.connect(sys.argv[1]).execute("VACUUM")
+    zodbapi.connect(sys.argv[1], blob_dir=sys.argv[2] or None).execute("VACUUM")
 except zodbapi.OperationalError as error:
     sys.exit(0 if "server" in str(error) else error)
 """
@@ -54,7 +59,9 @@ class Report:
 class Scene:
     """A database with workers, and a server if there is to be one."""
 
-    def __init__(self, folder: Path, processes: int, seconds: float, seed: int, zeo: bool = False) -> None:
+    def __init__(
+        self, folder: Path, processes: int, seconds: float, seed: int, zeo: bool = False, blobs: bool = False
+    ) -> None:
         self._folder = folder
         self._log = folder / "log"
         self._output = (folder / "output").open("ab", buffering=0)
@@ -62,7 +69,12 @@ class Scene:
         self._random = random.Random(seed)
         self._path = folder / "bank.fs"
         self._socket = folder / "socket"
-        self._dsn = f"zeo://{self._socket}?wait_timeout=10" if zeo else str(self._path)
+        self._blobs = str(folder / "blobs") if blobs else ""
+        self._dsn = str(self._path)
+        if zeo:
+            folder_in_uri = f"&blob_dir={self._blobs}&shared_blob_dir=1" * blobs
+            self._dsn = f"zeo://{self._socket}?wait_timeout=10{folder_in_uri}"
+        self._option = "" if zeo else self._blobs  # a URI has the folder
         self._workers: list[subprocess.Popen[bytes]] = []
         self._packer: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -73,7 +85,7 @@ class Scene:
     def run(self, interval: float) -> Report:
         """The whole: one kill every ``interval`` seconds on average; the last process ends by itself."""
         self._log.touch()
-        connection = zodbapi.connect(str(self._path))
+        connection = zodbapi.connect(str(self._path), blob_dir=self._blobs or None)
         connection.executescript(bank.SCHEMA)
         connection.close()
         if self._zeo:
@@ -101,11 +113,11 @@ class Scene:
 
     def _start_worker(self) -> None:
         self._started += 1
-        arguments = (self._dsn, self._log, f"w{self._started}", 1 + self._started % 2, self._seed)
+        arguments = (self._dsn, self._option, self._log, f"w{self._started}", 1 + self._started % 2, self._seed)
         self._workers.append(self._start("-m", "tests.crash.worker", *map(str, arguments)))
 
     def _start_server(self) -> None:
-        self._server = self._start("-c", SERVER, str(self._path), str(self._socket))
+        self._server = self._start("-c", SERVER, str(self._path), str(self._socket), self._blobs)
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, *arguments], stdout=self._output, stderr=self._output, cwd=ROOT)
@@ -123,7 +135,7 @@ class Scene:
             self._kill("workers", victim)
             self._start_worker()
         elif self._packer is None:
-            self._packer = self._start("-c", PACKER, self._dsn)
+            self._packer = self._start("-c", PACKER, self._dsn, self._option)
         elif choice < 0.9:
             self._kill("packers", self._packer)
             self._packer = None
@@ -166,13 +178,13 @@ class Scene:
 
     def _judge(self, seconds: float) -> Report:
         record = log.read_log(self._log)
-        connection = zodbapi.connect(str(self._path))
+        connection = zodbapi.connect(str(self._path), blob_dir=self._blobs or None)
         there = bank.tokens_there(connection)
         doubtful = record.tokens(log.BEGUN, log.LOST)
         report = Report(
             seconds, record.counts, self._killed, len(doubtful), len(doubtful & there), self._path.stat().st_size
         )
-        silent = {token for token in record.verdicts if token.endswith(("-look", "-delete_parts"))}
+        silent = {token for token in record.verdicts if token.endswith((*bank.READING, "-delete_parts"))}
         problems = report.problems
         self._output.close()
         if self._failures:

@@ -1,4 +1,4 @@
-"""One process of the crash test: ``python -m tests.crash.worker DSN LOG NAME THREADS SEED``.
+"""One process of the crash test: ``python -m tests.crash.worker DSN BLOBS LOG NAME THREADS SEED``.
 
 In: a database. Out: lines in the log. It goes on until SIGTERM, or until it is killed; anything that a constraint, a lost
 race or a server that is away does not explain ends it with a traceback.
@@ -23,8 +23,9 @@ LEVELS = ("", "READ COMMITTED", "SERIALIZABLE")
 class Worker:
     """One thread with its connection."""
 
-    def __init__(self, dsn: str, journal: log.Journal, name: str, seed: int) -> None:
+    def __init__(self, dsn: str, blobs: str, journal: log.Journal, name: str, seed: int) -> None:
         self._dsn = dsn
+        self._blobs = blobs or None
         self._log = journal
         self._name = name
         self._random = random.Random(f"{seed} {name}")
@@ -50,7 +51,7 @@ class Worker:
     def _connect(self, stop: threading.Event) -> zodbapi.Connection:
         while True:
             try:
-                return zodbapi.connect(self._dsn, isolation_level=self._level)
+                return zodbapi.connect(self._dsn, isolation_level=self._level, blob_dir=self._blobs)
             except zodbapi.OperationalError:
                 if not self._remote or stop.wait(0.1):
                     raise
@@ -80,7 +81,7 @@ class Worker:
         return verdict in (log.COMMITTED, log.REFUSED)
 
 
-def main(dsn: str, path: str, name: str, threads: int, seed: int) -> int:
+def main(dsn: str, blobs: str, path: str, name: str, threads: int, seed: int) -> int:
     """Runs the threads; the exit status says whether all of them came to their end."""
     journal, failures, stop = log.Journal(path), [], threading.Event()
     logging.disable()  # ZEO tells at length how it lost its server
@@ -88,7 +89,7 @@ def main(dsn: str, path: str, name: str, threads: int, seed: int) -> int:
 
     def run(number: int) -> None:
         try:
-            Worker(dsn, journal, f"{name}.{number}", seed).run(stop)
+            Worker(dsn, blobs, journal, f"{name}.{number}", seed).run(stop)
         except BaseException:
             failures.append(traceback.format_exc())
 
@@ -102,4 +103,4 @@ def main(dsn: str, path: str, name: str, threads: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])))
+    raise SystemExit(main(*sys.argv[1:5], int(sys.argv[5]), int(sys.argv[6])))

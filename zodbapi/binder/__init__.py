@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 
+from zodbapi.binder.collation import uncollated
 from zodbapi.binder.scope import Binding
 from zodbapi.binder.writer import bind_writer
 from zodbapi.depth import roomy
@@ -51,6 +52,11 @@ def bind(parsed: Parsed, schema: Schema, functions: Functions) -> Bound:
 
 def bind_tree(tree: exp.Expression | Definition | Command, binding: Binding) -> Node | Command:
     """The plan of one statement's tree."""
+    node = _bind_tree(tree, binding)
+    return uncollated(node, binding) if isinstance(node, Node) else node
+
+
+def _bind_tree(tree: exp.Expression | Definition | Command, binding: Binding) -> Node | Command:
     match tree:
         case exp.Query() | exp.Values():
             from zodbapi.binder.select import bind_query

@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from zodbapi.binder.collation import BINARY, own_collation, uncollated
 from zodbapi.binder.scope import Binding, Field
-from zodbapi.binder.typing import affinity_of, nullable, own_collation, strip_collate, type_of
+from zodbapi.binder.typing import affinity_of, nullable, type_of
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import AggregateCall, Column, Expr, Rowid
 from zodbapi.plan.nodes import Aggregate, Node
@@ -35,7 +36,7 @@ class Aggregation:
 
     def add_key(self, expr: Expr) -> None:
         """Groups by an expression."""
-        key = strip_collate(expr)
+        key = uncollated(expr, self.binding)
         if key not in self.keys:
             self.keys[key] = len(self.keys)
             collation = own_collation(expr)
@@ -47,8 +48,9 @@ class Aggregation:
         position = len(self.keys) + self.calls.setdefault(call, len(self.calls))
         if position == len(self.fields):
             affinity = affinity_of(call.args[0], self.binding) if call.function.name == "bare" else None
-            self.fields.append(Field("", call.type, call.nullable, call.collation, affinity))
-        return Column(self.source, position, call.type, call.nullable, call.collation)
+            self.fields.append(Field("", call.type, call.nullable, affinity=affinity))
+        collation = call.collation if call.function.name == "bare" else BINARY
+        return Column(self.source, position, call.type, call.nullable, collation)
 
     def lift(self, part: Any) -> Any:
         """An expression, key or call over ungrouped rows as one over the rows that the Aggregate node emits."""

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from zodbapi.binder.collation import BINARY, collated, collation_key, collation_of, first_collation, own_collation
 from zodbapi.binder.order import bind_order_terms
 from zodbapi.binder.scope import Scope
-from zodbapi.binder.typing import collation_of, merge_exprs, nullable, own_collation, strip_collate, type_of
+from zodbapi.binder.typing import merge_exprs, nullable, type_of
 from zodbapi.catalog import JSON, Kind
 from zodbapi.errors import OperationalError
+from zodbapi.functions import aggregate, conditional
 from zodbapi.functions.json import MARK, NESTING
 from zodbapi.parser.dialect import PLUS
-from zodbapi.plan.expr import AggregateCall, Call, Case, Compare, Const, Expr, IsNull, Or, SortKey, WindowCall
+from zodbapi.plan.expr import AggregateCall, Call, Case, Column, Compare, Const, Expr, SortKey, WindowCall
 from zodbapi.plan.walk import free_sources
 
 if TYPE_CHECKING:
@@ -68,11 +70,11 @@ def bind_call(tree: exp.Expression, scope: Scope) -> Expr:
     """A scalar function or an aggregate."""
     parts = read_call(tree)
     functions = scope.binding.functions
-    aggregate = functions.aggregate(parts.name, len(parts.args))
-    if aggregate is not None:
-        if aggregate.kind == "window":
+    found = functions.aggregate(parts.name, len(parts.args))
+    if found is not None:
+        if found.kind == "window":
             raise OperationalError(f"misuse of window function {parts.name}()")
-        return _bind_aggregate(aggregate, parts, scope)
+        return _bind_aggregate(found, parts, scope)
     if parts.name == PLUS and parts.args:
         from zodbapi.binder.expr import plus
 
@@ -92,23 +94,22 @@ def bind_named(name: str, args: Sequence[Expr], scope: Scope) -> Expr:
     function = scope.binding.functions.scalar(name, len(args))
     if function is None:
         raise _wrong_call(name, scope)
-    collated = _bind_collated(function, args)
-    if collated is not None:
-        return collated
-    plain = tuple(strip_collate(arg) if function.lazy else arg for arg in args)
+    folded = _bind_collated(function, args, scope)
+    if folded is not None:
+        return folded
     if function.name in ("coalesce", "ifnull"):
-        can = all(nullable(arg) for arg in plain)
+        can = all(nullable(arg) for arg in args)
     elif function.strict and not function.nullable:
-        can = any(nullable(arg) for arg in plain)
+        can = any(nullable(arg) for arg in args)
     else:
         can = function.nullable
-    return Call(function, _inputs(function, plain), function.result_type([type_of(arg) for arg in plain]), can)
+    return Call(function, _inputs(function, args), function.result_type([type_of(arg) for arg in args]), can)
 
 
-def _inputs(function: Function | AggregateFunction, args: tuple[Expr, ...]) -> tuple[Expr, ...]:
+def _inputs(function: Function | AggregateFunction, args: Sequence[Expr]) -> tuple[Expr, ...]:
     """The arguments as the function wants them: those known to be JSON marked, so that they nest."""
     if not function.json_args:
-        return args
+        return tuple(args)
     return tuple(_nesting(arg) for arg in args)
 
 
@@ -118,22 +119,19 @@ def _nesting(arg: Expr) -> Expr:
     return Call(MARK, (arg,), JSON, nullable(arg)) if type_of(arg).kind is Kind.JSON else arg
 
 
-def _bind_collated(function: Function, args: Sequence[Expr]) -> Expr | None:
-    """``nullif``, ``min`` and ``max`` of two texts under a collation, which functions do not see: as CASE."""
-    if len(args) != 2 or function.name not in ("nullif", "min", "max"):
+def _bind_collated(function: Function, args: Sequence[Expr], scope: Scope) -> Expr | None:
+    """``nullif``, ``min`` and ``max`` under a collation other than BINARY."""
+    if function.name not in ("nullif", "min", "max"):
         return None
-    collation = next((found[0] for found in map(collation_of, args) if found), "BINARY")
-    if collation == "BINARY":
+    collation = first_collation(args)
+    if collation == BINARY:
         return None
-    first, second = map(strip_collate, args)
-    null = Const(None)
-    either = nullable(first) or nullable(second)
     if function.name == "nullif":
-        equal = Compare("=", first, second, collation, either)
-        return Case(((equal, null),), first, type_of(first), True)
-    better = Compare("<" if function.name == "min" else ">=", first, second, collation, either)
-    some_null = Or((IsNull(first), IsNull(second)), False)
-    return Case(((some_null, null), (better, first)), second, merge_exprs((first, second)), either)
+        first, second = args
+        equal = Compare("=", first, second, collation, nullable(first) or nullable(second))
+        return Case(((equal, Const(None)),), first, type_of(first), True)
+    folding = conditional.collating(function, collation_key(collation, scope.binding))
+    return Call(folding, tuple(args), merge_exprs(args), any(nullable(arg) for arg in args))
 
 
 def _wrong_call(name: str, scope: Scope) -> OperationalError:
@@ -159,7 +157,7 @@ def _bind_aggregate(function: AggregateFunction, parts: CallParts, scope: Scope)
     owner = _owner(call, scope)
     if owner.aggregation is None:
         raise OperationalError(f"misuse of aggregate: {parts.name}()")
-    return owner.aggregation.add(call)
+    return _bringing(owner.aggregation.add(call), call.args, scope)
 
 
 def _bind_inputs(function: AggregateFunction, parts: CallParts, scope: Scope) -> AggregateCall:
@@ -174,18 +172,22 @@ def _bind_inputs(function: AggregateFunction, parts: CallParts, scope: Scope) ->
         order = bind_order_terms(parts.order, scope)
     finally:
         scope.aggregation, scope.windows = aggregation, windows
-    collation = own_collation(args[0]) if args else "BINARY"
-    plain = tuple(strip_collate(arg) for arg in args)
     return AggregateCall(
         function,
-        _inputs(function, plain),
+        _inputs(function, args),
         parts.distinct,
         condition,
         order,
-        collation,
-        type=function.result_type([type_of(arg) for arg in plain]),
+        own_collation(args[0]) if args else BINARY,
+        type=function.result_type([type_of(arg) for arg in args]),
         nullable=function.nullable,
     )
+
+
+def _bringing(result: Column, args: Sequence[Expr], scope: Scope) -> Expr:
+    """The result of an aggregate, which brings the first collation that COLLATE gives in its arguments, and no other."""
+    found = next((found for found in map(collation_of, args) if found and found[1]), None)
+    return collated(result, found, scope.binding)
 
 
 def _owner(call: AggregateCall, scope: Scope) -> Scope:
@@ -225,7 +227,8 @@ def bind_window_call(tree: exp.Window, scope: Scope) -> Expr:
         raise OperationalError("FILTER clause may only be used with aggregate window functions")
     scope.windows = None
     try:
-        return windows.add(_bind_over(function, parts, tree, scope, windows.resolve(tree)))
+        call = _bind_over(function, parts, tree, scope, windows.resolve(tree))
+        return _bringing(windows.add(call), call.args, scope)
     finally:
         scope.windows = windows
 
@@ -236,13 +239,16 @@ def _bind_over(
     from zodbapi.binder.expr import bind_expr
     from zodbapi.binder.window import bind_frame
 
-    args = tuple(strip_collate(arg) for arg in _bind_args(parts, scope))
+    args = _bind_args(parts, scope)
     order = bind_order_terms(over.args.get("order"), scope)
     keys = [bind_expr(key, scope) for key in over.args.get("partition_by") or ()]
+    collation = own_collation(args[0]) if args else BINARY
+    if function.name in ("min", "max") and collation != BINARY:
+        function = aggregate.collating(function, collation_key(collation, scope.binding))
     return WindowCall(
         function,
         _inputs(function, args),
-        tuple(strip_collate(key) for key in keys),
+        tuple(keys),
         order,
         bind_frame(over.args.get("spec"), order, scope),
         bind_expr(parts.filter, scope) if parts.filter is not None else None,

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from zodbapi.binder.collation import Collation, collated, collation_of, comparison_collation, own_collation, uncollated
 from zodbapi.binder.scope import Binding, Scope
 from zodbapi.binder.typing import (
     affinity_of,
     coerce_comparison,
-    comparison_collation,
     conversions,
     convert,
+    member_conversions,
     nullable,
-    own_collation,
-    strip_collate,
     type_of,
 )
 from zodbapi.catalog import INTEGER
@@ -29,6 +28,10 @@ from zodbapi.plan.expr import (
     Affine,
     And,
     Between,
+    Binary,
+    Case,
+    Cast,
+    Collate,
     Column,
     Compare,
     Const,
@@ -37,9 +40,14 @@ from zodbapi.plan.expr import (
     InQuery,
     Not,
     Or,
+    Param,
+    ParamList,
     ScalarQuery,
+    Unary,
 )
-from zodbapi.plan.nodes import Node, Project, output_source
+from zodbapi.plan.nodes import Compound, Limit, Node, Project, Sort, Values, output_source
+from zodbapi.plan.walk import descend
+from zodbapi.record import replace
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Type
@@ -50,7 +58,7 @@ NULL_SAFE = frozenset({"is", "is not"})
 def compare(op: str, left: Expr, right: Expr, binding: Binding) -> Compare:
     """``left op right`` with collation and affinity."""
     collation = comparison_collation(left, right)
-    left, right = coerce_comparison(strip_collate(left), strip_collate(right), binding)
+    left, right = coerce_comparison(left, right, binding)
     can = op not in NULL_SAFE and (nullable(left) or nullable(right))
     return Compare(op, left, right, collation, can)
 
@@ -94,22 +102,28 @@ def compare_rows(op: str, left: Sequence[Expr], right: Sequence[Expr], binding: 
 
 
 def between(operand: Expr, low: Expr, high: Expr, binding: Binding) -> Expr:
-    """``operand BETWEEN low AND high``; as two comparisons when the bounds convert or collate differently."""
-    above, below = compare(">=", operand, low, binding), compare("<=", operand, high, binding)
+    """``operand BETWEEN low AND high``; as two comparisons when the bounds convert or collate differently.
+
+    A COLLATE in a bound decides nothing further out, in SQLite too.
+    """
+    above, below = (
+        replace(test, right=uncollated(test.right, binding))
+        for test in (compare(">=", operand, low, binding), compare("<=", operand, high, binding))
+    )
     if above.left == below.left and above.collation == below.collation:
         return Between(above.left, above.right, below.right, above.collation, above.nullable or below.nullable)
     return conjunction([above, below])
 
 
 def in_list(operand: Expr, items: Sequence[Expr], binding: Binding) -> Expr:
-    """``operand IN (items)``. Only the operand's affinity and collation count."""
+    """``operand IN (items)``. Only the operand's affinity and collation count, unless the list is one constant."""
     if not items:
         return Const(0, INTEGER)
-    collation = own_collation(operand)
-    operand = strip_collate(operand)
+    single = len(items) == 1 and not isinstance(items[0], ParamList) and _is_constant(items[0])
+    collation = comparison_collation(operand, items[0]) if single else own_collation(operand)
     affinity = affinity_of(operand, binding)
     _, conversion = conversions(affinity, None)
-    converted = tuple(strip_collate(item) for item in items)
+    converted = tuple(items)
     if conversion is not None:
         converted = tuple(convert(item, conversion) for item in converted)
     can = nullable(operand) or any(nullable(item) for item in converted)
@@ -117,8 +131,9 @@ def in_list(operand: Expr, items: Sequence[Expr], binding: Binding) -> Expr:
 
 
 def in_query(operands: Sequence[Expr], query: Node, binding: Binding) -> Expr:
-    """``(operands) IN (query)``."""
+    """``(operands) IN (query)``. Of a compound's SELECTs the last decides on affinity and collation, as in SQLite."""
     fields = binding.fields[output_source(query)]
+    columns = _last_select(query, binding)
     if len(fields) != len(operands):
         if len(operands) == 1:
             raise OperationalError(f"sub-select returns {len(fields)} columns - expected 1")
@@ -128,13 +143,34 @@ def in_query(operands: Sequence[Expr], query: Node, binding: Binding) -> Expr:
     collations: list[str] = []
     can = False
     for operand, shown in zip(operands, fields, strict=True):
-        column = Column(output_source(query), len(converted), shown.type, shown.nullable, shown.collation)
-        test = compare("=", operand, column, binding)
-        converted.append(test.left)
-        affinities.append(test.right.type if isinstance(test.right, Affine) else None)
-        collations.append(test.collation)
-        can = can or test.nullable
+        position = len(converted)
+        affinity, brings = columns[position]
+        to_left, to_right = member_conversions(affinity_of(operand, binding), affinity)
+        column = Column(output_source(query), position, shown.type, shown.nullable)
+        given = convert(column, to_right) if to_right else column
+        converted.append(convert(operand, to_left) if to_left else operand)
+        affinities.append(given.type if isinstance(given, Affine) else None)
+        collations.append(comparison_collation(operand, collated(column, brings, binding)))
+        can = can or nullable(operand) or shown.nullable
     return InQuery(tuple(converted), query, tuple(affinities), tuple(collations), can)
+
+
+def _last_select(query: Node, binding: Binding) -> list[tuple[Type | None, Collation | None]]:
+    """The affinities of a query's columns, and the collations that they bring: of a compound, those of its last SELECT."""
+    while isinstance(query, (Compound, Limit, Sort)):
+        query = query.right if isinstance(query, Compound) else query.input
+    if isinstance(query, Values):
+        return [(affinity_of(expr, binding), collation_of(expr)) for expr in query.rows[-1]]
+    fields = binding.fields[output_source(query)]
+    return [
+        (affinity_of(Column(output_source(query), i, shown.type), binding), shown.brings)
+        for i, shown in enumerate(fields)
+    ]
+
+
+def _is_constant(expr: Expr) -> bool:
+    """Whether SQLite reads ``x IN (expr)`` as ``x = +expr``: a computation without columns, calls and subqueries."""
+    return all(isinstance(part, (Const, Param, Unary, Binary, Cast, Collate, Case, Compare)) for part in descend(expr))
 
 
 def row_size(tree: exp.Expression) -> int:
@@ -172,4 +208,5 @@ def _one_column(query: Node, position: int, binding: Binding) -> Expr:
     column = Column(output_source(query), position, shown.type, shown.nullable, shown.collation, shown.name)
     source = binding.new_source()
     binding.fields[source] = (shown,)
-    return ScalarQuery(Project(source, query, (column,), (shown.name,)), type_of(column))
+    value = ScalarQuery(Project(source, query, (column,), (shown.name,)), type_of(column))
+    return collated(value, shown.brings, binding)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from zodbapi.binder.order import bind_limit, checked_ordinal, ordinal, ordinal_word, sort_key, strip_order_collate
+from zodbapi.binder.collation import BINARY, collated, collation_of, own_collation
+from zodbapi.binder.order import bind_limit, checked_ordinal, ordinal, ordinal_word, sort_key, without_collate
 from zodbapi.binder.scope import Binding, Field, Scope
-from zodbapi.binder.typing import affinity_of, merge_exprs, merge_types, nullable, own_collation, strip_collate
+from zodbapi.binder.typing import affinity_of, merge_exprs, merge_types, nullable
 from zodbapi.errors import OperationalError
 from zodbapi.parser.column_runs import item_trees
-from zodbapi.plan.expr import Collate, Column, SortKey
+from zodbapi.plan.expr import Column, SortKey
 from zodbapi.plan.nodes import Compound, Limit, Node, Sort, Values, output_source
+from zodbapi.record import replace
 
 
 def bind_compound(tree: exp.SetOperation, scope: Scope) -> Node:
@@ -43,15 +45,16 @@ def _combine(operation: exp.SetOperation, left: Node, right: Node, binding: Bind
         raise OperationalError('near "ALL": syntax error')
     source = binding.new_source()
     binding.fields[source] = [_field(operation.key, x, y) for x, y in zip(a, b, strict=True)]
-    collations = tuple(field.collation for field in binding.fields[source])
+    collations = tuple(field.brings[0] if field.brings else BINARY for field in binding.fields[source])
     return Compound(source, operation.key, keep_all, left, right, collations)
 
 
 def _field(op: str, a: Field, b: Field) -> Field:
-    collation = a.collation if a.collation != "BINARY" else b.collation
+    """The column of a compound: duplicates and ORDER BY use what the leftmost expression brings that brings any collation."""
+    brings = a.brings or b.brings
     if op != "union":  # the rows are the left ones
-        return Field(a.name, a.type, a.nullable, collation, a.affinity)
-    return Field(a.name, merge_types((a.type, b.type)), a.nullable or b.nullable, collation, a.affinity)
+        return replace(a, brings=brings)
+    return replace(a, type=merge_types((a.type, b.type)), nullable=a.nullable or b.nullable, brings=brings)
 
 
 def bind_values(tree: exp.Values, scope: Scope) -> Node:
@@ -59,7 +62,7 @@ def bind_values(tree: exp.Values, scope: Scope) -> Node:
     from zodbapi.binder.expr import bind_expr
 
     inner = Scope(scope.binding, scope.outer, scope.ctes)
-    rows = tuple(tuple(strip_collate(bind_expr(item, inner)) for item in _row_items(row)) for row in tree.expressions)
+    rows = tuple(tuple(bind_expr(item, inner) for item in _row_items(row)) for row in tree.expressions)
     if len({len(row) for row in rows}) != 1:
         raise OperationalError("all VALUES must have the same number of terms")
     source = scope.binding.new_source()
@@ -67,9 +70,10 @@ def bind_values(tree: exp.Values, scope: Scope) -> Node:
     for i in range(len(rows[0])):
         column = [row[i] for row in rows]
         affinity = affinity_of(column[0], scope.binding) if len(rows) == 1 else None
-        fields.append(
-            Field(f"column{i + 1}", merge_exprs(column), any(map(nullable, column)), own_collation(column[0]), affinity)
-        )
+        can = any(map(nullable, column))
+        collation = own_collation(column[0])
+        brings = collation_of(column[0])
+        fields.append(Field(f"column{i + 1}", merge_exprs(column), can, collation, affinity, brings))
     scope.binding.fields[source] = fields
     return bind_modifiers(Values(source, rows), tree, scope)
 
@@ -97,11 +101,12 @@ def bind_compound_order(
     order = tree.args.get("order")
     keys: list[SortKey] = []
     for i, term in enumerate(order.expressions if order is not None else ()):
-        wanted, collation = strip_order_collate(term.this)
+        wanted, collation = without_collate(term.this)
         position = _result_column(wanted, i, tree, fields)
         shown = fields[position]
-        column = Column(source, position, shown.type, shown.nullable, shown.collation, shown.name)
-        keys.append(sort_key(term, Collate(column, collation, shown.type, shown.nullable) if collation else column))
+        column = Column(source, position, shown.type, shown.nullable, BINARY, shown.name)
+        brings = (collation, True) if collation else shown.brings
+        keys.append(sort_key(term, collated(column, brings, scope.binding)))
     return tuple(keys)
 
 

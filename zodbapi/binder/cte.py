@@ -18,6 +18,7 @@ from zodbapi.binder.typing import merge_types
 from zodbapi.errors import OperationalError
 from zodbapi.plan.nodes import Compound, Materialize, Node, Recursive, WorkingRow, output_source
 from zodbapi.plan.walk import free_sources
+from zodbapi.record import replace
 
 
 @dataclass(slots=True)
@@ -174,13 +175,7 @@ def _merged(fields: Sequence[Field], steps: Sequence[Sequence[Field]], name: str
                 f"SELECTs to the left and right of UNION do not have the same number of result columns: {name}"
             )
         merged = [
-            Field(
-                a.name,
-                merge_types((a.type, b.type)),
-                a.nullable or b.nullable,
-                a.collation,
-                a.affinity,
-            )
+            replace(a, type=merge_types((a.type, b.type)), nullable=a.nullable or b.nullable)
             for a, b in zip(merged, step, strict=True)
         ]
     return merged

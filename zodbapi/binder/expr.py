@@ -12,6 +12,7 @@ from typing import Any, cast
 from sqlglot import exp
 
 from zodbapi.binder.calls import bind_call, bind_named, bind_window_call
+from zodbapi.binder.collation import collated, collation_key
 from zodbapi.binder.compare import (
     between,
     bind_row,
@@ -41,7 +42,6 @@ from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import (
     Case,
     Cast,
-    Collate,
     Const,
     Exists,
     Expr,
@@ -218,9 +218,8 @@ def plus(tree: exp.Expression, scope: Scope) -> Expr:
 def _collate(tree: exp.Collate, scope: Scope) -> Expr:
     operand = bind_expr(tree.this, scope)
     name = tree.expression.name
-    if name.upper() not in scope.binding.functions.collations:
-        raise OperationalError(f"no such collation sequence: {name}")
-    return Collate(operand, name.upper(), type_of(operand), nullable(operand))
+    collation_key(name, scope.binding)
+    return collated(operand, (name.upper(), True), scope.binding)
 
 
 def _cast(tree: exp.Cast, scope: Scope) -> Expr:

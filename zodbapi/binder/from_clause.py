@@ -18,6 +18,7 @@ from zodbapi.catalog import INTEGER, View
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Const, Expr
 from zodbapi.plan.nodes import Join, Node, Scan, TableFunctionScan, Values, output_source
+from zodbapi.record import replace
 
 
 def bind_from(tree: exp.Expression, scope: Scope) -> Node:
@@ -155,9 +156,7 @@ def rename(fields: Sequence[Field], columns: Sequence[str], name: str) -> list[F
             number += 1
             label = f"{columns[i] if columns else shown.name}:{number}"
         seen.add(label.lower())
-        renamed.append(
-            shown if label == shown.name else Field(label, shown.type, shown.nullable, shown.collation, shown.affinity)
-        )
+        renamed.append(shown if label == shown.name else replace(shown, name=label))
     return renamed
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from zodbapi.binder.collation import own_collation
 from zodbapi.binder.scope import Scope
-from zodbapi.binder.typing import own_collation, strip_collate
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Expr, SortKey
 
@@ -13,7 +13,7 @@ from zodbapi.plan.expr import Expr, SortKey
 def sort_key(term: exp.Ordered, expr: Expr) -> SortKey:
     """The sort key of an ORDER BY term whose expression is bound."""
     args = term.args
-    return SortKey(strip_collate(expr), bool(args.get("desc")), bool(args.get("nulls_first")), own_collation(expr))
+    return SortKey(expr, bool(args.get("desc")), bool(args.get("nulls_first")), own_collation(expr))
 
 
 def bind_order_terms(order: exp.Order | None, scope: Scope) -> tuple[SortKey, ...]:
@@ -48,7 +48,7 @@ def ordinal_word(number: int) -> str:
     return f"{number}{suffix}"
 
 
-def strip_order_collate(tree: exp.Expression) -> tuple[exp.Expression, str]:
+def without_collate(tree: exp.Expression) -> tuple[exp.Expression, str]:
     """An ORDER BY term without COLLATE, which leaves an ordinal or alias behind, and the collation ("" without)."""
     collation = ""
     while isinstance(tree, exp.Collate):

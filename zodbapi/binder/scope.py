@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING
 
+from zodbapi.binder.collation import named
 from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import Schema, Table, Type
 from zodbapi.errors import OperationalError
@@ -32,13 +33,18 @@ ROWID_NAMES = frozenset({"rowid", "oid", "_rowid_"})
 
 @record(frozen=True, slots=True)
 class Field:
-    """A column that a relation shows: ``affinity`` is None for a computed column without one."""
+    """A column that a relation shows: ``affinity`` is None for a computed column without one.
+
+    ``brings`` is the collation that a query's column brings by its expression, for what looks into the query: see
+    ``binder.collation``. To who uses the column by name it always has ``collation``.
+    """
 
     name: str
     type: Type
     nullable: bool
     collation: str = "BINARY"
     affinity: Type | None = None
+    brings: tuple[str, bool] | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +64,7 @@ class Binding:
     views: tuple[str, ...] = ()
     for_update: str = ""  # wait, nowait or skip locked
     around: Scope | None = None  # a trigger's rows, which all of its statements see
+    collates: bool = False  # whether there is a COLLATE
 
     def new_source(self) -> int:
         """A source number that nothing else in the statement has."""
@@ -207,11 +214,11 @@ class Scope:
         """The expression of a select-list alias, bound where it is used."""
         found = self.aliases[folded]
         if isinstance(found, Expr):
-            return found
+            return named(found, self.binding)
         assert self.bind_alias is not None
         del self.aliases[folded]  # not visible inside itself
         try:
-            return self.bind_alias(found, self)
+            return named(self.bind_alias(found, self), self.binding)
         finally:
             self.aliases[folded] = found
 

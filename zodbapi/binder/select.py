@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from zodbapi.binder.aggregate import Aggregation, make_aggregation
+from zodbapi.binder.collation import BINARY, collated, collation_of, own_collation, uncollated
 from zodbapi.binder.compound import bind_compound, bind_modifiers, bind_values
 from zodbapi.binder.cte import bind_with
 from zodbapi.binder.expr import bind_expr, bind_predicate
 from zodbapi.binder.from_clause import bind_from
-from zodbapi.binder.order import bind_limit, checked_ordinal, ordinal, sort_key, strip_order_collate
+from zodbapi.binder.order import bind_limit, checked_ordinal, ordinal, sort_key, without_collate
 from zodbapi.binder.projection import Item, bind_items, expand_items
 from zodbapi.binder.scope import Binding, Field, Scope
-from zodbapi.binder.typing import affinity_of, nullable, own_collation, strip_collate, type_of
+from zodbapi.binder.typing import affinity_of, nullable, type_of
 from zodbapi.binder.window import Windows, make_windows
 from zodbapi.errors import OperationalError
-from zodbapi.plan.expr import Call, Collate, Column, Exists, Expr, InQuery, ScalarQuery, SortKey
+from zodbapi.plan.expr import Call, Column, Exists, Expr, InQuery, ScalarQuery, SortKey
 from zodbapi.plan.nodes import Distinct, Filter, Limit, Node, Project, Sort, Window
 from zodbapi.plan.walk import descend
 
@@ -157,7 +158,7 @@ def _bind_group(group: exp.Group | None, trees: Sequence[Item], aggregation: Agg
     if group is None:
         return
     for i, term in enumerate(group.expressions):
-        plain, collation = strip_order_collate(term)
+        plain, collation = without_collate(term)
         number = ordinal(plain)
         if number is None:
             aggregation.add_key(bind_expr(term, scope))
@@ -167,14 +168,14 @@ def _bind_group(group: exp.Group | None, trees: Sequence[Item], aggregation: Agg
         if expr is None:
             assert item.tree is not None
             expr = bind_expr(item.tree, scope)
-        aggregation.add_key(Collate(expr, collation, type_of(expr), nullable(expr)) if collation else expr)
+        aggregation.add_key(collated(expr, (collation, True), scope.binding) if collation else expr)
 
 
 def _bind_order(order: exp.Order | None, items: Sequence[Item], scope: Scope) -> list[SortKey]:
     """The keys of ORDER BY: ordinals and aliases of the select list, before columns and expressions."""
     keys: list[SortKey] = []
     for i, term in enumerate(order.expressions if order is not None else ()):
-        wanted, collation = strip_order_collate(term.this)
+        wanted, collation = without_collate(term.this)
         while isinstance(wanted, exp.Paren):
             wanted = wanted.this
         number = ordinal(wanted)
@@ -186,7 +187,7 @@ def _bind_order(order: exp.Order | None, items: Sequence[Item], scope: Scope) ->
         else:
             found = items[position].expr
             assert found is not None
-            expr = Collate(found, collation, type_of(found), nullable(found)) if collation else found
+            expr = collated(found, (collation, True), scope.binding) if collation else found
         keys.append(sort_key(term, expr))
     return keys
 
@@ -204,7 +205,10 @@ def _project(tree: exp.Select, below: Node, parts: Parts, binding: Binding) -> N
     exprs = [item.expr for item in parts.items if item.expr is not None]
     names = tuple([item.name for item in parts.items])
     fields = [_field(name, expr, binding) for name, expr in zip(names, exprs, strict=True)]
-    columns = [strip_collate(expr) if isinstance(expr, Collate) else expr for expr in exprs]
+    columns = [uncollated(expr, binding) for expr in exprs]
+    parts.order = [uncollated(key, binding) for key in parts.order]
+    folds = tuple([own_collation(expr) for expr in parts.on])
+    parts.on = [uncollated(expr, binding) for expr in parts.on]
     distinct = tree.args.get("distinct")
     if distinct is None and not _sorts_above(parts.order, columns):
         if parts.order:
@@ -221,7 +225,7 @@ def _project(tree: exp.Select, below: Node, parts: Parts, binding: Binding) -> N
     if keys:
         node = Sort(node, tuple(keys))
     if on:
-        node = Distinct(node, len(names), on, tuple(own_collation(expr) for expr in parts.on))
+        node = Distinct(node, len(names), on, folds)
     if len(top.columns) > len(names):
         kept = [top.column(expr) for expr in columns]
         node = _make_project(node, kept, names, fields, binding)
@@ -239,7 +243,6 @@ class _Top:
 
     def column(self, expr: Expr) -> Column:
         """The output column with the value of an expression, added when there is none."""
-        expr = strip_collate(expr)
         if expr not in self.columns:
             self.columns.append(expr)
             self.names.append("")
@@ -263,8 +266,10 @@ def _make_project(
 
 def _field(name: str, expr: Expr, binding: Binding) -> Field:
     if type(expr) is Column and expr.source not in binding.fields:  # a table's
-        return Field(name, expr.type, expr.nullable, expr.collation, expr.type)
-    return Field(name, type_of(expr), nullable(expr), own_collation(expr), affinity_of(expr, binding))
+        return Field(name, expr.type, expr.nullable, expr.collation, expr.type, (expr.collation, False))
+    brings = collation_of(expr)
+    collation = brings[0] if brings else BINARY
+    return Field(name, type_of(expr), nullable(expr), collation, affinity_of(expr, binding), brings)
 
 
 def _sorts_above(order: Sequence[SortKey], columns: Sequence[Expr]) -> bool:

@@ -1,7 +1,7 @@
-"""Static types, nullability, affinity and collation of bound expressions.
+"""Static types, nullability and affinity of bound expressions.
 
 Types are what generated code may rely on, so they are never guessed: ANY where a value could be of another class.
-Affinity and collation follow https://www.sqlite.org/datatype3.html, extended to native types.
+Affinity follows https://www.sqlite.org/datatype3.html, extended to native types.
 """
 
 from __future__ import annotations
@@ -12,17 +12,12 @@ from zodbapi.binder.scope import Binding
 from zodbapi.catalog import ANY, DECIMAL, INTEGER, INTERVAL, NUMERIC, REAL, TEXT, Kind, Type
 from zodbapi.plan.expr import (
     Affine,
-    Between,
     Binary,
-    Call,
-    Case,
     Cast,
     Collate,
     Column,
-    Compare,
     Const,
     Expr,
-    InList,
     Rowid,
     ScalarQuery,
     Unary,
@@ -170,6 +165,17 @@ def conversions(a: Type | None, b: Type | None) -> tuple[Type | None, Type | Non
     return None, None
 
 
+def member_conversions(a: Type | None, b: Type | None) -> tuple[Type | None, Type | None]:
+    """What is applied to the operand and to the rows of IN (SELECT): of the SELECTs of a compound only one has affinity b."""
+    if any(kind is not None and kind.kind in NATIVE for kind in (a, b)):
+        return conversions(a, b)
+    numeric = next((kind for kind in (a, b) if kind is not None and kind.kind in NUMERIC_AFFINITY), None)
+    if numeric is not None:
+        return numeric, numeric
+    one = next((kind for kind in (a, b) if kind is not None and kind.kind in (Kind.TEXT, Kind.JSON)), None)
+    return (None, None) if a is not None and b is not None else (one, one)
+
+
 def _native_conversions(a: Type | None, b: Type | None) -> tuple[Type | None, Type | None] | None:
     """Native types convert the other side; of two, the one that holds more wins (a date becomes a timestamp)."""
     left = a is not None and a.kind in NATIVE
@@ -200,66 +206,3 @@ def convert(expr: Expr, kind: Type) -> Expr:
     if kind.kind in (Kind.TEXT, Kind.JSON) and own in (Kind.TEXT, Kind.JSON):
         return expr
     return Affine(expr, kind, nullable(expr))
-
-
-def collation_of(expr: Expr) -> tuple[str, bool] | None:
-    """The collation that an operand brings, and whether COLLATE gave it; None when it brings none."""
-    found = _explicit(expr)
-    if found is not None:
-        return found, True
-    while isinstance(expr, (Cast, Affine)) or (isinstance(expr, Unary) and expr.op == "+"):
-        expr = expr.operand
-    return (expr.collation, False) if isinstance(expr, Column) else None
-
-
-def _explicit(expr: Expr) -> str | None:
-    """The leftmost COLLATE in an operand."""
-    match expr:
-        case Collate(collation=name):
-            return name
-        case Unary(operand=operand) | Cast(operand=operand) | Affine(operand=operand):
-            return _explicit(operand)
-        case Binary():
-            return _leftmost_explicit(expr)
-        case Compare(left=left, right=right):
-            return _explicit(left) or _explicit(right)
-        case Call(args=args):
-            return next((found for found in map(_explicit, args) if found), None)
-        case Case(whens=whens, default=default):
-            parts = [part for when in whens for part in when]
-            return next((found for found in map(_explicit, (*parts, default)) if found), None)
-        case Between(operand=operand) | InList(operand=operand):
-            return _explicit(operand)
-        case _:
-            return None
-
-
-def _leftmost_explicit(expr: Expr) -> str | None:
-    found: str | None = None
-    while isinstance(expr, Binary):  # long chains lean to the left
-        found = _explicit(expr.right) or found
-        expr = expr.left
-    return _explicit(expr) or found
-
-
-def comparison_collation(left: Expr, right: Expr) -> str:
-    """The collation of a comparison: an explicit one, left first, then a column's, left first."""
-    a, b = collation_of(left), collation_of(right)
-    if a and a[1]:
-        return a[0]
-    if b and b[1]:
-        return b[0]
-    return a[0] if a else b[0] if b else "BINARY"
-
-
-def own_collation(expr: Expr) -> str:
-    """The collation that sorting, grouping or DISTINCT by an expression uses."""
-    found = collation_of(expr)
-    return found[0] if found else "BINARY"
-
-
-def strip_collate(expr: Expr) -> Expr:
-    """The expression without COLLATE around it, once its collation has been taken."""
-    while isinstance(expr, Collate):
-        expr = expr.operand
-    return expr

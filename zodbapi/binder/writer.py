@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zodbapi.binder.collation import uncollated
 from zodbapi.binder.expr import bind_expr
 from zodbapi.binder.scope import Binding, Scope
 from zodbapi.catalog import Column as TableColumn
@@ -100,7 +101,7 @@ def _bind_text(text: str, scope: Scope, where: str, deterministic: bool = True) 
                 raise OperationalError(f"parameters prohibited in {where}")
             case Call(function=function) if deterministic and not function.deterministic:
                 raise OperationalError(f"non-deterministic functions prohibited in {where}")
-    return expr
+    return uncollated(expr, scope.binding)
 
 
 def _bind_generated(table: Table, scope: Scope) -> tuple[tuple[int, Expr], ...]:

@@ -20,7 +20,7 @@ from zodbapi import values
 from zodbapi.catalog import Index, IndexColumn, Kind, Table, Type
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class, items_code
-from zodbapi.codegen.descending import items_descending, keys_descending
+from zodbapi.codegen.descending import items_descending, keys_descending, values_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
 from zodbapi.plan.entries import covers, readable
@@ -63,7 +63,8 @@ def _loop_items(unit: Unit, node: Scan | RowidRange, arguments: str, consume: Co
     row, rowid = bind_row(unit, node.source, node.table)
     with_rowid = node.source in unit.rowids_used and node.table.rowid_column is None
     if node.descending:
-        header = f"for {rowid}, {row} in {unit.call(items_descending)}({rows}{', ' + arguments if arguments else ''})"
+        target, read = (f"{rowid}, {row}", items_descending) if with_rowid else (row, values_descending)
+        header = f"for {target} in {unit.call(read)}({rows}{', ' + arguments if arguments else ''})"
     elif with_rowid:
         header = f"for {rowid}, {row} in {rows}.items({arguments})"
     else:
@@ -190,7 +191,7 @@ def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_saf
         return test, f"{unit.call(values.sort_key)}({writer.folded(again, column.collation)})"
     if writer.independent(expr):
         # NEVER and its like are equal to no entry, so the seek finds nothing.
-        code = comparable(writer, _without_affinity_to(expr, type_), type_, "<")
+        code = comparable(writer, _without_affinity_to(expr, type_), type_)
         return "", encode(unit, writer.folded(code, column.collation), type_, nullable, maybe_null=False)
     code = writer.value(expr)
     test = ""

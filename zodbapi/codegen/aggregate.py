@@ -148,6 +148,10 @@ def emit(unit: Unit, node: Aggregate, keys: list[str], steps: Steps, consume: Co
     consume()
 
 
+def _write_nothing() -> None:
+    """The step of a call whose values another one keeps."""
+
+
 class Steps:
     """Writes the calls of one node. Slots are allotted when the first row's code is written."""
 
@@ -157,6 +161,7 @@ class Steps:
         self.slots = slots
         self.steps: list[Step] = []
         self._bare: dict[int | None, list[tuple[int, str]]] = {}
+        self._lists: list[tuple[AggregateCall, str]] = []  # what is added up at the end, and the slot of its list
         self._seen: dict[int, str] = {}  # id of a DISTINCT call -> slot of the set of values seen
 
     def prepare(self) -> Callable[[], None]:
@@ -198,7 +203,7 @@ class Steps:
             slot = next(slot for n, slot in self._bare[call.of] if n == number)
             return Step(lambda: None, slot)
         inner = self._function(number, call)
-        if call.filter is None:
+        if call.filter is None or inner.write is _write_nothing:
             return inner
 
         def filtered() -> None:
@@ -277,6 +282,9 @@ class Steps:
         return Step(lambda: self._argument(call, lambda _: None), f"len({self._seen[id(call)]})")
 
     def _sum(self, call: AggregateCall) -> Step:
+        if self._is_listed(call):
+            slot, write = self._list(call)
+            return Step(write, f"{self.unit.call(runtime.total_decimal)}({slot})")
         self._slot_for_distinct(call)
         plus = "+" if call.args[0].type.kind is Kind.BOOLEAN else ""
         first = self._first(call)
@@ -286,6 +294,19 @@ class Steps:
             self.unit.body.line(self._addition(call, slot, code, plus))
 
         return Step(lambda: self._argument(call, add), f"{self.unit.call(runtime.sum_result)}({slot})")
+
+    def _is_listed(self, call: AggregateCall) -> bool:
+        """Whether the values of the only group, or the group at hand, had better be kept: decimals add up fastest at once."""
+        return call.args[0].type.kind is Kind.DECIMAL and not self.slots.group and not call.distinct
+
+    def _list(self, call: AggregateCall) -> tuple[str, Callable[[], None]]:
+        """The slot of a list of the values, and what writes that a row adds to it; calls over the same values share one."""
+        for known, slot in self._lists:
+            if known.args == call.args and known.filter == call.filter:
+                return slot, _write_nothing
+        slot = self.slots.add("[]")
+        self._lists.append((call, slot))
+        return slot, lambda: self._argument(call, lambda code: self.unit.body.line(f"{slot}.append({code})"))
 
     def _addition(self, call: AggregateCall, total: str, code: str, plus: str = "") -> str:
         """The line that adds a value to a slot, which holds None before the first one.
@@ -304,6 +325,10 @@ class Steps:
         return f"{total} = {plus}{code} if {total} is None else {sum_}"
 
     def _average(self, call: AggregateCall) -> Step:
+        if self._is_listed(call):
+            slot, write = self._list(call)
+            total = f"{self.unit.call(runtime.total_decimal)}({slot})"
+            return Step(write, f"{self.unit.call(runtime.average)}({total}, len({slot}))")
         self._slot_for_distinct(call)
         first = self._first(call)
         total, count = self.slots.add("None", first), self.slots.add("0", first and "1")

@@ -14,6 +14,7 @@ from zodbapi.catalog import NUMBERS, Kind
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import ComputedRow, tuple_code
+from zodbapi.functions.aggregate import sum_of
 from zodbapi.plan.nodes import Filter, IndexRange, Join, Node, Project, RowidRange, Scan
 from zodbapi.plan.walk import descend
 
@@ -103,6 +104,8 @@ def is_of_list(call: AggregateCall) -> bool:
     type_ = call.args[0].type
     if name in ("min", "max"):
         return comparison_class(type_) is not None and call.collation.upper() == "BINARY"
+    if name == "sum" and type_.kind is Kind.ANY:
+        return True
     return name == "count" or (name in ("sum", "avg") and (type_.kind in NUMBERS or type_.kind is Kind.INTERVAL))
 
 
@@ -126,6 +129,8 @@ def aggregate_list(unit: Unit, node: Aggregate, call: AggregateCall, consume: Co
             code = f"len(set({name}))" if call.distinct else f"len({name})"
         case "min" | "max" as function:
             code = f"{function}({name}, default=None)"
+        case "sum" if kind is Kind.ANY:
+            code = f"{unit.call(sum_of)}({name})"
         case function:
             add = unit.call(_ADDITIONS.get(kind, runtime.total))
             code = f"{add}({name})"

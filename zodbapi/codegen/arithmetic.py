@@ -10,11 +10,13 @@ prologue asks for it, and the loop has the operator behind that answer::
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from zodbapi import values
 from zodbapi.catalog import TEXTS, Kind
-from zodbapi.plan.expr import Const
+from zodbapi.plan.expr import Column, Const
+from zodbapi.values.arithmetic import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +37,11 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "<<": values.shift_left,
     ">>": values.shift_right,
 }
+_EXACT: dict[str, tuple[Callable[[Decimal, Decimal], Decimal], str]] = {
+    "+": (EXACT.add, "exact_add"),
+    "-": (EXACT.subtract, "exact_subtract"),
+    "*": (EXACT.multiply, "exact_multiply"),
+}
 _MIN, _MAX = -0x8000000000000000, 0x7FFFFFFFFFFFFFFF
 
 
@@ -47,15 +54,23 @@ def binary(writer: ExprWriter, expr: Binary) -> str:
         tests, (left, right) = writer.not_null([(side, writer.value(side)) for side in (expr.left, expr.right)])
         return f"(None if {' or '.join(tests)} else {left} + {right})" if tests else f"({left} + {right})"
     classes = _class(writer, expr.left), _class(writer, expr.right)
-    if expr.op not in "+-*/%" or None in classes or (expr.op == "%" and float in classes):
+    exact = Decimal in classes
+    if (
+        expr.op not in "+-*/%"
+        or None in classes
+        or (expr.op == "%" and float in classes)
+        or (exact and (expr.op in "/%" or float in classes))
+    ):
         return f"{function}({writer.value(expr.left)}, {writer.value(expr.right)})"
-    return _Operation(writer, expr, whole=float not in classes).code(f"{function}")
+    return _Operation(writer, expr, whole=float not in classes and not exact, exact=exact).code(f"{function}")
 
 
 def _class(writer: ExprWriter, side: Expr) -> type | None:
     """The class of an operand that is not NULL; ``object`` if only the prologue can tell, None if not even that."""
     if isinstance(side, Const):
-        return type(side.value) if type(side.value) in (int, float) else None
+        return type(side.value) if type(side.value) in (int, float, Decimal) else None
+    if side.type.kind is Kind.DECIMAL and isinstance(side, Column):
+        return Decimal
     if side.type.kind is Kind.INTEGER:
         return int
     if side.type.kind is Kind.REAL:
@@ -64,12 +79,12 @@ def _class(writer: ExprWriter, side: Expr) -> type | None:
 
 
 class _Operation:
-    """One operation on integers (``whole``), or with a float on at least one side."""
+    """One operation on integers (``whole``), with a decimal on at least one side (``exact``), or with a float."""
 
-    def __init__(self, writer: ExprWriter, expr: Binary, *, whole: bool) -> None:
+    def __init__(self, writer: ExprWriter, expr: Binary, *, whole: bool, exact: bool) -> None:
         self.unit = writer.unit
         self.op = expr.op
-        self.whole = whole
+        self.whole, self.exact = whole, exact
         self.nulls: list[str] = []  # tests that an operand is NULL: the first use of each operand
         self.asked: list[str] = []  # variables of the prologue that say whether the operator fits
         self.positive = False  # whether the divisor is known to be
@@ -82,7 +97,10 @@ class _Operation:
             self.positive = self.positive or (divisor and side.value > 0)
             return code
         if _class(writer, side) is object:
-            question = f"type({code}) is int" if self.whole else f"type({code}) is float or type({code}) is int"
+            question = f"type({code}) is int"
+            if not self.whole:
+                other = self.unit.call_value(Decimal, "Decimal") if self.exact else "float"
+                question = f"type({code}) is {other} or {question}"
             if divisor and self.whole:
                 question += f" and {code} > 0"
                 self.positive = True
@@ -107,6 +125,10 @@ class _Operation:
 
     def _plain(self, call: str) -> tuple[str, list[str], str]:
         name = self.unit.fresh("t")
+        if self.exact:
+            function, shown = _EXACT[self.op]
+            value = f"({name} := {self.unit.call_value(function, shown)}({self.left}, {self.right}))"
+            return name, [f"{value}.is_finite()"], call if self.asked else "None"
         value = f"({name} := {self.left} {self.op} {self.right})"
         if self.whole:
             return name, [f"{_MIN} <= {value} <= {_MAX}"], call if self.asked else f"float({name})"

@@ -17,7 +17,7 @@ from zodbapi import values
 from zodbapi.catalog import ANY, NUMBERS, TEXTS, Kind, Type
 from zodbapi.codegen import runtime
 from zodbapi.codegen.unit import denied, is_cheap, tuple_code
-from zodbapi.plan.expr import Affine, Between, Collate, Compare, Const, Expr, InList, Param, RowValue
+from zodbapi.plan.expr import Affine, Between, Compare, Const, Expr, InList, Param, RowValue
 from zodbapi.plan.lists import param_list
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _side(writer: ExprWriter, side: Expr, other: Expr, expr: Compare, *, hoist: 
     """Code of one side. With ``hoist``, an independent one is made comparable with the other side in the prologue."""
     if not (hoist and _is_hoisted(writer, side)):
         return writer.value(side)
-    return comparable(writer, side, _known_type(other), expr.op)
+    return comparable(writer, side, _known_type(other), expr)
 
 
 def _known_type(expr: Expr) -> Type:
@@ -165,18 +165,23 @@ def _known_type(expr: Expr) -> Type:
     return ANY if isinstance(expr, Affine) else expr.type
 
 
-def comparable(writer: ExprWriter, side: Expr, other: Type, op: str) -> str:
-    """Code of an independent value that any value of type ``other`` compares with by Python's operators."""
+def comparable(writer: ExprWriter, side: Expr, other: Type, test: Compare | None = None) -> str:
+    """Code of an independent value that any value of type ``other`` compares with by Python's operators.
+
+    ``test`` is the comparison, if it is one; else the value is looked up in an index. Texts that come out are not folded yet.
+    """
     unit = writer.unit
     convert = isinstance(side, Affine)
     operand = side.operand if isinstance(side, Affine) else side
-    while isinstance(operand, Collate):
-        operand = operand.operand
     target = side.type if isinstance(side, Affine) else other
     function: Callable[[Any], Any]
     if comparison_class(other) is None:
-        function = runtime.not_null if op in ("=", "!=") else runtime.ordered
         operand = side
+        function = runtime.not_null
+        if test is None or test.op not in ("=", "!="):
+            function = runtime.ordered
+            if test is not None and test.collation.upper() != "BINARY":
+                function = runtime.ordered_by(runtime.collation_key(test.collation, unit.collations))
     elif convert and comparison_class(target) == comparison_class(other):
         function = values.comparable(target.kind)
     else:
@@ -225,7 +230,7 @@ def _between(writer: ExprWriter, expr: Between, lower: str, upper: str) -> tuple
 def _held_test(writer: ExprWriter, expr: Compare, held: str) -> str:
     """A comparison whose left side is already in a variable and not NULL."""
     hoisted = _is_hoisted(writer, expr.right)
-    right = comparable(writer, expr.right, _known_type(expr.left), expr.op) if hoisted else writer.value(expr.right)
+    right = comparable(writer, expr.right, _known_type(expr.left), expr) if hoisted else writer.value(expr.right)
     tests = []
     if writer.nullable(expr.right) and not hoisted:
         first, right = writer.hold(right)

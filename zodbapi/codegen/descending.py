@@ -8,14 +8,47 @@ little more than forwards. The very first key comes from ``maxKey``, which is al
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 
 def keys_descending(
-    tree: Any, low: Any = None, high: Any = None, exclude_low: bool = False, exclude_high: bool = False
+    tree: Any, low: Any = None, high: Any = None, exclude_low: bool = False, exclude_high: bool = False, skip: int = 0
 ) -> Iterator[Any]:
-    """The keys from ``high`` down to ``low`` (None: no bound)."""
+    """The keys from ``high`` down to ``low`` (None: no bound), without the first ``skip`` of them."""
+    return chain.from_iterable(_runs(tree, (low, high, exclude_low, exclude_high), _keys_of, skip))
+
+
+def items_descending(
+    tree: Any, low: Any = None, high: Any = None, exclude_low: bool = False, exclude_high: bool = False, skip: int = 0
+) -> Iterator[tuple[Any, Any]]:
+    """The (key, value) pairs from ``high`` down to ``low``, without the first ``skip`` of them."""
+    return chain.from_iterable(_runs(tree, (low, high, exclude_low, exclude_high), _items_of, skip))
+
+
+def values_descending(
+    tree: Any, low: Any = None, high: Any = None, exclude_low: bool = False, exclude_high: bool = False, skip: int = 0
+) -> Iterator[Any]:
+    """The values of the keys from ``high`` down to ``low``, without the first ``skip`` of them."""
+    return chain.from_iterable(_runs(tree, (low, high, exclude_low, exclude_high), _values_of, skip))
+
+
+def _keys_of(leaf: Any, *bounds: Any) -> Any:
+    return leaf.keys(*bounds)
+
+
+def _items_of(leaf: Any, *bounds: Any) -> Any:
+    return leaf.items(*bounds)
+
+
+def _values_of(leaf: Any, *bounds: Any) -> Any:
+    return leaf.values(*bounds)
+
+
+def _runs(tree: Any, bounds: tuple[Any, Any, bool, bool], read: Callable[..., Any], skip: int) -> Iterator[Any]:
+    """What is found, in runs: the very first one alone, then what is left of each leaf."""
+    low, high, exclude_low, exclude_high = bounds
     try:
         first = tree.maxKey() if high is None else tree.maxKey(high)
     except ValueError:  # no key, or none that small
@@ -23,27 +56,16 @@ def keys_descending(
     if low is not None and (first < low or (exclude_low and not low < first)):
         return
     if not (exclude_high and high is not None and first == high):
-        yield first
+        if skip <= 0:
+            yield (first,) if read is _keys_of else read(tree, first, first)
+        skip -= 1
     for leaf in _leaves(tree, first):
-        yield from reversed(leaf.keys(low, first, exclude_low, True))
-        if low is not None and leaf and not low < leaf.minKey():
-            return
-
-
-def items_descending(
-    tree: Any, low: Any = None, high: Any = None, exclude_low: bool = False, exclude_high: bool = False
-) -> Iterator[tuple[Any, Any]]:
-    """The (key, value) pairs from ``high`` down to ``low``."""
-    try:
-        first = tree.maxKey() if high is None else tree.maxKey(high)
-    except ValueError:
-        return
-    if low is not None and (first < low or (exclude_low and not low < first)):
-        return
-    if not (exclude_high and high is not None and first == high):
-        yield first, tree[first]
-    for leaf in _leaves(tree, first):
-        yield from reversed(leaf.items(low, first, exclude_low, True))
+        found = read(leaf, low, first, exclude_low, True)
+        if skip <= 0:
+            yield reversed(found)
+        elif len(found) > skip:
+            yield reversed(found[: len(found) - skip])
+        skip -= len(found)
         if low is not None and leaf and not low < leaf.minKey():
             return
 

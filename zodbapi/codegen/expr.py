@@ -28,7 +28,6 @@ from zodbapi.plan.expr import (
     Call,
     Case,
     Cast,
-    Collate,
     Column,
     Compare,
     Const,
@@ -92,8 +91,6 @@ class ExprWriter:
                 return "v"  # inside ``Unit.each``
             case Rowid(source=source):
                 return unit.env[source].rowid
-            case Collate(operand=operand):
-                return self.value(operand)
             case And() | Or() | Not() | InList() | Between():
                 return self._truth_value(expr)
             case Compare():
@@ -250,7 +247,7 @@ class ExprWriter:
     def fallible(self, expr: Expr) -> bool:
         """Whether the value is the same for the whole statement, but computing it may fail: not before it is needed."""
         match expr:
-            case Affine(operand=operand) | Collate(operand=operand):
+            case Affine(operand=operand):
                 return self.fallible(operand)
             case Call(function=function, args=args):
                 steady = (function.deterministic or function.stable) and not function.with_txn

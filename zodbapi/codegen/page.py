@@ -52,11 +52,19 @@ def _is_row_for_row(node: Node) -> bool:
     return isinstance(node, Project) and isinstance(node.input, (Scan, RowidRange, IndexRange))
 
 
+def _is_backwards(node: Node) -> bool:
+    return (
+        isinstance(node, Project) and isinstance(node.input, (Scan, RowidRange, IndexRange)) and node.input.descending
+    )
+
+
 def _slice(unit: Unit, node: Node, start: int, limit: str | None, offset: str | None) -> None:
     """The rows of one loop: the items before the page are not looked at."""
     lines = unit.body.lines
     unit.query.append_rows(node)
     place = next(i for i in range(start, len(lines)) if lines[i][1].startswith("for "))
     target, _, items = lines[place][1].removesuffix(":").partition(" in ")
+    if offset is not None and _is_backwards(node):
+        items, offset = f"{items.removesuffix(')')}, skip={offset})", None
     lines[place] = lines[place][0], f"{target} in {unit.call(runtime.page)}({items}, {limit}, {offset}):"
     unit.query.return_rows(start)

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from zodbapi.codegen import access, aggregate, index_groups, join, page, row_groups, runtime, sort, window
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
-from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param
+from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param, is_positive
 from zodbapi.plan.nodes import (
     Aggregate,
     Compound,
@@ -162,7 +162,9 @@ class QueryWriter:
     def exists(self, node: Node) -> str:
         """The name of a function that returns whether the query has a row."""
         with self.function_for(node) as name:
-            if isinstance(node, Limit):  # a LIMIT may be 0, or an OFFSET skip all rows
+            if isinstance(node, Limit) and not (
+                is_positive(node.limit) and node.offset is None
+            ):  # there may be rows but no page
                 self.produce(node, lambda: self.unit.body.line("return True"))
             else:
                 self.produce(_without_projection(node), lambda: self.unit.body.line("return True"))
@@ -486,6 +488,8 @@ def _without_projection(node: Node) -> Node:
     """The part of a query that decides whether it has rows: what it selects does not matter."""
     match node:
         case Project(input=child) | Sort(input=child) | Distinct(input=child):
+            return _without_projection(child)
+        case Limit(input=child, limit=limit, offset=None) if is_positive(limit):
             return _without_projection(child)
         case _:
             return node

@@ -19,7 +19,7 @@ from zodbapi import errors, values
 from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Kind
 from zodbapi.functions.text import length
 from zodbapi.values import NEVER
-from zodbapi.values.arithmetic import EXACT
+from zodbapi.values.arithmetic import EXACT, exact_sum
 
 _CLASSES: dict[Kind, frozenset[type]] = {
     **dict.fromkeys(NUMBERS, frozenset({int, float, bool, Decimal})),
@@ -89,6 +89,16 @@ def _value(other: Any) -> Any:
 def ordered(value: Any) -> Any:
     """The value, ready for Python's comparison with a value of any class; NULL compares with nothing."""
     return NEVER if value is None else Ordered(value)
+
+
+@cache
+def ordered_by(key: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``ordered`` for texts under a collation, for what comes out is no text that could still be folded."""
+
+    def folded_and_ordered(value: Any) -> Any:
+        return ordered(key(value))
+
+    return folded_and_ordered
 
 
 def not_null(value: Any) -> Any:
@@ -432,7 +442,9 @@ def total_integer(values_: list[Any]) -> Any:
 
 def total_decimal(values_: list[Any]) -> Any:
     """The exact sum of decimals; None of no values."""
-    return reduce(exact_add, values_) if values_ else None
+    left = iter(values_)
+    first = next(left, None)
+    return None if first is None else exact_sum(left, first)
 
 
 def total_mixed(values_: list[Any]) -> Any:

@@ -63,7 +63,7 @@ def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool)
 
         if sort.limit is None:
             unit.body.line(f"{rows}.append({pack(key_code(unit, first))})")
-        elif sort.nulls_are_smallest:
+        elif sort.tells_nulls:
             sort.keep_best_or_null(first, pack)
         else:
             sort.keep_best(key_code(unit, first), pack)
@@ -161,13 +161,13 @@ class _Sort:
         self.limit = unit.query.count(node.limit)
         first = node.keys[0]
         typed = comparison_class(first.expr.type) is not None
-        self.nulls_are_smallest = typed and unit.expr.nullable(first.expr) and first.descending != first.nulls_first
+        self.tells_nulls = typed and unit.expr.nullable(first.expr)
         if self.limit is not None:
             self.room, self.worst = unit.fresh("room"), unit.fresh("worst")
             unit.body.line(f"{self.room} = {unit.call(runtime.room_for_best)}({self.limit})")
             unbeaten = values.BELOW if self.descending else values.ABOVE
             code = unit.call_value(unbeaten, "below" if self.descending else "above")
-            unit.body.line(f"{self.worst} = {'None' if self.nulls_are_smallest else code}")
+            unit.body.line(f"{self.worst} = {'None' if self.tells_nulls else code}")
 
     def write(self) -> None:
         """Writes the passes: the last run of keys first."""
@@ -192,19 +192,20 @@ class _Sort:
             yield
 
     def keep_best_or_null(self, key: SortKey, pack: Callable[[str], str]) -> None:
-        """The same for values of one class or NULL, the smallest: no row that is dropped gets a key made of both.
+        """The same for values of one class or NULL: no row that is dropped gets a key made of both.
 
-        While the worst row kept has NULL, and at first, the worst is None: then a descending order keeps every row.
+        While the worst row kept has NULL, and at first, the worst is None. Where NULLs come last, every row is then kept.
         """
         body, unit = self.unit.body, self.unit
         value = unit.fresh("t")
         body.line(f"{value} = {unit.expr.folded(unit.expr.value(key.expr), key.collation)}")
-        if self.descending:
-            test = f"{self.worst} is None or {value} is not None and {value} >= {self.worst}"
-        else:
-            test = f"{self.worst} is None or {value} is None or {value} <= {self.worst}"
-        with body.block(f"if {test}"), self._kept(pack(f"({value} is not None, {value})")):
+        comparison = ">=" if self.descending else "<="
+        nulls = f"{value} is None or" if key.nulls_first else f"{value} is not None and"
+        test = f"{self.worst} is None or {nulls} {value} {comparison} {self.worst}"
+        flag = "is not None" if key.descending != key.nulls_first else "is None"
+        with body.block(f"if {test}"), self._kept(pack(f"({value} {flag}, {value})")):
             body.line(f"{self.worst} = {self.rows}[-1][0][1]")
-            if not self.descending:  # among NULLs nothing but another one is as good
+            if key.nulls_first:  # among NULLs nothing but another one is as good
                 with body.block(f"if {self.worst} is None"):
-                    body.line(f"{self.worst} = {unit.call_value(values.BELOW, 'below')}")
+                    never = values.ABOVE if self.descending else values.BELOW
+                    body.line(f"{self.worst} = {unit.call_value(never, 'above' if self.descending else 'below')}")

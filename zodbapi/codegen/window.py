@@ -15,7 +15,7 @@ from zodbapi import values
 from zodbapi.codegen import runtime
 from zodbapi.codegen.rowbuffer import RowBuffer
 from zodbapi.codegen.unit import StoredRow, tuple_code
-from zodbapi.functions.window import partition
+from zodbapi.functions.window import WITHOUT_PEERS, partition
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -43,15 +43,16 @@ def compute(
     Returns:
         (kept row, results) in the order of the first call's window.
     """
-    results: list[list[Any]] = []
     order: list[int] = []
-    for number, ((function, directions), frame) in enumerate(zip(calls, frames, strict=True)):
-        column: list[Any] = [None] * len(rows)
-        keys, orders, args, flags = inputs[number]
+    columns: list[list[Any]] = []  # results, in that order
+    for (function, directions), frame, (keys, orders, args, flags) in zip(calls, frames, inputs, strict=True):
         arguments = [()] * len(rows) if args is None else args
-        peers = list(zip(*orders, strict=True)) if orders else [()] * len(rows)
+        peers = _peers(len(rows), () if function.call in WITHOUT_PEERS else orders)
+        places: list[int] = []
+        found: list[Any] = []
         for members in _partitions(len(rows), keys, orders, directions):
-            found = partition(
+            places += members
+            found += partition(
                 function,
                 frame,
                 bool(directions and directions[0][0]),
@@ -59,13 +60,20 @@ def compute(
                 [peers[i] for i in members],
                 None if flags is None else [flags[i] for i in members],
             )
-            for i, value in zip(members, found, strict=True):
-                column[i] = value
-            if number == 0:
-                order.extend(members)
-        results.append(column)
-    found_columns = [[column[i] for i in order] for column in results]
-    return zip([rows[i] for i in order], zip(*found_columns, strict=True), strict=True)
+        if not columns:
+            order = places
+        elif places != order:
+            by_row = dict(zip(places, found, strict=True))
+            found = [by_row[i] for i in order]
+        columns.append(found)
+    return zip([rows[i] for i in order], zip(*columns, strict=True), strict=True)
+
+
+def _peers(count: int, orders: Sequence[list[Any]]) -> Sequence[Any]:
+    """What rows that are peers have in common: the values of ORDER BY."""
+    if not orders:
+        return [()] * count
+    return orders[0] if len(orders) == 1 else list(zip(*orders, strict=True))
 
 
 def _partitions(
@@ -102,11 +110,16 @@ def _sortable(values_: list[Any], nulls_smallest: bool) -> list[Any]:
     classes = set(map(type, values_))
     null = type(None) in classes
     classes.discard(type(None))
-    if not (classes <= _COMPARABLE or (len(classes) == 1 and datetime not in classes)):
+    if not (classes <= _COMPARABLE or (len(classes) == 1 and (datetime not in classes or _are_alike(values_)))):
         values_ = [None if value is None else values.sort_key(value) for value in values_]
     if null:
         return [((value is not None) is nulls_smallest, value) for value in values_]
     return values_
+
+
+def _are_alike(moments: list[Any]) -> bool:
+    """Whether timestamps have all the same time zone, or none."""
+    return len({moment.tzinfo for moment in moments if moment is not None}) == 1
 
 
 def produce(unit: Unit, node: Window, consume: Callable[[], None]) -> None:

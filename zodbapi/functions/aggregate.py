@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache, partial
 from typing import Any
 
 from zodbapi.catalog import ANY, BOOLEAN, INTEGER, REAL, TEXT
 from zodbapi.errors import DataError
 from zodbapi.functions import result_types
 from zodbapi.functions.registry import AggregateFunction
+from zodbapi.record import replace
 from zodbapi.values import (
     MAX_INTEGER,
     MIN_INTEGER,
@@ -32,7 +34,8 @@ from zodbapi.values import (
     truth,
     whole_number,
 )
-from zodbapi.values.arithmetic import DIVISION, EXACT
+from zodbapi.values.arithmetic import DIVISION, EXACT, exact_sum
+from zodbapi.values.collation import binary
 from zodbapi.values.conversion import microseconds
 
 
@@ -52,6 +55,20 @@ class Count:
 
     def finalize(self) -> int:
         return self.rows
+
+
+_add_exact = EXACT.add
+
+
+def sum_of(numbers: Sequence[Any]) -> Any:
+    """``sum`` of all, whatever their classes; None of nothing."""
+    classes = set(map(type, numbers))
+    if classes and classes <= {int, Decimal}:
+        return exact_sum(numbers, Decimal(0)) if Decimal in classes else _in_range(sum(numbers))
+    accumulator = Sum()
+    for number in numbers:
+        accumulator.step(number)
+    return accumulator.finalize()
 
 
 class Sum:
@@ -81,6 +98,10 @@ class Sum:
     def step(self, value: Any, *_: Any) -> None:
         if type(value) is int:
             self.whole += value
+            self.rows += 1
+        elif type(value) is Decimal:
+            self.exact = _add_exact(self.exact, value)
+            self.decimals += 1
             self.rows += 1
         else:
             self._count(value, 1)
@@ -127,10 +148,13 @@ class Sum:
     def finalize(self) -> Any:
         if not self.rows:
             return None
-        result = self.total()
-        if type(result) is int and not MIN_INTEGER <= result <= MAX_INTEGER:
-            raise DataError("integer overflow")
-        return result
+        return _in_range(self.total())
+
+
+def _in_range(total: Any) -> Any:
+    if type(total) is int and not MIN_INTEGER <= total <= MAX_INTEGER:
+        raise DataError("integer overflow")
+    return total
 
 
 def _interval(length: int) -> timedelta:
@@ -182,11 +206,15 @@ def average(total: Any, rows: int) -> Any:
 
 
 class Maximum:
-    """``max(x)``. Candidates that a later value outdoes are dropped, so a moving frame costs no more than a fixed one."""
+    """``max(x)``. Candidates that a later value outdoes are dropped, so a moving frame costs no more than a fixed one.
 
-    __slots__ = ("candidates", "dropped", "steps")
+    ``fold`` is the collation of texts, as their sort key.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("candidates", "dropped", "fold", "steps")
+
+    def __init__(self, fold: Callable[[Any], Any] = binary) -> None:
+        self.fold = fold
         self.candidates: deque[tuple[int, Any, Any]] = deque()  # (number of the step, sort key, value)
         self.steps = self.dropped = 0
 
@@ -194,7 +222,7 @@ class Maximum:
         return old < new  # type: ignore[no-any-return]
 
     def step(self, value: Any, *_: Any) -> None:
-        key = sort_key(value)
+        key = sort_key(self.fold(value) if type(value) is str else value)
         candidates = self.candidates
         while candidates and self.outdone(candidates[-1][1], key):
             candidates.pop()
@@ -217,6 +245,12 @@ class Minimum(Maximum):
 
     def outdone(self, old: Any, new: Any) -> bool:
         return old > new  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=64)
+def collating(function: AggregateFunction, fold: Callable[[Any], Any]) -> AggregateFunction:
+    """``max`` or ``min`` over a window with texts compared under a collation."""
+    return replace(function, call=partial(function.call, fold))
 
 
 class Collected:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from zodbapi import values
 from zodbapi.catalog import TEXT
 from zodbapi.functions import result_types
 from zodbapi.functions.registry import Function
+from zodbapi.record import replace
 
 
 def coalesce(*args: Any) -> Any:
@@ -38,6 +41,18 @@ def largest(*args: Any) -> Any:
 def smallest(*args: Any) -> Any:
     """The smallest of all arguments; NULL if any is (SQLite's ``min`` with several arguments)."""
     return min(reversed(args), key=values.sort_key)  # of equal values SQLite takes the last one
+
+
+@lru_cache(maxsize=64)
+def collating(function: Function, fold: Callable[[Any], Any]) -> Function:
+    """``max`` or ``min`` with texts compared under a collation, given as its sort key of a text."""
+
+    def key(value: Any) -> Any:
+        return values.sort_key(fold(value) if type(value) is str else value)
+
+    if function.name == "max":
+        return replace(function, call=lambda *args: max(args, key=key), safe=False)
+    return replace(function, call=lambda *args: min(reversed(args), key=key), safe=False)
 
 
 def greatest(*args: Any) -> Any:

@@ -1,8 +1,8 @@
 """Window functions, and ``partition``, which computes any window call over one partition.
 
 In: the rows of one partition, already in the window's order, as parallel lists: ``args[i]`` is the tuple of arguments of row
-i, ``peers[i]`` the tuple of its ORDER BY values (rows with equal ones are peers; without ORDER BY all are ``()``). Out: the
-results, in the same order.
+i, ``peers[i]`` its ORDER BY value or the tuple of them (rows with equal ones are peers; without ORDER BY all are ``()``).
+Out: the results, in the same order.
 
 A window function is registered with kind ``window``. Its ``call`` is either an accumulator class, which sees the rows of the
 frame as an aggregate does (first_value, last_value, nth_value), or a function ``(args, peers) -> results`` over the whole
@@ -314,12 +314,26 @@ def ntile(args: Args, peers: Sequence[Any]) -> list[int]:
 
 def lag(args: Args, peers: Sequence[Any]) -> list[Any]:
     """The first argument of the row N (1) rows before; the third argument (NULL) where there is none."""
-    return [_neighbour(args, i, row, -1) for i, row in enumerate(args)]
+    return _neighbours(args, -1)
 
 
 def lead(args: Args, peers: Sequence[Any]) -> list[Any]:
     """The first argument of the row N (1) rows behind; the third argument (NULL) where there is none."""
-    return [_neighbour(args, i, row, 1) for i, row in enumerate(args)]
+    return _neighbours(args, 1)
+
+
+def _neighbours(args: Args, direction: int) -> list[Any]:
+    """Where all rows look equally far, their neighbours are the same list, shifted."""
+    width = len(args[0]) if args else 0
+    distances = {row[1] for row in args} if width > 1 else {1}
+    if len(distances) > 1 or type(next(iter(distances))) is not int:
+        return [_neighbour(args, i, row, direction) for i, row in enumerate(args)]
+    distance = direction * distances.pop()
+    missing = min(abs(distance), len(args))
+    found = [row[0] for row in args]
+    if distance > 0:
+        return found[missing:] + [row[2] if width > 2 else None for row in args[len(args) - missing :]]
+    return [row[2] if width > 2 else None for row in args[:missing]] + found[: len(args) - missing]
 
 
 def _neighbour(args: Args, i: int, row: tuple[Any, ...], direction: int) -> Any:
@@ -329,6 +343,9 @@ def _neighbour(args: Args, i: int, row: tuple[Any, ...], direction: int) -> Any:
     if 0 <= there < len(args):
         return args[there][0]
     return row[2] if len(row) > 2 else None
+
+
+WITHOUT_PEERS = frozenset({row_number, ntile, lag, lead})  # what does not look at the ORDER BY values
 
 
 # --- functions of the frame -----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     unnest_subqueries    correlated EXISTS and IN become semi and anti joins
     drive_by_keys        IN (SELECT ...) of few values seeks them
     push_filters         predicates move to the tables they read; outer joins that reject NULLs become inner
+    anti_joins           outer joins of which only rows without a match are kept become anti joins
     order_joins          the cheapest table first
     drop_duplicates      under DISTINCT a join that only asks for related rows becomes a semi join
     union_seeks          a = ? OR b = ? unites what two indexes find
@@ -31,6 +32,7 @@ from typing import Any
 
 from zodbapi.catalog import Schema
 from zodbapi.depth import roomy
+from zodbapi.optimizer.anti_joins import anti_joins
 from zodbapi.optimizer.choose_access import choose_access
 from zodbapi.optimizer.context import BindIndex, Context, Samples, Stats
 from zodbapi.optimizer.cover_scans import cover_scans
@@ -61,6 +63,7 @@ RULES: tuple[Rule, ...] = (
     unnest_subqueries,
     drive_by_keys,
     push_filters,
+    anti_joins,
     order_joins,
     drop_duplicates,
     union_seeks,

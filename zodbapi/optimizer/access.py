@@ -16,7 +16,7 @@ from zodbapi.optimizer.context import LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import GET, SCAN_ROW, SEEK, entries_found, entry_cost, range_rows
 from zodbapi.optimizer.implication import implied
 from zodbapi.optimizer.predicates import LEAVES, kind_of, used, volatile
-from zodbapi.plan.expr import Affine, Between, Collate, Column, Compare, Const, Expr, InList, IsNull, Rowid
+from zodbapi.plan.expr import Affine, Between, Column, Compare, Const, Expr, InList, IsNull, Rowid
 from zodbapi.plan.lists import how_many, param_list
 from zodbapi.plan.nodes import Bound, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 from zodbapi.plan.walk import Part, transform
@@ -165,8 +165,6 @@ def _type(expr: Expr) -> Type:
 
 def target_of(expr: Expr, source: int, table: Table, computed: bool) -> Target | None:
     """What of the table the expression is: a position, ROWID, or (if asked for) a computation over its columns."""
-    while isinstance(expr, Collate):
-        expr = expr.operand
     match expr:
         case Column():
             if expr.source != source:

@@ -15,22 +15,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from zodbapi.optimizer.access import Path, Sarg, paths_to
-from zodbapi.optimizer.context import LEAST_ROWS, LIKELY_ROWS, Context
+from zodbapi.optimizer.context import LEAST_ROWS, Context
 from zodbapi.optimizer.cost import (
     BUILD,
     GET,
     PROBE,
     SCAN_ROW,
     SEEK,
-    SORT,
     UNKNOWN_LIMIT,
     entry_cost,
-    limit_rows,
     rows_of,
 )
 from zodbapi.optimizer.hash_seeks import HASH_FACTOR, HASH_LEFT_ROWS, hash_keys, hash_seek
-from zodbapi.optimizer.ordering import Keys, direction, fixing, ordered
+from zodbapi.optimizer.ordering import fixing, ordered
 from zodbapi.optimizer.predicates import (
     conjoin,
     each_input,
@@ -38,13 +35,21 @@ from zodbapi.optimizer.predicates import (
     filtered,
     outer_queries,
     split,
-    substitute,
     used,
     volatile,
     with_source,
 )
 from zodbapi.optimizer.push_filters import push
-from zodbapi.optimizer.selectivity import passing
+from zodbapi.optimizer.wishes import (
+    BAD_LUCK,
+    NO_WISH,
+    Wish,
+    below_project,
+    best_path,
+    leading_keys,
+    offset_rows,
+    page_rows,
+)
 from zodbapi.plan.expr import Column, Const, Expr
 from zodbapi.plan.nodes import (
     Aggregate,
@@ -72,36 +77,15 @@ from zodbapi.plan.nodes import (
     output_source,
 )
 from zodbapi.plan.walk import descend, parts, rebuild
-from zodbapi.record import record, replace
+from zodbapi.record import replace
 
 GROWN_ROWS = 500.0  # of a table that is no longer taken for a small one
-BAD_LUCK = 10.0  # an order by index with other conditions is taken to read so many times more rows than on average
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
-
-
-@record(frozen=True, slots=True)
-class _Wish:
-    """What is above: an order it would like (``keys``), how many rows it takes at most, and how many times.
-
-    ``counts``: rows that are found for the same rows of the left input, or around the query, are only counted.
-    """
-
-    keys: Keys = ()
-    limit: float = float("inf")
-    times: float = 1.0
-    counts: bool = False
-
-    @property
-    def is_limited(self) -> bool:
-        return self.limit != float("inf")
-
-
-_NONE = _Wish()
 
 
 def choose_access(node: Node, context: Context) -> Node:
     """The plan with accesses and join methods chosen."""
-    return _with_queries(_choose(node, _NONE, context), 1.0, context)
+    return _with_queries(_choose(node, NO_WISH, context), 1.0, context)
 
 
 def _with_queries(node: Node, times: float, context: Context, most: float = float("inf")) -> Node:
@@ -113,7 +97,7 @@ def _with_queries(node: Node, times: float, context: Context, most: float = floa
         return node
     match node:
         case Limit():
-            most = min(most, _page_rows(node))
+            most = min(most, page_rows(node))
         case Filter():
             most *= BAD_LUCK
         case Project():
@@ -133,20 +117,16 @@ def _with_queries(node: Node, times: float, context: Context, most: float = floa
     return rebuild(node, changed)
 
 
-def _page_rows(node: Limit) -> float:
-    return limit_rows(node.limit) + (limit_rows(node.offset) if node.offset is not None else 0)
-
-
 def _choose_query(query: Node, times: float, context: Context) -> Node:
     """A query that runs for each row had better build nothing, unless it is for all of them."""
     if not used(query):
-        return _with_queries(_choose(query, _NONE, context), 1.0, context)
+        return _with_queries(_choose(query, NO_WISH, context), 1.0, context)
     if isinstance(context.root, (Insert, Update, Delete, Instead)):
         times = 1.0  # a later row may see what was written for one before it
-    return _with_queries(_choose(query, _Wish(limit=UNKNOWN_LIMIT, times=times), context), times, context)
+    return _with_queries(_choose(query, Wish(limit=UNKNOWN_LIMIT, times=times), context), times, context)
 
 
-def _choose(node: Node, wish: _Wish, context: Context) -> Node:
+def _choose(node: Node, wish: Wish, context: Context) -> Node:
     match node:
         case Scan():
             return _choose_path(node, [], wish, context)
@@ -156,16 +136,15 @@ def _choose(node: Node, wish: _Wish, context: Context) -> Node:
         case Join():
             return _choose_join(node, wish, context)
         case Limit():
-            wish = _Wish((), min(_page_rows(node), wish.limit), wish.times)
+            wish = Wish((), min(page_rows(node), wish.limit), wish.times, skipped=offset_rows(node))
         case Sort():
             wish = replace(wish, keys=node.keys)
         case Project():
-            keys = tuple(replace(key, expr=substitute(key.expr, node.source, node.columns)) for key in wish.keys)
-            wish = replace(wish, keys=keys)
+            wish = below_project(wish, node)
         case Filter() | Distinct():
-            pass
+            wish = replace(wish, skipped=0.0)
         case _:
-            below = _Wish(times=wish.times, counts=isinstance(node, Aggregate) and _counts_of_rows(node, context))
+            below = Wish(times=wish.times, counts=isinstance(node, Aggregate) and _counts_of_rows(node, context))
             return each_input(node, lambda child: _choose(child, below, context))
     chosen = _choose(node.input, wish, context)
     return node if chosen is node.input else replace(node, input=chosen)
@@ -188,14 +167,14 @@ def _counts_of_rows(node: Aggregate, context: Context) -> bool:
 # --- one table --------------------------------------------------------------------------------------------------------
 
 
-def _choose_path(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> Node:
+def _choose_path(scan: Scan, terms: list[Expr], wish: Wish, context: Context) -> Node:
     if any(isinstance(term, Const) and not term.value and not isinstance(term.value, (str, bytes)) for term in terms):
         return RowidSeek(scan.source, scan.table, ())  # WHERE false: no rows
     if not terms and not wish.keys:
         return scan
-    path, backwards = _best(scan, terms, wish, context)
+    path, backwards = best_path(scan, terms, wish, context)
     if wish.times > 1:
-        is_sorted = bool(wish.keys) and _leading(wish, path, fixing(scan.source, scan.table, terms), scan)[0] > 0
+        is_sorted = bool(wish.keys) and leading_keys(wish, path, fixing(scan.source, scan.table, terms), scan)[0] > 0
         wanted = wish.limit if is_sorted else None
         if wish.counts and len(path.answered()) == len(terms) and _counts_entries(path.node(), context):
             wanted = 0.0
@@ -208,76 +187,40 @@ def _choose_path(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -
     return filtered(scan if node == scan else node, rest)
 
 
-def _best(scan: Scan, terms: list[Expr], wish: _Wish, context: Context) -> tuple[Path, bool]:
-    """The cheapest path, and whether to read it backwards."""
-    paths = paths_to(scan.source, scan.table, terms, context, whole=bool(wish.keys) and wish.is_limited)
-    if len(paths) == 1 and not wish.keys:
-        return paths[0], False
-    if not wish.keys:
-        return min(paths, key=lambda path: path.cost), False
-    fixed = fixing(scan.source, scan.table, terms)
-    rows = min(path.rows for path in paths)
-    if not any(len(path.answered()) == len(terms) for path in paths):
-        rows = min(rows, passing(max(context.rows(scan.table), LIKELY_ROWS), terms, context))
-    best: tuple[float, Path, bool] | None = None
-    for path in paths:
-        sorted_rows = min(rows, path.rows)
-        leading, backwards = _leading(wish, path, fixed, scan)
-        # Rows that other terms drop are read in vain, and it may be long until the first one passes.
-        luck = 1 if len(path.answered()) == len(terms) else BAD_LUCK
-        if path.single:
-            cost = path.cost
-        elif leading == len(wish.keys):
-            cost = path.cost * min(1.0, luck * wish.limit / sorted_rows)
-        elif leading:
-            wanted = wish.limit + context.matching(
-                scan.table, sorted_rows, [part.target for part in path.order[:leading]]
-            )
-            cost = path.cost * min(1.0, luck * wanted / sorted_rows) + min(wanted, sorted_rows) * SORT
-        else:
-            cost = path.cost + sorted_rows * SORT
-        if best is None or cost < best[0]:
-            best = cost, path, backwards
-    assert best is not None
-    return best[1], best[2]
-
-
-def _leading(wish: _Wish, path: Path, fixed: list[Sarg], scan: Scan) -> tuple[int, bool]:
-    """How many of the wished keys the path has the order of, and whether it must be read backwards for that."""
-    for leading in range(len(wish.keys), 0 if wish.is_limited else len(wish.keys) - 1, -1):
-        backwards = direction(wish.keys[:leading], path.order, fixed, scan.source, scan.table)
-        if backwards is not None:
-            return leading, backwards
-    return 0, False
-
-
 # --- joins ------------------------------------------------------------------------------------------------------------
 
 
-def _choose_join(node: Join, wish: _Wish, context: Context) -> Node:
+def _choose_join(node: Join, wish: Wish, context: Context) -> Node:
     left = _choose(node.left, _left_wish(node, wish), context)
     if node.kind == "full":
-        return _hash_or_loop(node, left, _choose(node.right, _NONE, context), wish, context)
+        return _hash_or_loop(node, left, _choose(node.right, NO_WISH, context), wish, context)
     sources = emitted(node.right)
     terms = split(node.on)
     link = [term for term in terms if not sources.isdisjoint(used(term)) and not volatile(term)]
     looped = _index_loop(node, left, link, context) if link else None
     if looped is not None and _surely_loops(looped, wish, context):
         return looped
-    other = _hash_or_loop(node, left, _choose(node.right, _NONE, context), wish, context)
+    other = _hash_or_loop(node, left, _choose(node.right, NO_WISH, context), wish, context)
     if looped is None:
         return other
     cheaper = isinstance(other, HashJoin) and _cost(other, context) * HASH_FACTOR < _cost(looped, context)
     return other if cheaper else looped
 
 
-def _surely_loops(looped: Join, wish: _Wish, context: Context) -> bool:
+def _surely_loops(looped: Join, wish: Wish, context: Context) -> bool:
     """Whether an index loop is the way to join, whatever a hash join would cost."""
-    if wish.is_limited or not _is_wide(looped.left) or (wish.counts and _counts_entries(looped, context)):
+    if _ends_early(looped.left, wish, context) or not _is_wide(looped.left):
+        return True
+    if wish.counts and looped.kind not in ("semi", "anti") and _counts_entries(looped, context):
         return True
     rows = rows_of(looped.left, context)
     # What is said of a table that has hardly any rows yet may soon be wrong.
     return rows < LEAST_ROWS or (rows < HASH_LEFT_ROWS and not _is_grown(looped.right, context))
+
+
+def _ends_early(left: Node, wish: Wish, context: Context) -> bool:
+    """Whether a LIMIT is above, and no Sort that will have to read all rows."""
+    return wish.is_limited and (not wish.keys or ordered(left, wish.keys[:1], context) is not None)
 
 
 def _counts_entries(looped: Node, context: Context) -> bool:
@@ -305,21 +248,21 @@ def _is_wide(node: Node) -> bool:
             return True
 
 
-def _left_wish(node: Join, wish: _Wish) -> _Wish:
+def _left_wish(node: Join, wish: Wish) -> Wish:
     """The part of the wish that the left input can grant."""
     left = emitted(node.left)
     if node.kind == "full":
-        return _NONE
+        return NO_WISH
     if any(used(key.expr) - left for key in wish.keys):
         leading = next(i for i, key in enumerate(wish.keys) if used(key.expr) - left)
-        return _Wish(wish.keys[:leading], wish.limit, wish.times) if leading else _Wish(times=wish.times)
-    return replace(wish, counts=False)
+        return Wish(wish.keys[:leading], wish.limit, wish.times) if leading else Wish(times=wish.times)
+    return replace(wish, counts=False, skipped=0.0)
 
 
 def _index_loop(node: Join, left: Node, link: list[Expr], context: Context) -> Join | None:
     """The join with the linking terms answered by seeks in its right input, or None where they are not."""
     lefts = emitted(node.left)
-    right = _choose(push(node.right, link), _NONE, context)
+    right = _choose(push(node.right, link), NO_WISH, context)
     if not _seeks_with(right, lefts):
         return None
     on = [term for term in split(node.on) if not any(term is done for done in link)]
@@ -344,7 +287,7 @@ def _seeks_with(node: Node, lefts: frozenset[int]) -> bool:
             return False
 
 
-def _hash_or_loop(node: Join, left: Node, right: Node, wish: _Wish, context: Context) -> Node:
+def _hash_or_loop(node: Join, left: Node, right: Node, wish: Wish, context: Context) -> Node:
     """The join as a hash join by its equalities if it has any, else as a nested loop."""
     lefts, rights = emitted(left), emitted(right)
     left_keys: list[Expr] = []
@@ -369,7 +312,7 @@ def _hash_or_loop(node: Join, left: Node, right: Node, wish: _Wish, context: Con
     return HashJoin(node.kind, left, right, *keys, on)
 
 
-def _is_better_swapped(left: Node, right: Node, wish: _Wish, context: Context) -> bool:
+def _is_better_swapped(left: Node, right: Node, wish: Wish, context: Context) -> bool:
     """Whether building the left input is clearly better; the right one must not read the left's rows."""
     if wish.keys or wish.is_limited or not emitted(right).isdisjoint(used(left)):
         return False

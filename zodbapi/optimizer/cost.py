@@ -38,6 +38,7 @@ SEEK = 1.0  # finding a key in an index
 GET = 0.3  # one row by its rowid
 FETCH = 0.5  # one row through an index entry: rows in the order of another column are all over the memory
 ENTRY = 0.25  # one entry alone
+SKIP = 0.05  # one entry that an OFFSET skips
 BUILD = 0.1  # putting one row into a hash table
 PROBE = 0.03  # looking one row up in it
 SORT = 0.4  # one row of a sort

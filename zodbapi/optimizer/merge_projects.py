@@ -19,7 +19,7 @@ from zodbapi.optimizer.predicates import (
     substitute,
     volatile,
 )
-from zodbapi.plan.expr import Affine, Binary, Collate, Column, Compare, Expr, IsNull, Not, Rowid, Unary
+from zodbapi.plan.expr import Affine, Binary, Column, Compare, Expr, IsNull, Not, Rowid, Unary
 from zodbapi.plan.nodes import (
     Aggregate,
     Compound,
@@ -42,7 +42,7 @@ from zodbapi.plan.nodes import (
 from zodbapi.plan.walk import descend, transform
 from zodbapi.record import record, replace
 
-CHEAP = LEAVES | {Affine, Binary, Collate, Compare, IsNull, Not, Unary}
+CHEAP = LEAVES | {Affine, Binary, Compare, IsNull, Not, Unary}
 
 
 @record(frozen=True, slots=True)

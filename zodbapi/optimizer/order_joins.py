@@ -4,7 +4,8 @@ In: a tree of inner joins, with LEFT, semi and anti joins among them. Out: a lef
 table the next one is chosen greedily by cost; the cheapest total wins, the written order among equals. A table that no
 predicate links to those before it comes only when nothing else is left. LEFT joins come as late as what uses their columns
 allows, semi and anti joins as early as they can: both filter or extend the rows of what they need, wherever they stand.
-Under DISTINCT a table that nothing shows is best joined last, where ``drop_duplicates`` stops at its first row.
+Under DISTINCT a table that nothing shows is best joined last, where ``drop_duplicates`` stops at its first row. Under a LIMIT
+an order is worth more that begins with a table whose rows come sorted as the Sort between wants them: not all are read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 from zodbapi.catalog import Index
 from zodbapi.optimizer.access import ROWID, Target, paths_to, sargs_of
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.cost import BUILD, GET, PROBE, SCAN_ROW, SEEK, entry_cost, rows_of
+from zodbapi.optimizer.cost import BUILD, GET, PROBE, SCAN_ROW, SEEK, SORT, entry_cost, rows_of
+from zodbapi.optimizer.ordering import fixing
 from zodbapi.optimizer.predicates import (
     NONE,
     conjoin,
@@ -27,11 +29,13 @@ from zodbapi.optimizer.predicates import (
     volatile,
 )
 from zodbapi.optimizer.selectivity import passing
+from zodbapi.optimizer.wishes import BAD_LUCK, NO_WISH, Wish, below_project, best_path, leading_keys, page_rows
 from zodbapi.plan.expr import Compare, Expr
-from zodbapi.plan.nodes import Distinct, Filter, Join, Node, Project, Scan, Sort
+from zodbapi.plan.nodes import Distinct, Filter, Join, Limit, Node, Project, Scan, Sort
 from zodbapi.record import record, replace
 
 MUCH_CHEAPER = 0.9  # another order must cost less than this part of the best so far
+INFINITE = float("inf")
 MOST_STARTS = 8  # first tables that are tried
 
 
@@ -86,6 +90,15 @@ class _Term:
     is_equality: bool
 
 
+@record(frozen=True, slots=True)
+class _Found:
+    """An order of the items, what it costs, and the rows that come out."""
+
+    order: list[_Item]
+    cost: float
+    rows: float
+
+
 def order_joins(node: Node, context: Context) -> Node:
     """The plan with inner joins in a good order."""
     if not context.occurs(Join):
@@ -95,27 +108,31 @@ def order_joins(node: Node, context: Context) -> Node:
     return _order(node, context)
 
 
-def _order(node: Node, context: Context, shown: frozenset[int] | None = None) -> Node:
-    """The node with its chains ordered; ``shown``: the sources that what is above reads, if it drops duplicates."""
+def _order(node: Node, context: Context, shown: frozenset[int] | None = None, wish: Wish = NO_WISH) -> Node:
+    """The node with its chains ordered.
+
+    ``shown``: the sources that what is above reads, if it drops duplicates; ``wish``: how many rows it takes, in which order.
+    """
     match node:
         case Distinct(on=(), input=child):
             changed = _order(child, context, NONE)
-            return node if changed is child else replace(node, input=changed)
-        case Sort(limit=None, input=child) if shown is not None:
-            changed = _order(child, context, shown)
-            return node if changed is child else replace(node, input=changed)
-        case Project(columns=columns, input=child) if shown is not None:
-            changed = _order(child, context, NONE.union(*map(used, columns)))
-            return node if changed is child else replace(node, input=changed)
+        case Limit(input=child):
+            changed = _order(child, context, None, Wish(limit=page_rows(node)))
+        case Sort(limit=None, keys=keys, input=child) if shown is not None or wish.is_limited:
+            changed = _order(child, context, shown, replace(wish, keys=keys))
+        case Project(columns=columns, input=child) if shown is not None or wish.is_limited:
+            below = None if shown is None else NONE.union(*map(used, columns))
+            changed = _order(child, context, below, below_project(wish, node))
         case (
             Join(kind="inner" | "left" | "semi" | "anti") | Filter(input=Join(kind="inner" | "left" | "semi" | "anti"))
         ):
-            return _order_chain(node, context, shown)
+            return _order_chain(node, context, shown, wish)
         case _:
             return each_input(node, lambda child: _order(child, context))
+    return node if changed is child else replace(node, input=changed)
 
 
-def _order_chain(node: Node, context: Context, shown: frozenset[int] | None) -> Node:
+def _order_chain(node: Node, context: Context, shown: frozenset[int] | None, wish: Wish) -> Node:
     items: list[_Item] = []
     exprs: list[Expr] = []
     ordered = _flatten(node, items, exprs, context)
@@ -130,7 +147,7 @@ def _order_chain(node: Node, context: Context, shown: frozenset[int] | None) -> 
     for item in inner:
         _describe(item, terms, bits, context)
         item.is_shown = shown is None or not shown.isdisjoint(emitted(item.node))
-    order = _best_order(items, inner)
+    order = _best_order(items, inner, wish, context)
     if [item.bit for item in order if item.kind == "inner"] == [item.bit for item in inner]:
         return ordered
     return filtered(_built(order, terms), [expr for expr in exprs if volatile(expr)])
@@ -191,23 +208,55 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
             item.keys.append(_Key(scan, index, targets, item.all_rows, context))
 
 
-def _best_order(items: list[_Item], inner: list[_Item]) -> list[_Item]:
+def _best_order(items: list[_Item], inner: list[_Item], wish: Wish, context: Context) -> list[_Item]:
     best: list[_Item] = []
-    worst = float("inf")  # what another order must cost less than
+    worst = INFINITE  # what another order must cost less than
     starts = [item for item in inner if not item.needs]
     if len(starts) > MOST_STARTS:
         first, *others = starts
         starts = [first, *sorted(others, key=lambda item: item.rows)[: MOST_STARTS - 1]]
     for start in starts:
-        order, cost = _greedy(start, items, worst)
-        if order:
-            best, worst = order, cost * MUCH_CHEAPER
+        if wish.is_limited:
+            found = _paged(start, items, wish, context)
+        else:
+            found = _greedy(start, items, worst, start.rows, start.cost)
+        if found is not None and found.cost < worst:
+            best, worst = found.order, found.cost * MUCH_CHEAPER
     return best or items
 
 
-def _greedy(start: _Item, items: list[_Item], worst: float) -> tuple[list[_Item], float]:
-    """The order from a first item on, and its cost; no order when it does not cost less than ``worst``."""
-    order, placed, rows, cost = [start], start.bit, start.rows, start.cost
+def _paged(start: _Item, items: list[_Item], wish: Wish, context: Context) -> _Found | None:
+    """The order from a first item on, when a LIMIT is above: how much is read of the item depends on its own order."""
+    whole = _greedy(start, items, INFINITE, start.rows, start.cost)
+    if whole is None:
+        return None
+    sorted_ = _Found(whole.order, whole.cost + (whole.rows * SORT if wish.keys else 0.0), whole.rows)
+    scan = start.node.input if isinstance(start.node, Filter) else start.node
+    if not isinstance(scan, Scan):
+        return sorted_
+    terms = split(start.node.predicate) if isinstance(start.node, Filter) else []
+    drops = any(item is not start and (item.kind in ("semi", "anti") or item.rows < item.all_rows) for item in items)
+    # Rows of the item that are expected to make the page; the more conditions there are, the longer it may take.
+    wanted = wish.limit * (BAD_LUCK if drops else 1.0) * start.rows / whole.rows
+    path, _ = best_path(scan, terms, replace(wish, limit=wanted, skipped=0.0), context)
+    leading, _ = leading_keys(wish, path, fixing(scan.source, scan.table, terms), scan)
+    if leading < len(wish.keys):
+        if not leading:
+            return sorted_
+        wanted += context.matching(scan.table, start.rows, [part.target for part in path.order[:leading]])
+    luck = 1.0 if len(path.answered()) == len(terms) else BAD_LUCK
+    part = min(1.0, luck * wanted / path.rows)
+    partial = _greedy(start, items, INFINITE, max(start.rows * part, 1.0), path.cost * part)
+    if partial is None:
+        return sorted_
+    if leading < len(wish.keys):
+        partial = _Found(partial.order, partial.cost + partial.rows * SORT, partial.rows)
+    return partial if partial.cost < sorted_.cost else sorted_
+
+
+def _greedy(start: _Item, items: list[_Item], worst: float, rows: float, cost: float) -> _Found | None:
+    """The order from a first item on, of which so many rows are read at that cost; None when it costs ``worst`` or more."""
+    order, placed = [start], start.bit
     left = [item for item in items if item is not start]
     while left and cost < worst:
         ready = [item for item in left if not item.needs & ~placed]
@@ -222,11 +271,11 @@ def _greedy(start: _Item, items: list[_Item], worst: float) -> tuple[list[_Item]
             else:
                 following = outer
         if following is None:
-            return [], cost
+            return None
         order.append(following)
         placed |= following.bit
         left.remove(following)
-    return (order, cost) if cost < worst else ([], cost)
+    return _Found(order, cost, rows) if cost < worst else None
 
 
 def _is_linked(item: _Item, placed: int) -> bool:

@@ -21,7 +21,7 @@ from zodbapi.optimizer.access import (
 )
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import emitted, split, substitute, used
-from zodbapi.plan.expr import Collate, Const, Expr, Param, SortKey
+from zodbapi.plan.expr import Const, Expr, Param, SortKey
 from zodbapi.plan.lists import seeks_once
 from zodbapi.plan.nodes import (
     Aggregate,
@@ -73,8 +73,6 @@ def direction(keys: Keys, order: tuple[KeyPart, ...], fixed: list[Sarg], source:
 
 
 def _is_constant(expr: Expr) -> bool:
-    while isinstance(expr, Collate):
-        expr = expr.operand
     return isinstance(expr, (Const, Param))
 
 

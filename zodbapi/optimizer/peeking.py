@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from zodbapi import values
 from zodbapi.catalog import Index, IndexColumn, Table
 from zodbapi.plan.entries import MIXED, is_raw, part_type
-from zodbapi.plan.expr import Affine, Collate, Const, Expr, Param
+from zodbapi.plan.expr import Affine, Const, Expr, Param
 
 UNKNOWN = object()
 
@@ -34,15 +34,13 @@ def value_of(expr: Expr, params: Sequence[Any]) -> Any:
         case Affine():
             value = value_of(expr.operand, params)
             return value if value is UNKNOWN else values.affine(expr.type.kind)(value)
-        case Collate():
-            return value_of(expr.operand, params)
         case _:
             return UNKNOWN
 
 
 def is_fixed(expr: Expr) -> bool:
     """Whether the value is the same in every call."""
-    while isinstance(expr, (Affine, Collate)):
+    while isinstance(expr, Affine):
         expr = expr.operand
     return isinstance(expr, Const)
 

@@ -13,7 +13,6 @@ from zodbapi.plan.expr import (
     Binary,
     Call,
     Cast,
-    Collate,
     Column,
     Compare,
     Const,
@@ -241,7 +240,7 @@ def null_if_null(expr: Expr, sources: frozenset[int]) -> bool:
             return expr.source in sources
         case Const():
             return expr.value is None
-        case Affine() | Unary() | Cast() | Collate() | Not():
+        case Affine() | Unary() | Cast() | Not():
             return null_if_null(expr.operand, sources)
         case Binary():
             return null_if_null(expr.left, sources) or null_if_null(expr.right, sources)

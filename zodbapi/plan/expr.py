@@ -215,7 +215,7 @@ class Cast(Expr):
 
 @record(frozen=True, slots=True)
 class Call(Expr):
-    """A scalar function. LIKE, GLOB and REGEXP are calls too. ``collation`` is what COLLATE gave, if any."""
+    """A scalar function. LIKE, GLOB and REGEXP are calls too."""
 
     function: Function
     args: tuple[Expr, ...]
@@ -225,12 +225,13 @@ class Call(Expr):
 
 @record(frozen=True, slots=True)
 class Collate(Expr):
-    """``operand COLLATE name``; only the binder, ORDER BY, GROUP BY and comparisons look at it."""
+    """``operand COLLATE name``, in the binder only: see ``binder.collation``, also for ``strength``."""
 
     operand: Expr
     collation: str
     type: Type = ANY
     nullable: bool = True
+    strength: int = 2
 
 
 @record(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import prod
 
-from zodbapi.plan.expr import Affine, Collate, Expr, ParamList
+from zodbapi.plan.expr import Affine, Expr, ParamList
 from zodbapi.plan.nodes import IndexSeek, RowidSeek
 
 
 def param_list(key: Expr) -> ParamList | None:
     """The list of parameters that an item of an IN list, or a key of a seek, stands for."""
-    while isinstance(key, (Affine, Collate)):
+    while isinstance(key, Affine):
         key = key.operand
     return key if isinstance(key, ParamList) else None
 

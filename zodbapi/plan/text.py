@@ -13,7 +13,6 @@ from zodbapi.plan.expr import (
     Call,
     Case,
     Cast,
-    Collate,
     Column,
     Compare,
     Const,
@@ -131,8 +130,6 @@ def _operation(part: Part) -> str:
             return f"CAST({expression(part.operand)} AS {part.type})"
         case Call():
             return f"{part.function.name}({listed(part.args)})"
-        case Collate():
-            return f"{_bracketed(part.operand)} COLLATE {part.collation}"
         case RowValue():
             return f"({listed(part.items)})"
         case Raise():

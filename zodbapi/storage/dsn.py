@@ -57,6 +57,9 @@ def open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]
     if dsn == ":memory:" or dsn.startswith("memory://"):
         return MemoryStorage(dsn), {}
     if dsn.startswith(SCHEMES):
+        of_files = {name for name in FILE_OPTIONS - {"timeout"} if options.get(name) is not None}
+        if of_files:
+            raise errors.InterfaceError(f"only a path takes the options {', '.join(sorted(of_files))}")
         from zodbapi.storage.uri import open_uri  # loads ZEO, which takes longer than the rest together
 
         return open_uri(dsn, {name: value for name, value in options.items() if name in ZEO_OPTIONS})

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import io
 import types
-from pickle import Pickler
 from typing import TYPE_CHECKING, Any
 
 import ZODB.Connection
@@ -26,6 +25,7 @@ from ZODB._compat import _protocol
 from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
 from ZODB.utils import z64
+from zodbpickle.pickle import Pickler
 
 from zodbapi import errors
 from zodbapi.storage.cache import Passing, share_of_bytes, share_of_objects
@@ -71,7 +71,7 @@ class RecordWriter(ObjectWriter):  # type: ignore[misc]
         references = {child: self._reference(child) for child in (*children[::2], first)}
         file = io.BytesIO()
         pickler = Pickler(file, _protocol)
-        pickler.persistent_id = references.get  # type: ignore[method-assign]
+        pickler.persistent_id = references.get
         pickler.dump(state)
         return class_record(cls) + file.getvalue()
 

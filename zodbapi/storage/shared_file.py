@@ -154,10 +154,11 @@ class SharedFileStorage(Committing):
             self._file.close()
             self._file = former
             raise
-        if former is not None:
-            former.close()
-            self._retire_view()
-        self._set_view(reader, index)
+        with self._durable_lock:  # nobody waits for the disk to have what was written to the former file
+            if former is not None:
+                former.close()
+                self._retire_view()
+            self._set_view(reader, index)
         self._pos, self._ltid, self._saved_pos = pos, ltid, saved
         self._oid = index.maxKey() if len(index._data) else z64
         if pos - saved > _WORTH_SAVING:

@@ -14,9 +14,9 @@ Each operator tests for the common classes first and leaves the rest to a slow p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from typing import Any
 
 from zodbapi.errors import DataError
@@ -28,8 +28,15 @@ EXACT = Context(prec=2000, rounding=ROUND_HALF_EVEN, traps=[])
 DIVISION = Context(prec=38, rounding=ROUND_HALF_EVEN, traps=[])
 
 _NATURAL = frozenset({int, float})
+_EXACT = frozenset({int, Decimal})
 _TEMPORAL = frozenset({date, datetime, time, timedelta})
 _MIDNIGHT = datetime(2000, 1, 1)
+
+
+def exact_sum(numbers: Iterable[Any], start: Decimal) -> Decimal:
+    """The sum of decimals and integers, added to ``start`` without rounding."""
+    with localcontext(EXACT):
+        return sum(numbers, start)
 
 
 def add(a: Any, b: Any) -> Any:
@@ -40,7 +47,7 @@ def add(a: Any, b: Any) -> Any:
     if type(a) in _NATURAL and type(b) in _NATURAL:
         real = a + b
         return real if real == real else None
-    if type(a) is Decimal and type(b) is Decimal:
+    if type(a) in _EXACT and type(b) in _EXACT:
         exact = EXACT.add(a, b)
         return exact if exact.is_finite() else None
     if a is None or b is None:
@@ -63,7 +70,7 @@ def sub(a: Any, b: Any) -> Any:
     if type(a) in _NATURAL and type(b) in _NATURAL:
         real = a - b
         return real if real == real else None
-    if type(a) is Decimal and type(b) is Decimal:
+    if type(a) in _EXACT and type(b) in _EXACT:
         exact = EXACT.subtract(a, b)
         return exact if exact.is_finite() else None
     if a is None or b is None:
@@ -86,6 +93,9 @@ def mul(a: Any, b: Any) -> Any:
     if type(a) in _NATURAL and type(b) in _NATURAL:
         real = a * b
         return real if real == real else None
+    if type(a) in _EXACT and type(b) in _EXACT:
+        exact = EXACT.multiply(a, b)
+        return exact if exact.is_finite() else None
     if a is None or b is None:
         return None
     if type(a) in _TEMPORAL or type(b) in _TEMPORAL:

@@ -9,6 +9,36 @@ from collections.abc import Callable
 from typing import Any
 
 
+class Collated:
+    """A text under a collation of the user's, given as a function of two texts, as in ``functools.cmp_to_key``.
+
+    It has a hash, for groups and sets. Nothing is known about the function, so that is the same for all texts.
+    """
+
+    __slots__ = ("compare", "text")
+
+    def __init__(self, text: str, compare: Callable[[str, str], int]) -> None:
+        self.text, self.compare = text, compare
+
+    def __lt__(self, other: object) -> bool:
+        return self.compare(self.text, other.text) < 0 if isinstance(other, Collated) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.compare(self.text, other.text) <= 0 if isinstance(other, Collated) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.compare(self.text, other.text) > 0 if isinstance(other, Collated) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.compare(self.text, other.text) >= 0 if isinstance(other, Collated) else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        return self.compare(self.text, other.text) == 0 if isinstance(other, Collated) else NotImplemented
+
+    def __hash__(self) -> int:
+        return 0
+
+
 def binary(value: Any) -> Any:
     """Code point order: the text is its own key."""
     return value

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from zodbapi.catalog import Kind
 from zodbapi.values.affinity import affine
+from zodbapi.values.collation import Collated
 from zodbapi.values.temporal import naive_utc
 
 NUMBER, TEXT, BLOB, MOMENT, TIME, INTERVAL, IDENTIFIER = range(1, 8)
@@ -28,6 +29,7 @@ _RANKS: dict[type, int] = {
     bool: NUMBER,
     Decimal: NUMBER,
     str: TEXT,
+    Collated: TEXT,
     bytes: BLOB,
     datetime: MOMENT,
     date: MOMENT,
