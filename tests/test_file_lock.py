@@ -252,6 +252,21 @@ def test_an_emptied_lock_file_keeps_nobody_waiting(database: str, start: Start) 
     assert written(database) in (2, 3)
 
 
+def test_what_someone_else_has_written_into_the_lock_file_is_no_round(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(f"{database}.lock", "r+b") as file:
+        file.seek(file_lock._NOTES_AT + 16)  # behind the ids of transactions, which the first commit writes
+        file.write(b"\xff" * 300)
+    tried: list[int] = []
+    monkeypatch.setattr("zodbapi.storage.committing._write_to_disk", tried.append)
+    connection = zodbapi.connect(database, isolation_level=None)
+    for number in range(1, 4):
+        connection.execute("INSERT INTO t (word) VALUES ('a')")
+        assert len(tried) == number
+    connection.close()
+
+
 def test_a_disk_that_fails_is_told_to_each(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_fd: int) -> None:
         raise OSError(errno.EIO, "Input/output error")

@@ -30,6 +30,7 @@ _TEXT: Final = 100  # bytes: the process, as ZODB writes it, and the object ids
 _NOTES_AT: Final = 128
 _NEXT_AT: Final = 1 << 62  # the byte that who is next has locked, far behind all that is in the file
 _NOTES: Final = Struct(">8s8sQQ")
+_ROUNDS: Final = 1 << 60  # more than there will ever be
 _END_OF_ROUND: Final = Struct(">8sQ")
 
 
@@ -164,8 +165,10 @@ class FileLock:
         os.pwrite(self._fd, _END_OF_ROUND.pack(tid, number), _NOTES_AT + len(z64))
 
     def notes(self) -> Notes:
-        """What is noted now."""
-        return Notes(*_NOTES.unpack(os.pread(self._fd, _NOTES.size, _NOTES_AT).ljust(_NOTES.size, b"\0")))
+        """What is noted now; what somebody else has written there is at least a possible number."""
+        found = os.pread(self._fd, _NOTES.size, _NOTES_AT).ljust(_NOTES.size, b"\0")
+        newest, durable, over, begun = _NOTES.unpack(found)
+        return Notes(newest, durable, over % _ROUNDS, begun % _ROUNDS)
 
     def close(self) -> None:
         """Close without unlocking: after a fork the lock may be the parent's."""
