@@ -19,7 +19,7 @@ from zodbpickle.pickle import loads
 import zodbapi
 from zodbapi.storage import cache, file_views, read_ahead, records
 from zodbapi.storage.file_log import RECORD
-from zodbapi.storage.pickling import NotPlain, pickle_values
+from zodbapi.storage.pickling import _REDUCED, NotPlain, pickle_values
 from zodbapi.storage.reading import LEAF_FORMS, unpickle_values
 
 ROWS = 20_000
@@ -163,6 +163,13 @@ def test_any_unpickler_reads_the_values(value: Any) -> None:
     assert pickle.loads(found) == loads(found) == value
     assert unpickle_values([found[2:-1]]) == (value,)
     assert type(pickle.loads(found)) is type(value)
+
+
+@pytest.mark.parametrize("cls", _REDUCED, ids=lambda cls: cls.__name__)
+def test_short_ways_reduce_as_the_classes_do(cls: type) -> None:
+    (*found,) = (value for value in VALUES if type(value) is cls)
+    assert found
+    assert [_REDUCED[cls](value) for value in found] == [value.__reduce_ex__(3)[:3] for value in found]
 
 
 def test_classes_are_named_once() -> None:

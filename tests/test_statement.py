@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gc
 import sqlite3
 from typing import Any
@@ -499,4 +500,28 @@ def test_rows_of_literals_share_the_program_for_parameters() -> None:
         with pytest.raises(zodbapi.ProgrammingError, match="uses 0, and there are 2 supplied"):
             connection.execute(sql, (1, "x"))
     assert connection.execute("SELECT * FROM t").fetchall() == [(1, "x"), (2, "y"), (3, None), (4, "z")]
+    connection.close()
+
+
+def test_texts_that_assign_null_elsewhere_share_a_program() -> None:
+    connection = zodbapi.connect(":memory:", autocommit=True)
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b TEXT, c DATE, d TEXT NOT NULL)")
+    connection.executemany("INSERT INTO t VALUES (?, 1, 'b', '2024-02-29', 'd')", [(1,), (2,), (3,)])
+    programs = set()
+    for text, parameters in (
+        ("UPDATE t SET a = ?, b = NULL, c = ? WHERE t.id = ?", (7, "2025-01-01", 1)),
+        ("UPDATE t SET a = NULL, b = ?, c = NULL WHERE t.id = ?", ("x", 2)),
+        ("UPDATE t SET a = NULL, b = NULL, c = NULL WHERE t.id = 3", ()),
+    ):
+        connection.execute(text, parameters)
+        programs.update(id(found.program) for found in STATEMENTS.young.values() if found.sql == text)
+    assert connection.execute("SELECT a, b, c FROM t ORDER BY id").fetchall() == [
+        (7, None, datetime.date(2025, 1, 1)),
+        (None, "x", None),
+        (None, None, None),
+    ]
+    assert len(programs) == 2  # the last has a number for an id
+    assert connection.execute("UPDATE t SET a = 3 WHERE b = NULL").rowcount == 0
+    with pytest.raises(zodbapi.IntegrityError, match=r"NOT NULL constraint failed: t\.d"):
+        connection.execute("UPDATE t SET d = NULL, a = ? WHERE id = ?", (1, 2))
     connection.close()

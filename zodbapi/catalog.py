@@ -95,6 +95,9 @@ class Column:
     large: bool = False  # some rows have a marker in the place of the value: see ``zodbapi.large``
 
 
+UUID_NUMBER = "number of a UUID"  # no collation has this name
+
+
 @record(frozen=True, slots=True)
 class IndexColumn:
     """One key part of an index: a column by position, or an expression."""
@@ -103,6 +106,12 @@ class IndexColumn:
     expression: str | None = None  # SQL text, when position is None
     collation: str = "BINARY"
     descending: bool = False  # kept for introspection; entries are stored ascending and read both ways
+    numbered: bool = False  # UUIDs are integers in keys, which compare faster; in older indexes they are themselves
+
+    @property
+    def folding(self) -> str:
+        """The collation through which values go into keys, or ``UUID_NUMBER``."""
+        return UUID_NUMBER if self.numbered else self.collation
 
 
 @record(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from zodbapi.errors import ProgrammingError
 from zodbapi.execution import read, run, run_many, run_script, run_whole, translate
 from zodbapi.parameters import Parameters
 from zodbapi.statement import READ, STATEMENTS, Statement
+from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
     from zodbapi.connection import Connection
@@ -71,16 +72,19 @@ class Cursor:
         ident = get_ident()
         if (thread is not None and thread != ident) or self._rows is _CLOSED:
             self._check_usable()
+        style = connection.paramstyle
+        if not parameters and (parameters is None or style == "auto"):
+            style = "qmark"
+        schema = txn.schema
+        statement = STATEMENTS.young.get((sql, schema.version, connection._functions_version, style))
         begun = not txn.active
         if begun:
-            txn.begin()
+            txn.begin(late=statement is not None and statement.is_dml and not connection._observed)
         elif txn.read_committed:
             txn.renew()
         try:
-            style = connection.paramstyle
-            if not parameters and (parameters is None or style == "auto"):
-                style = "qmark"
-            statement = STATEMENTS.young.get((sql, txn.schema.version, connection._functions_version, style))
+            if txn.schema is not schema:
+                statement = STATEMENTS.young.get((sql, txn.schema.version, connection._functions_version, style))
             if statement is None:
                 statement = connection._prepare(sql, style, parameters)
             params = statement.normalise(parameters)
@@ -96,6 +100,7 @@ class Cursor:
             connection._running = 0
         except BaseException as error:
             connection._running = 0
+            UNCOLLECTED.leave()
             if begun:
                 txn.rollback()
             if (translated := translate(error)) is not None:

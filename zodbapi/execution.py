@@ -34,6 +34,7 @@ from zodbapi.statement import CONTROL, READ, Statement, prepare
 from zodbapi.storage import ddl
 from zodbapi.storage.cache import Passing
 from zodbapi.storage.stats import Stats
+from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
     from zodbapi.connection import Connection
@@ -305,6 +306,7 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
                 statement = start_writing(connection, statement)
                 run_each(statement)
     except BaseException as error:
+        UNCOLLECTED.leave()
         if begun:
             txn.rollback()
         if (translated := translate(error)) is not None:

@@ -26,6 +26,7 @@ else:
             found = fields(made)
             values = _values_of([field.name for field in found if field.compare])
             shown = [field.name for field in found if field.repr]
+            parts = _values_of(shown)
 
             def equal(self, other):
                 if other.__class__ is not made:
@@ -36,7 +37,8 @@ else:
                 return hash(values(self))
 
             def show(self):
-                return f"{made.__qualname__}({', '.join([f'{name}={getattr(self, name)!r}' for name in shown])})"
+                fields = [f"{name}={value!r}" for name, value in zip(shown, parts(self), strict=True)]
+                return f"{made.__qualname__}({', '.join(fields)})"
 
             def initialise(self, *args, **kwargs):
                 made.__init__ = _initialiser(found)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from zodbapi import codegen, commands, values
@@ -99,6 +100,7 @@ class Statement:
     rows_insert: Callable[[], codegen.RowsInsert | None] | None = None  # of an INSERT of one row: what inserts many
     rows_seen: int = 0  # by ``insert_rows``
     literals: tuple[Any, ...] = ()  # of the text, where texts with other literals share the program
+    weave: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None  # puts them between the parameters
 
     def stream(self, txn: Transaction, params: tuple[Any, ...], collations: Collations) -> Iterator[tuple[Any, ...]]:
         """The rows of a query that has ``scanned``, made as they are asked for."""
@@ -123,7 +125,8 @@ class Statement:
             return None
         mark, last_rowid, total = txn.mark(), txn.last_rowid, txn.total_changes
         try:
-            found = insert.run(txn, rows)
+            with UNCOLLECTED:
+                found = insert.run(txn, rows)
             if statements:
                 txn.changes = 1
                 if txn.immediate:
@@ -173,7 +176,11 @@ class Statement:
             break
         if self.slices:
             parameters = grouped(parameters, self.slices)
-        return parameters + self.literals if self.literals else parameters
+        if self.literals:
+            parameters += self.literals
+            if self.weave is not None:
+                return self.weave(parameters)
+        return parameters
 
 
 STATEMENTS: GenerationCache[Statement] = GenerationCache(1000)
@@ -228,8 +235,9 @@ def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, para
         return replace(found, sql=sql, style=paramstyle, parameter_count=0, literals=lifted[1])
     folded = fold(sql, paramstyle, schema.texts_of_indexes)
     if folded is not None and (found := _prepare_folded(folded, schema, compiler, paramstyle, parameters)):
-        _, _, slices, total, literals = folded
-        statement = replace(found, sql=sql, parameter_count=total, slices=slices, literals=literals)
+        _, _, slices, total, literals, order = folded
+        weave = itemgetter(*order) if order else None
+        statement = replace(found, sql=sql, parameter_count=total, slices=slices, literals=literals, weave=weave)
         STATEMENTS.add(key, statement)
         return statement
     parsed = _parse_either(sql) if paramstyle == "auto" else parse(sql, paramstyle, runs=True)
@@ -285,7 +293,8 @@ def _prepare_folded(
         read = style if style != "auto" else "format" if "%s" in folded.sql else "qmark"
         given = known_values(None, folded.total, parameters)
         if given or not folded.total:
-            compiler = replace(compiler, parameters=grouped(given, folded.slices) + folded.values)
+            given = grouped(given, folded.slices) + folded.values
+            compiler = replace(compiler, parameters=itemgetter(*folded.order)(given) if folded.order else given)
         try:
             (parsed,) = parse(folded.sql, read, folded, runs=True)
             found = compile_parsed(parsed, schema, compiler, folded.sql, style)

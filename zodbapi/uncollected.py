@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import gc
-from threading import Lock
+from threading import Lock, get_ident
 
 
 class Uncollected:
-    """A ``with`` in which the garbage collector rests: compiling makes many objects and hardly any garbage.
+    """A ``with`` in which the garbage collector rests.
 
-    Several threads may be inside. The last one to leave starts the collector again, if the first one found it running.
+    It is for what makes many objects and hardly any garbage: compiling, and writing many rows. To look through them again and
+    again costs more than to make them. Several threads may be inside, each of them several times. The last one to leave
+    starts the collector again, if the first one found it running.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._inside = 0
+        self._depths: dict[int, int] = {}  # by thread
         self._stopped = False
 
     def __enter__(self) -> None:
+        thread = get_ident()
         with self._lock:
-            if not self._inside and gc.isenabled():
-                gc.disable()
+            self._depths[thread] = self._depths.get(thread, 0) + 1
+            if gc.isenabled():
                 self._stopped = True
-            self._inside += 1
+                gc.disable()
 
     def __exit__(self, *failure: object) -> None:
+        thread = get_ident()
         with self._lock:
-            self._inside -= 1
-            if not self._inside and self._stopped:
-                self._stopped = False
-                gc.enable()
+            depth = self._depths.pop(thread, 0)
+            if depth > 1:
+                self._depths[thread] = depth - 1
+            self._resume()
+
+    def leave(self) -> None:
+        """Make sure that this thread is inside no more: an interrupt can come between two steps of entering or leaving."""
+        if self._stopped:
+            with self._lock:
+                self._depths.pop(get_ident(), None)
+                self._resume()
+
+    def _resume(self) -> None:
+        if self._stopped and not self._depths:
+            self._stopped = False
+            gc.enable()
 
 
 UNCOLLECTED = Uncollected()

@@ -36,7 +36,7 @@ from zodbapi.binder.rename import (
 )
 from zodbapi.binder.rewrite import key_violation, null_violation, rowid_name, rows_query, stored_values
 from zodbapi.binder.table import AUTOINDEX, name_indexes, rowid_position
-from zodbapi.catalog import ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type
+from zodbapi.catalog import Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type
 from zodbapi.errors import OperationalError
 from zodbapi.plan.nodes import AlterStep, Comment
 from zodbapi.record import record
@@ -255,6 +255,7 @@ def _set_type(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     new = _with_column(table, position, type=step.type)
     if step.using is None and _same_values(column.type, step.type):
         return Alteration(schema.with_table(new), table.name)
+    new = replace(new, indexes=tuple(_of_type(index, position, step.type) for index in new.indexes))
     new, drop = _with_key(schema, new, table.primary_key, table.primary_key_name)
     values = list(stored_values(table))
     if step.using is not None:
@@ -263,6 +264,18 @@ def _set_type(schema: Schema, table: Table, step: AlterStep) -> Alteration:
         values[position] = f"CAST({quote(column.name)} AS {step.type.kind.value})"
     rowid = "NULL" if new.rowid_column == position else rowid_name(table)
     return Alteration(schema.with_table(new), table.name, rows=rows_query(table, rowid, values), drop=drop)
+
+
+def _of_type(index: Index, position: int, type_: Type) -> Index:
+    """An index that is made anew because the type of a column changes."""
+    numbered = type_.kind is Kind.UUID
+    return replace(
+        index, columns=tuple(replace(c, numbered=numbered) if c.position == position else c for c in index.columns)
+    )
+
+
+def _key_column(column: Column, position: int) -> IndexColumn:
+    return IndexColumn(position, None, column.collation, numbered=column.type.kind is Kind.UUID)
 
 
 # Changes of type that may lose a part of the value, and are meant to: (new kind: old kinds).
@@ -372,7 +385,7 @@ def _with_key(schema: Schema, table: Table, key: tuple[int, ...], name: str) -> 
     if rowid is not None:
         return replace(table, indexes=others), tuple(index.id for index in old if index.id)
     if key and not old:
-        columns = tuple(IndexColumn(i, None, table.columns[i].collation) for i in key)
+        columns = tuple(_key_column(table.columns[i], i) for i in key)
         index = Index(0, name, columns, unique=True, origin="pk")
         table = name_indexes(replace(table, indexes=(*table.indexes, index)), schema.indexes)
     return table, ()

@@ -106,7 +106,8 @@ class TableBuilder:
             return IndexColumn(None, term.text, self._collation(term.collation or "BINARY"), term.descending)
         position = self._position(term.name)
         collation = self._collation(term.collation) if term.collation else self._all()[position].collation
-        return IndexColumn(position, None, collation, term.descending)
+        numbered = self._all()[position].type.kind is Kind.UUID
+        return IndexColumn(position, None, collation, term.descending, numbered)
 
     def positions(self, names: Iterable[str]) -> tuple[int, ...]:
         """The positions of columns by name."""

@@ -180,27 +180,28 @@ def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_saf
     if null_safe and isinstance(expr, Const) and expr.value is None and nullable and type_.kind not in MIXED:
         return "", "()"
     if null_safe and (nullable or type_.kind in MIXED):
-        code = writer.folded(writer.value(expr), column.collation)
+        code = writer.value(expr)
         if type_.kind not in MIXED and _needs_guard(expr, type_):
             first, code = writer.hold(code)
             code = f"(None if {first} is None else {unit.call(runtime.guard(type_.kind))}({code}))"
+        code = writer.folded(code, column.folding)
         return "", encode(unit, code, type_, nullable, maybe_null=True)
     if type_.kind in MIXED:
         first, again = writer.hold(writer.value(expr)) if writer.nullable(expr) else ("", writer.value(expr))
         test = f"{first} is not None" if first else ""
-        return test, f"{unit.call(values.sort_key)}({writer.folded(again, column.collation)})"
+        return test, f"{unit.call(values.sort_key)}({writer.folded(again, column.folding)})"
     if writer.independent(expr):
         # NEVER and its like are equal to no entry, so the seek finds nothing.
         code = comparable(writer, _without_affinity_to(expr, type_), type_)
-        return "", encode(unit, writer.folded(code, column.collation), type_, nullable, maybe_null=False)
+        return "", encode(unit, writer.folded(code, column.folding), type_, nullable, maybe_null=False)
     code = writer.value(expr)
     test = ""
     if writer.nullable(expr):
         first, code = writer.hold(code)
         test = f"{first} is not None"
-    code = writer.folded(code, column.collation)
     if _needs_guard(expr, type_):
         code = f"{unit.call(runtime.guard(type_.kind))}({code})"
+    code = writer.folded(code, column.folding)
     return test, encode(unit, code, type_, nullable, maybe_null=False)
 
 

@@ -7,13 +7,14 @@ The rows to change are collected before the first of them is changed, so a state
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen import runtime
 from zodbapi.codegen.plain_writes import (
     SimpleUpdate,
     comes_once,
+    is_single,
     return_row,
     simple_delete,
     simple_touch,
@@ -31,6 +32,7 @@ from zodbapi.plan.nodes import (
     Values,
     output_source,
 )
+from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table
@@ -44,6 +46,23 @@ def write(unit: Unit, node: Insert | Update | Delete, writer: WriterProgram) -> 
     body.line("n = 0")
     if node.returning is not None:
         body.line("out = []")
+    with _uncollected(unit) if _is_of_many(node) else nullcontext():
+        _write(unit, node, writer)
+    body.line("txn.count_changes(n)")
+    body.line("return None" if node.returning is None else "return out")
+
+
+def _is_of_many(node: Insert | Update | Delete) -> bool:
+    """Whether the statement may write many rows."""
+    return not (isinstance(node.input, Values) or is_single(node.input))
+
+
+def _uncollected(unit: Unit) -> AbstractContextManager[None]:
+    """What the ``with`` writes runs while the garbage collector rests."""
+    return unit.body.block(f"with {unit.call_value(UNCOLLECTED, 'uncollected')}")
+
+
+def _write(unit: Unit, node: Insert | Update | Delete, writer: WriterProgram) -> None:
     match node:
         case Insert():
             _Insert(unit, node, writer).write()
@@ -55,8 +74,6 @@ def write(unit: Unit, node: Insert | Update | Delete, writer: WriterProgram) -> 
             simple_delete(unit, node, writer)
         case Delete():
             _delete(unit, node, writer)
-    body.line("txn.count_changes(n)")
-    body.line("return None" if node.returning is None else "return out")
 
 
 @contextmanager

@@ -94,7 +94,7 @@ class ForeignKeyWriter:
             assert column.position is not None
             type_, nullable = part_type(parent, column)
             code = "key" if single else f"key[{order[column.position]}]"
-            code = self.unit.expr.folded(f"{self.unit.call(values.comparable(type_.kind))}({code})", column.collation)
+            code = self.unit.expr.folded(f"{self.unit.call(values.comparable(type_.kind))}({code})", column.folding)
             codes.append(encode(self.unit, code, type_, nullable, maybe_null=False))
         key = codes[0] if is_raw(parent, foreign.parent_index) else tuple_code(codes)
         self.body.line(f"tree = txn.index({foreign.parent_index.id})")
@@ -115,7 +115,7 @@ class ForeignKeyWriter:
             for column in foreign.child_index.columns[: len(columns)]:
                 assert column.position is not None
                 type_, nullable = part_type(child, column)
-                parts.append((None if single else order[column.position], type_, nullable, column.collation))
+                parts.append((None if single else order[column.position], type_, nullable, column.folding))
             finder = seek_children(child, foreign.child_index, tuple(parts), self.unit.collations)
         return self.unit.namespace.callable(finder)
 

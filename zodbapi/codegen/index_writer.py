@@ -48,7 +48,7 @@ class IndexWriter:
             codes, null_tests = [], []
             for column, expr in zip(index.columns, bound.keys, strict=True):
                 type_, nullable = part_type(self.table, column)
-                code = unit.expr.folded(unit.expr.value(expr), column.collation)
+                code = unit.expr.folded(unit.expr.value(expr), column.folding)
                 if nullable and index.keyed and index.nulls_distinct:
                     first, code = unit.expr.hold(code)
                     null_tests.append(f"{first} is None")
@@ -74,7 +74,7 @@ class IndexWriter:
         with self.unit.bound({0: self.unit.table_row(self.table, row, rowid)}):
             for column, expr in zip(index.columns, bound.keys, strict=True):
                 type_, nullable = part_type(self.table, column)
-                code = self.unit.expr.folded(self.unit.expr.value(expr), column.collation)
+                code = self.unit.expr.folded(self.unit.expr.value(expr), column.folding)
                 codes.append(encode(self.unit, code, type_, nullable, maybe_null=True))
         return codes[0] if index.keyed else tuple_code([*codes, rowid])
 

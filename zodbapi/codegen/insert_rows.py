@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from zodbapi.codegen.dml import rowid_name
 from zodbapi.codegen.expr import ExprWriter
-from zodbapi.codegen.plain_writes import needs_its_row_alone
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.runtime import given_rowid
 from zodbapi.codegen.table_writer import convert_column
@@ -20,6 +19,7 @@ from zodbapi.codegen.unit import Unit, tuple_code
 from zodbapi.codegen.writer import Writer, execute
 from zodbapi.plan.expr import Column, Const, Expr, Param
 from zodbapi.plan.nodes import Insert, Values
+from zodbapi.plan.walk import needs_its_row_alone
 from zodbapi.record import record
 
 if TYPE_CHECKING:

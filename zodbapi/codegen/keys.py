@@ -8,6 +8,7 @@ part                                   encoded
 =====================================  ======================================================
 column NOT NULL, of one Python class   the value (a text through its collation's sort key)
 the same, but it may be NULL           ``()`` for NULL, otherwise ``(value,)``
+a UUID, NOT NULL or not                the same of its number; of itself in indexes that are older than that
 kind ANY or NUMERIC, or an expression  ``sort_key(value)``: a tuple, NULL included
 =====================================  ======================================================
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen import access
-from zodbapi.codegen.table_writer import Touch, WriterProgram, convert_column
+from zodbapi.codegen.runtime import changed
+from zodbapi.codegen.table_writer import PLAIN, Touch, WriterProgram, convert_column, converted, differs
 from zodbapi.codegen.unit import stored_row, tuple_code
-from zodbapi.plan.expr import Call, Exists, Expr, InQuery, Raise, ScalarQuery
+from zodbapi.plan.expr import Expr
 from zodbapi.plan.nodes import (
     Delete,
     Filter,
@@ -24,10 +25,12 @@ from zodbapi.plan.nodes import (
     Scan,
     Update,
 )
-from zodbapi.plan.walk import descend
+from zodbapi.plan.walk import needs_its_row_alone
 from zodbapi.undo import REPLACED
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from zodbapi.codegen.unit import Unit
 
 
@@ -46,17 +49,6 @@ def return_row(unit: Unit, node: Insert | Update | Delete, row: str, rowid: str)
     unit.body.line(f"out.append({tuple_code(codes) if codes else '()'})")
 
 
-def needs_its_row_alone(expr: Expr) -> bool:
-    """Whether the value depends on the row alone, so that it does not matter whether others are changed before or after."""
-    for part in descend(expr):
-        match part:
-            case Exists() | ScalarQuery() | InQuery() | Raise():
-                return False
-            case Call(function=function) if function.with_txn or not (function.deterministic or function.stable):
-                return False
-    return True
-
-
 def comes_once(node: Node, source: int) -> bool:
     """Whether the input is a plain access to the rows to change, which emits each of them once."""
     match node:
@@ -68,7 +60,8 @@ def comes_once(node: Node, source: int) -> bool:
             return False
 
 
-def _is_single(node: Node) -> bool:
+def is_single(node: Node) -> bool:
+    """Whether the input is an access that finds one row at most."""
     while isinstance(node, Filter):
         node = node.input
     return access.finds_one(node)
@@ -109,7 +102,7 @@ def _each_found(unit: Unit, node: Update | Delete, exprs: list[Expr]) -> str:
 def simple_delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
     """Writes the deletion of rows that nothing but their own table depends on."""
     delete = writer_function(unit, writer, "delete")
-    if _is_single(node.input):
+    if is_single(node.input):
 
         def remove() -> None:
             row = unit.env[node.source]
@@ -152,19 +145,20 @@ class SimpleUpdate:
 
     def write(self) -> None:
         unit, node = self.unit, self.node
-        if _is_single(node.input):
+        if is_single(node.input):
             unit.rowids_used.add(node.source)
             unit.query.produce(node.input, self._change_one)
             return
         fixed = [(position, expr) for position, expr in node.assignments if unit.expr.independent(expr)]
         varied = [(position, expr) for position, expr in node.assignments if not unit.expr.independent(expr)]
-        target = _each_found(unit, node, [expr for _, expr in varied])
+        at_once = self.touch.fits_many and all(map(needs_its_row_alone, node.returning or ()))
+        target = _each_found(unit, node, [] if at_once else [expr for _, expr in varied])
         column = node.table.rowid_column
         rowid = "rowid" if column is None else f"row[{column}]"
         with unit.body.block("if found"):
             for position, expr in fixed:
                 self._convert(position, unit.expr.value(expr))
-            if self.touch.fits_many and all(map(needs_its_row_alone, node.returning or ())):
+            if at_once:
                 self._store_all(target, rowid, varied)
                 return
             unit.body.line("undo = txn.undo")
@@ -176,29 +170,55 @@ class SimpleUpdate:
 
     def _store_all(self, target: str, rowid: str, varied: list[tuple[int, Expr]]) -> None:
         """Writes what makes all rows, then stores them."""
-        unit, body, column = self.unit, self.unit.body, self.node.table.rowid_column
-        assigned = {position for position, _ in self.node.assignments}
+        unit, body, table = self.unit, self.unit.body, self.node.table
+        start = len(body.lines)
+        body.line("made = []")
         # Taking a row apart and putting it together is faster than asking for one column after the other.
-        cells = ["_" if i in assigned else f"o{i}" for i in range(len(self.node.table.columns))]
-        apart = target.replace("row", tuple_code(cells), 1)
-        if not (varied or self.writer.complete or self.node.returning is not None or self._is_large()):
-            body.line(f"made = [{self._new_row(cells)} for {apart} in found]")
-            body.line("n = len(found)")
-        else:
-            body.line("made = []")
-            with body.block(f"for {apart} in found"):
-                for number, (position, _) in enumerate(varied):
-                    self._convert(position, f"v{number}")
-                self._make(cells)
-                body.line("made.append(new)")
-                return_row(unit, self.node, "new", "rowid" if column is None else f"new[{column}]")
+        assigned = {position for position, _ in self.node.assignments}
+        cells = ["_" if i in assigned else f"o{i}" for i in range(len(table.columns))]
+        with body.block(f"for {target} in found"):
+            body.line(f"{tuple_code(cells)[1:-1]} = row")
+            with unit.bound({self.node.source: unit.table_row(table, "row", rowid)}):
+                for position, expr in varied:
+                    cells[position] = converted(unit, table, position, unit.expr.value(expr))
+            new = self._new_row(cells, {position for position, _ in varied})
+            body.line(f"made.append({self._completed(new) if self._generates() else new})")
+        unit.comprehend(start, "made")
+        if not self._generates():
+            self._check_all({position for position, _ in varied})
+        if self._is_large():
+            body.line(f"made = [txn.put_away(new, {table.large}) for new in made]")
         body.line(f"rowids = [{rowid} for {target} in found]")
         if target != "row":
             body.line(f"found = [row for {target} in found]")
+        self._return_all()
+        shown = tuple(sorted(i for i in assigned if table.columns[i].type.kind not in PLAIN))
+        body.line(f"rowids, found, made = {unit.call(changed)}(txn, rowids, found, made, {shown})")
         body.line(f"txn.undo.append(({self.tree}, (rowids, found), {unit.call_value(REPLACED, 'REPLACED')}))")
         body.line(f"{self.tree}.update(list(zip(rowids, made)))")
         if not self.touch.is_nothing:
             body.line(f"{unit.call_value(self.touch.many(), 'touch_rows')}(txn, rowids, found, made)")
+
+    def _check_all(self, varied: set[int]) -> None:
+        """Writes the CHECKs of all new rows; a row for which one is false is asked again, for which it is."""
+        unit, assigned = self.unit, {position for position, _ in self.node.assignments}
+        asked = [(expr, columns) for expr, columns in self.writer.conditions if not columns.isdisjoint(assigned)]
+        if not asked:
+            return
+        with unit.bound({0: unit.table_row(self.node.table, "new", "None")}):
+            test = " or ".join(unit.expr.is_false(expr) for expr, _ in asked)
+        # What only depends on values that all rows get is the same for all.
+        same = all(columns <= assigned - varied for _, columns in asked)
+        with unit.body.block(f"for new in {'made[:1]' if same else 'made'}"), unit.body.block(f"if {test}"):
+            unit.body.line(f"{writer_function(unit, self.writer, 'complete')}(new)")
+
+    def _return_all(self) -> None:
+        """Counts the rows, and appends what RETURNING makes of them."""
+        if self.node.returning is None:
+            self.unit.body.line("n = len(made)")
+            return
+        with self.unit.body.block("for rowid, new in zip(rowids, made)"):
+            return_row(self.unit, self.node, "new", "rowid")
 
     def _change_one(self) -> None:
         row = self.unit.env[self.node.source]
@@ -222,26 +242,37 @@ class SimpleUpdate:
         """Code of the columns of a row."""
         return [f"{row}[{position}]" for position in range(len(self.node.table.columns))]
 
-    def _new_row(self, cells: list[str]) -> str:
+    def _new_row(self, cells: list[str], made: Container[int] = ()) -> str:
+        """Code of the new row; that of the columns ``made`` is among the cells already."""
         codes = list(cells)
         for position, _ in self.node.assignments:
-            codes[position] = f"new{position}"
+            if position not in made:
+                codes[position] = f"new{position}"
         return tuple_code(codes)
+
+    def _completed(self, new: str) -> str:
+        """Code of the new row with what is computed from it, and checked, where that may have changed."""
+        assigned = {position for position, _ in self.node.assignments}
+        if self._generates() or not all(assigned.isdisjoint(columns) for _, columns in self.writer.conditions):
+            return f"{writer_function(self.unit, self.writer, 'complete')}({new})"
+        return new
+
+    def _generates(self) -> bool:
+        """Whether generated columns may get other values."""
+        return not self.writer.generated_from.isdisjoint(position for position, _ in self.node.assignments)
 
     def _make(self, cells: list[str]) -> None:
         """Writes the making of ``new``."""
-        new = self._new_row(cells)
-        if self.writer.complete is not None:
-            new = f"{writer_function(self.unit, self.writer, 'complete')}({new})"
-        self.unit.body.line(f"new = {new}")
+        self.unit.body.line(f"new = {self._completed(self._new_row(cells))}")
         if self._is_large():
             self.unit.body.line(f"new = txn.put_away(new, {self.node.table.large})")
 
     def _store(self, row: str, rowid: str) -> None:
-        """Writes what stores one row; it is logged before."""
+        """Writes what stores one row, if it is another than before; it is logged before."""
         unit, body = self.unit, self.unit.body
-        body.line(f"undo.append(({self.tree}, {rowid}, {row}))")
-        body.line(f"{self.tree}[{rowid}] = new")
-        if not self.touch.is_nothing:
-            body.line(f"{unit.call_value(self.touch.one(), 'touch')}(txn, {rowid}, {row}, new)")
+        with body.block(f"if {differs('new', row, self.node.table, [p for p, _ in self.node.assignments])}"):
+            body.line(f"undo.append(({self.tree}, {rowid}, {row}))")
+            body.line(f"{self.tree}[{rowid}] = new")
+            if not self.touch.is_nothing:
+                body.line(f"{unit.call_value(self.touch.one(), 'touch')}(txn, {rowid}, {row}, new)")
         return_row(unit, self.node, "new", rowid)

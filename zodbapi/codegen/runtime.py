@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cache, reduce
-from itertools import count, islice
+from itertools import compress, count, islice
 from math import isinf
-from operator import add
+from operator import add, eq, not_
 from typing import Any, NoReturn
 from uuid import UUID
 
 from zodbapi import errors, values
-from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Kind
+from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, UUID_NUMBER, Kind
 from zodbapi.functions.text import length
 from zodbapi.values import NEVER
 from zodbapi.values.arithmetic import EXACT, exact_sum
@@ -175,6 +175,8 @@ def _folding(key: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 def collation_key(name: str, collations: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any]:
     """The function that maps a text to what its collation compares, and leaves other values alone."""
+    if name == UUID_NUMBER:
+        return values.uuid_number
     key = collations.get(name.upper())
     if key is None:
         raise errors.OperationalError(f"no such collation sequence: {name}")
@@ -470,6 +472,22 @@ def average(total: Any, count: int) -> Any:
     if type(total) is Decimal or type(total) is timedelta:
         return total / count
     return (float(total) + 0.0) / count
+
+
+def changed(
+    txn: Any, rowids: list[int], olds: Rows, made: Rows, shown: tuple[int, ...]
+) -> tuple[list[int], Rows, Rows]:
+    """What of an update of many rows is left to store: not those that are what they were, unless the transaction says so.
+
+    In the columns ``shown`` there are values that are equal and not the same, which their texts tell.
+    """
+    same = [] if txn.must_store else list(map(eq, olds, made))
+    if not any(same):
+        return rowids, olds, made
+    for i in shown:
+        same = [is_same and repr(old[i]) == repr(new[i]) for is_same, old, new in zip(same, olds, made, strict=True)]
+    left = list(map(not_, same))
+    return list(compress(rowids, left)), list(compress(olds, left)), list(compress(made, left))
 
 
 def raise_error(message: Any) -> NoReturn:

@@ -14,7 +14,7 @@ commit. What a later statement repairs is then simply found in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -31,7 +31,9 @@ from zodbapi.codegen.unit import Unit, raising, tuple_code
 from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.depth import roomy
 from zodbapi.large import LIMIT, Oversize
+from zodbapi.plan.expr import Column, Expr
 from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
+from zodbapi.plan.walk import descend, needs_its_row_alone
 from zodbapi.record import record
 from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED
 
@@ -39,6 +41,20 @@ from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED
 _RECAST = frozenset({Kind.DECIMAL, Kind.JSON, Kind.TIMESTAMPTZ, Kind.TIMESTAMP})
 _ZONES = {Kind.TIMESTAMPTZ: UTC, Kind.TIMESTAMP: None}
 Row = tuple[Any, ...]
+# Kinds of which two values that are equal are the same. 0.0 and -0.0 are not, nor are decimals with more zeros.
+PLAIN = frozenset(
+    {
+        Kind.BLOB,
+        Kind.BOOLEAN,
+        Kind.DATE,
+        Kind.INTEGER,
+        Kind.INTERVAL,
+        Kind.JSON,
+        Kind.TEXT,
+        Kind.TIMESTAMPTZ,
+        Kind.UUID,
+    }
+)
 NO_ENTRY = object()  # what an entry function gives for a row that a partial index leaves out
 
 
@@ -82,6 +98,8 @@ class WriterProgram:
     many: Callable[[], ManyRows]
     cascades: bool  # whether deleting a row may write others
     restricts_itself: bool  # whether a row may keep another of the same table from being deleted
+    generated_from: frozenset[int]  # the columns that generated columns are computed from
+    conditions: tuple[tuple[Expr, frozenset[int]], ...]  # of CHECKs, over source 0, and their columns
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
     before_insert: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # fires the BEFORE triggers alone
     insert_after: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # inserts, and fires the others
@@ -150,6 +168,50 @@ def convert_column(unit: Unit, table: Table, position: int, name: str) -> None:
             unit.body.line(f"raise {unit.call(Oversize)}({table.id}, {position})")
 
 
+def converted(unit: Unit, table: Table, position: int, code: str) -> str:
+    """The same as an expression: code of a value, converted to its column's type."""
+    column = table.columns[position]
+    size = None if column.large or table.keeps_in_rows(position) else LIMIT
+    convert = unit.call_value(_converter(table, position, size), f"convert{position}")
+    exact = values.exact_class(column.type.kind)
+    if exact is None or column.type.kind in _RECAST:
+        return f"{convert}({code})"
+    first, again = unit.expr.hold(code)
+    test = f"type({first}) is {unit.call_value(exact, exact.__name__)}"
+    if size is not None:
+        test += f" and len({again}) <= {size}"
+    return f"({again} if {test} else {convert}({again}))"
+
+
+def _converter(table: Table, position: int, size: int | None) -> Callable[[Any], Any]:
+    column = table.columns[position]
+    store, label = values.store(column.type), f"{table.name}.{column.name}"
+
+    def convert(value: Any) -> Any:
+        if value is None:
+            if column.not_null:
+                raise not_null_failed(label)
+            return None
+        if type(value) is not tuple:  # which stands for a large value
+            value = store(value, label)
+            if size is not None and type(value) in (str, bytes) and len(value) > size:
+                raise Oversize(table.id, position)
+        return value
+
+    return convert
+
+
+def differs(new: str, row: str, table: Table, positions: Iterable[int]) -> str:
+    """Code of the question whether a row has to be stored in the place of one that has other values at these positions.
+
+    Storing a row that stays as it is may be what tells others that this transaction relies on it.
+    """
+    code = f"{new} != {row} or txn.must_store"
+    if PLAIN.issuperset(table.columns[position].type.kind for position in positions):
+        return code
+    return f"{code} or repr({new}) != repr({row})"
+
+
 def _touched(bound: TableWriter, positions: frozenset[int], one: Any, many: Any) -> Touch:
     assigned = positions | {position for position, _ in bound.generated}
     checks = [(f"writer_of({bound.table.id}).checks[{n}]", foreign) for n, foreign in enumerate(bound.parents)]
@@ -160,6 +222,13 @@ def _touched(bound: TableWriter, positions: frozenset[int], one: Any, many: Any)
         one,
         many,
     )
+
+
+def _columns_of(expr: Expr, table: Table) -> frozenset[int]:
+    """The columns that a value depends on; all, if it depends on other things too."""
+    if not needs_its_row_alone(expr):
+        return frozenset(range(len(table.columns)))
+    return frozenset(part.position for part in descend(expr) if isinstance(part, Column))
 
 
 class _TableWriter:
@@ -253,6 +322,8 @@ class _TableWriter:
             many,
             any(foreign.key.on_delete in ("CASCADE", "SET NULL", "SET DEFAULT") for foreign in self.bound.children),
             any(f.key.on_delete == "RESTRICT" and f.child.id == self.table.id for f in self.bound.children),
+            frozenset().union(*(_columns_of(expr, self.table) for _, expr in self.bound.generated)),
+            tuple((expr, _columns_of(expr, self.table)) for _, expr in self.bound.checks),
         )
 
     @property
@@ -355,6 +426,9 @@ class _TableWriter:
             self.body.line("undo = txn.undo")
             self.body.line(f"rows = txn.rows({self.table.id})")
             with self.body.block("if rowid == new_rowid"):
+                everywhere = range(len(self.table.columns))
+                with self.body.block(f"if not ({differs('new', 'row', self.table, everywhere)})"):
+                    self.body.line("return")
                 self.body.line("undo.append((rows, rowid, row))")
                 self.body.line("rows[rowid] = new")
             with self.body.block("else"):

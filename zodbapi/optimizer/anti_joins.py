@@ -31,7 +31,7 @@ def _rewrite(node: Node, above: frozenset[int], context: Context) -> Node:
             others = [other for other in terms if other is not term]
             if _keeps_the_unmatched(term, node.input, above.union(*map(used, others)), context):
                 return _rewrite(filtered(replace(node.input, kind="anti"), others), above, context)
-    reads = above.union(*(used(part) for part in parts(node) if isinstance(part, Expr)))
+    reads = above.union(*map(used, parts(node)))
 
     def changed(part: Part) -> Part:
         return _rewrite(part, reads, context) if isinstance(part, Node) else part

@@ -2,7 +2,8 @@
 
 In: a tree of inner joins, with LEFT, semi and anti joins among them. Out: a left-deep tree. From every possible first
 table the next one is chosen greedily by cost; the cheapest total wins, the written order among equals. A table that no
-predicate links to those before it comes only when nothing else is left. LEFT joins come as late as what uses their columns
+predicate links to those before it comes only when nothing else is left, or when it is one row, as all before it are: what its
+columns say is known then for those that follow. LEFT joins come as late as what uses their columns
 allows, semi and anti joins as early as they can: both filter or extend the rows of what they need, wherever they stand.
 Under DISTINCT a table that nothing shows is best joined last, where ``drop_duplicates`` stops at its first row. Under a LIMIT
 an order is worth more that begins with a table whose rows come sorted as the Sort between wants them: not all are read.
@@ -51,6 +52,7 @@ class _Item:
     rows: float = 1.0  # that pass its own filters
     cost: float = 0.0  # of reading those
     all_rows: float = 1.0
+    is_single: bool = False  # its own filters find one row at most
     is_shown: bool = True  # False: only whether there are rows matters to what is above
     links: list[_Term] = field(default_factory=list)  # that read it
     equal: list[tuple[Target, int]] = field(default_factory=list)  # what equalities bind, given these bits
@@ -196,6 +198,7 @@ def _describe(item: _Item, terms: list[_Term], bits: dict[int, int], context: Co
     if len(best.answered()) < len(local):
         item.rows = min(best.rows, passing(item.all_rows, local, context))
     item.cost = best.cost
+    item.is_single = best.single
     equalities = [term.expr for term in item.links if term.is_equality]
     equalities += [term for term in local if isinstance(term, Compare) and term.op == "="]
     for sarg in sargs_of(scan.source, scan.table, equalities):
@@ -261,6 +264,9 @@ def _greedy(start: _Item, items: list[_Item], worst: float, rows: float, cost: f
     while left and cost < worst:
         ready = [item for item in left if not item.needs & ~placed]
         following = next((item for item in ready if item.kind in ("semi", "anti")), None)
+        if following is None and rows <= 1.0:
+            following = next((item for item in ready if item.is_single), None)
+            cost += following.cost if following is not None else 0.0
         if following is None:
             inner = [item for item in ready if item.kind == "inner"]
             linked = [item for item in inner if _is_linked(item, placed)]

@@ -48,7 +48,7 @@ def is_fixed(expr: Expr) -> bool:
 def entry_part(value: Any, table: Table, column: IndexColumn) -> Any:
     """A value as it stands in a key; UNKNOWN where only a collation of the user could say."""
     type_, nullable = part_type(table, column)
-    fold = values.COLLATIONS.get(column.collation.upper())
+    fold = values.uuid_number if column.numbered else values.COLLATIONS.get(column.collation.upper())
     if fold is None:
         return UNKNOWN
     if type_.kind in MIXED:

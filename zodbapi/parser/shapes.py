@@ -23,13 +23,13 @@ _LITERAL = rf"{_NUMBER}|{_STRING}"
 _LITERALS = re.compile(_LITERAL)
 # What a text has that may have something to fold: searches that begin with a text or a set of characters are fast.
 _LISTED = re.compile(r"IN \((?:(?:VALUES )?\()?(?:%s|\?),")
-_COMPARED = (re.compile(r"[<>=] ?[-\d']"), re.compile(r"IN \([-\d']"), re.compile(r"in \([-\d']"))
+_COMPARED = tuple(map(re.compile, (r"[<>=] ?[-\d']", r"IN \([-\d']", r"in \([-\d']", r"= NULL\b")))
 _LISTS = r"""\bIN[ ]\((?P<list>(?P<mark>%s|\?)(?:,[ ]?(?P=mark))+)\)
     | \bIN[ ]\((?P<rows>(?:VALUES[ ])?(?P<row>\((?P<item>%s|\?)(?:,[ ]?(?P=item))+\))(?:,[ ]?(?P=row))+)\)
     | '[^']*' | "[^"]*" | %s | \?"""
 _LIST_PARTS = re.compile(_LISTS, re.VERBOSE)
 _PARTS = re.compile(
-    rf"""(?<=["\w)])[ ]?(?:<>|!=|<=|>=|==?|<|>)[ ]?(?P<literal>{_LITERAL})
+    rf"""(?<=["\w)])[ ]?(?:<>|!=|<=|>=|==?|<|>)[ ]?(?P<literal>{_LITERAL}|NULL)
         (?=\s*(?:[,)]|$|(?:AND|OR|WHERE|ORDER|GROUP|LIMIT|HAVING|UNION|RETURNING)\b))
     | \bIN[ ]\((?P<literals>{_NUMBER}(?:,[ ]?{_NUMBER})*|{_STRING}(?:,[ ]?{_STRING})*)\)
     | {_LISTS}
@@ -50,8 +50,9 @@ _NEAR = 3  # digits after OFFSET; a page further away may want another plan
 class Folded(NamedTuple):
     """A shape: what each of its placeholders stands for, and how a call's parameters become the program's.
 
-    ``places`` has for each placeholder the index of the program's parameter; of a list with ``:~`` and about how many items
-    it has, and of a list of rows with ``*`` and their width; of what was a literal with ``=`` and the name of its type.
+    ``places`` has for each placeholder the index of the program's parameter, one after the other; of a list with ``:~`` and
+    about how many items it has, and of a list of rows with ``*`` and their width; of what was a literal with ``=`` and the name
+    of its type. ``order`` has for each of them the index among the call's parameters, lists as one, and the values after them.
     """
 
     sql: str
@@ -59,6 +60,7 @@ class Folded(NamedTuple):
     slices: tuple[tuple[int, int, int], ...]  # of the call's parameters: start, end, width of rows (0: no rows)
     total: int  # of the call's parameters
     values: tuple[Any, ...]  # of the literals, which follow them
+    order: tuple[int, ...]  # () for one after the other
 
 
 def fold(sql: str, style: str, pinned: str = "") -> Folded | None:
@@ -98,6 +100,7 @@ class _Folding:
     may_lift: bool
     pieces: list[str] = field(default_factory=list)
     places: list[tuple[int, str]] = field(default_factory=list)  # what is lifted has -1, -2...
+    assigning: bool = False  # between SET and WHERE
     slices: list[tuple[int, int, int]] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     items: int = 0  # parameters of the call, with each list as one
@@ -112,6 +115,7 @@ class _Folding:
             if group == "word":
                 word = found[0].upper()
                 selects += word == "SELECT"
+                self.assigning = word == "SET"
                 if word == "WHERE" or word == "SET":
                     lifting = lifting or (self.may_lift and selects <= (word == "WHERE"))
                 elif word != "SELECT":
@@ -144,6 +148,8 @@ class _Folding:
         self.total += length
 
     def _stays(self, sql: str, found: re.Match[str], text: str) -> bool:
+        if text.upper() == "NULL" and not self.assigning:
+            return True
         if self.pinned and any(literal in self.pinned for literal in _LITERALS.findall(text)):
             return True
         return _AFTER_NUMBER.search(sql, max(found.start() - 20, 0), found.start()) is not None
@@ -166,8 +172,14 @@ class _Folding:
         """The shape, if anything was folded, and not so many literals that no other text will have as many."""
         if len(self.values) > _MOST_LITERALS or not (self.values or self.slices):
             return None
-        places = [f"{self.items - 1 - index if index < 0 else index}{more}" for index, more in self.places]
-        return Folded("".join(self.pieces), tuple(places), tuple(self.slices), self.total, tuple(self.values))
+        # So that texts that have literals in other places, as NULL among what UPDATE assigns, share a program too.
+        places = [f"{index}{more}" for index, (_, more) in enumerate(self.places)]
+        order = [self.items - 1 - index if index < 0 else index for index, _ in self.places]
+        if order == sorted(order):
+            order = []
+        return Folded(
+            "".join(self.pieces), tuple(places), tuple(self.slices), self.total, tuple(self.values), tuple(order)
+        )
 
 
 _CELL = rf"(?:{_NUMBER}|'[^']*(?:''[^']*)*'|NULL)"

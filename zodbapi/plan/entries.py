@@ -39,7 +39,7 @@ def readable(table: Table, index: Index) -> dict[int, int]:
             continue
         column = table.columns[part.position]
         not_null = column.not_null or part.position == table.rowid_column
-        if not_null and column.type.kind in _EXACT and part.collation == "BINARY":
+        if not_null and column.type.kind in _EXACT and part.folding == "BINARY":
             found[part.position] = place
     if index.keyed and index.nulls_distinct and not is_whole(table, index):
         return {}  # a key with a NULL in it has another length

@@ -12,11 +12,16 @@ from typing import Any, TypeVar
 
 from zodbapi.plan.expr import (
     AggregateCall,
+    Call,
     Column,
+    Exists,
     Expr,
     Frame,
     FrameBound,
+    InQuery,
+    Raise,
     Rowid,
+    ScalarQuery,
     SortKey,
     WindowCall,
 )
@@ -185,3 +190,14 @@ def sources_made(part: Part) -> frozenset[int]:
 def free_sources(part: Part) -> frozenset[int]:
     """The sources that the part uses but does not make: what a correlated subquery, or a right input, needs from outside."""
     return sources_used(part) - sources_made(part)
+
+
+def needs_its_row_alone(expr: Expr) -> bool:
+    """Whether the value depends on the row alone, so that it does not matter whether others are changed before or after."""
+    for part in descend(expr):
+        match part:
+            case Exists() | ScalarQuery() | InQuery() | Raise():
+                return False
+            case Call(function=function) if function.with_txn or not (function.deterministic or function.stable):
+                return False
+    return True

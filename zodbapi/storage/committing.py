@@ -6,17 +6,17 @@ A connection that commits alone does it in one phase, ``append``, with one write
 ``tpc_begin``, ``store``, ``tpc_vote`` and ``tpc_finish``: what is voted is in the file with the status "c", which readers stop
 at, and the end is to set this byte. Both hold the commit lock, so that nobody else appends.
 
-Processes wait for the disk in rounds: one writes to disk all that is committed, the others wait for the end of the round.
-Then all of them go on at once, those whose transaction came too late with the next round, which the first of them begins::
+Processes wait for the disk in rounds: one writes to disk all that is committed, the others wait until it has. Who comes
+first while a round is going on conducts the next one, which begins at the end of that and serves all who come after it::
 
     process A      |append|---- round 7: fdatasync ----|
-    process B           |append|------ waits for 7 ----|---- round 8 ----|
-    process C               |append|-- waits for 7 ----|- waits for 8 ---|
+    process B           |append|------ waits for 7 ----|---- round 8: fdatasync ----|
+    process C               |append|-------------- waits for 8 ---------------------|
 
-The lock of a round is a byte of the database file with its number as position, far behind all data. Whoever conducts it holds
-it alone, whoever waits asks to share it; rounds begin and end in the notes of the lock file. A round that a process has died
-in is over too, and what it was for is still to be done. When locks or notes get lost, two rounds may go on at once, which
-is no harm.
+So everybody sleeps once. The lock of a round is a byte of the database file with its number as position, far behind all data.
+Whoever conducts it holds it alone, whoever waits for it asks to share it; rounds begin and end in the notes of the lock
+file. A round that its process has died in is over too, and what it was for is still to be done. When locks or notes get
+lost, two rounds may go on at once, which is no harm.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from ZODB.POSException import ConflictError, ReadConflictError, ReadOnlyError, S
 from ZODB.utils import p64, z64
 
 from zodbapi.storage.file_log import RECORD, STATUS_AT, TRANSACTION, sync_folders, write_at
+from zodbapi.storage.file_views import note_positions
 from zodbapi.storage.packing import Packing
 from zodbapi.storage.tids import next_tid
 
@@ -212,7 +213,7 @@ class Committing(Packing):
             with self._lock:
                 end = self._end_transaction(tid, start, written, parts, place - start)
                 self._wrapper._invalidate_finish(tid, positions, instance)
-                self._index.update(positions)
+                note_positions(self._index, positions)
                 self._oid = max(self._oid, max(positions, default=z64))
                 self._pos, self._ltid = end, tid
         finally:
@@ -256,17 +257,22 @@ class Committing(Packing):
         if not self.durable or tid <= self._durable_tid:
             return
         with self._durable_lock:
-            waited = -1  # the last round that this thread has seen the end of
-            while tid > self._durable_tid:
+            waited = 0
+            while True:
                 notes = self._learn_durable()
                 if tid <= self._durable_tid:
                     return
-                if notes.begun not in (notes.over, waited):
-                    waited = notes.begun
-                    self._await_round(waited)
-                elif not self._conduct_round(notes.begun + 1, tid):
-                    waited = notes.begun + 1
-                    self._await_round(waited)
+                number = notes.begun + 1
+                if self._take_round(number) or waited == number:  # others wait for a round that nobody conducts
+                    try:
+                        if notes.begun != notes.over:
+                            self._await_round(notes.begun)
+                        self._conduct_round(number, tid)
+                    finally:
+                        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _ROUNDS_AT + number)
+                else:
+                    self._await_round(number)
+                    waited = number
 
     def _learn_durable(self) -> Notes:
         """Learn what others have waited for."""
@@ -285,27 +291,24 @@ class Committing(Packing):
         else:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _ROUNDS_AT + number)
 
-    def _conduct_round(self, number: int, tid: bytes) -> bool:
-        """Write to disk all that is committed, unless another process does; whether none does now."""
+    def _take_round(self, number: int) -> bool:
+        """Whether this process is the one to conduct that round."""
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _ROUNDS_AT + number)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise
             return False
-        try:
-            notes = self._learn_durable()
-            if notes.begun == number - 1 and tid > self._durable_tid:
-                self._sync(tid, notes.newest, number)
-        finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _ROUNDS_AT + number)
         return True
 
-    def _sync(self, tid: bytes, newest: bytes, number: int) -> None:
+    def _conduct_round(self, number: int, tid: bytes) -> None:
+        """Write to disk all that is committed, unless that round is over."""
         assert self._file_lock is not None
+        notes = self._learn_durable()
+        if notes.begun >= number:
+            return
         self._file_lock.note_round(number)
-        if not self.is_in_place():
-            newest = tid  # others commit to another file; a pack has written to disk what it moved there
+        newest = notes.newest if self.is_in_place() else tid  # a pack has written to disk what it moved to another file
         _write_to_disk(self._view.fd)
         self._durable_tid = max(tid, newest)
         self._file_lock.note_durable(self._durable_tid, number)

@@ -73,6 +73,7 @@ class Database:
         self.storage: Any = None
         self._db: Any = None
         self.local = True
+        self.lock_tells = True  # whether who has the write lock knows of all that is committed
         self.blob_folder: str | None = None
         self._rowids: dict[int, Iterator[int]] = {}
         self._schemas: dict[int, Schema] = {}
@@ -204,6 +205,7 @@ class Database:
             elif isinstance(storage, SharedFileStorage):
                 storage.oldest_snapshot = partial(self._oldest_snapshot, with_writer=True)
             self.local = is_local(storage)
+            self.lock_tells = isinstance(storage, MemoryStorage | SharedFileStorage)
             self.blob_folder = blob_folder(storage)
             self._write_lock = threading.Lock() if self.local else None
             self._writer = None

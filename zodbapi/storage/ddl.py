@@ -21,9 +21,9 @@ transaction that writes relies on both cookies, so none writes rows for another 
 
 from __future__ import annotations
 
-from dataclasses import MISSING as NO_DEFAULT
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from BTrees.LOBTree import LOBTree
@@ -85,17 +85,23 @@ def new_entry() -> Any:
 
 def dump(item: Any) -> Any:
     """A catalog object in built-in types."""
-    if isinstance(item, Enum):
-        return item.value
-    if isinstance(item, tuple):
-        return tuple(dump(part) for part in item)
-    if not hasattr(item, "__dataclass_fields__"):
-        return item
-    return {f.name: dump(value) for f in fields(item) if not _is_default(f, value := getattr(item, f.name))}
+    known = _fields(item.__class__)
+    if known is None:
+        if isinstance(item, Enum):
+            return item.value
+        return tuple(map(dump, item)) if isinstance(item, tuple) else item
+    found = {}
+    for name, default in known:
+        value = getattr(item, name)
+        if value is not default and (value != default or type(value) is not type(default)):
+            found[name] = dump(value)
+    return found
 
 
-def _is_default(field: Any, value: Any) -> bool:
-    return field.default is not NO_DEFAULT and value == field.default and type(value) is type(field.default)
+@cache
+def _fields(cls: type) -> tuple[tuple[str, Any], ...] | None:
+    """The fields of a class of catalog objects, with their defaults; None for any other class."""
+    return tuple((field.name, field.default) for field in fields(cls)) if is_dataclass(cls) else None
 
 
 def load(cls: Any, record: Any) -> Any:

@@ -13,6 +13,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from BTrees.fsBTree import fsBucket
 from ZODB.FileStorage.format import DATA_HDR_LEN, CorruptedDataError
 from ZODB.POSException import POSKeyError
 from ZODB.utils import p64, u64, z64
@@ -22,7 +23,7 @@ from zodbapi.storage.file_log import RECORD
 from zodbapi.storage.untrusted_file import UntrustedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ZODB.fsIndex import fsIndex
 
@@ -116,6 +117,16 @@ class View(NamedTuple):
             pos, length = back, RECORD.unpack_from(buffer)[5]
             if length:
                 return os.pread(self.fd, length, back + DATA_HDR_LEN)
+
+
+def note_positions(index: fsIndex, positions: Mapping[bytes, int]) -> None:
+    """``index.update``, in half the time."""
+    data = index._data
+    for oid, pos in positions.items():
+        bucket = data.get(oid[:6])
+        if bucket is None:
+            bucket = data[oid[:6]] = fsBucket()
+        bucket[oid[6:]] = pos.to_bytes(6, "big")
 
 
 class FileViews(UntrustedFile):

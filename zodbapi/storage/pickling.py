@@ -46,7 +46,16 @@ def _refuse(_value: Any) -> Any:
     raise NotPlain
 
 
-_DISPATCH: Final = copyreg.dispatch_table | dict.fromkeys((Blob, PersistentList, *LEAVES, *TREES), _refuse)
+def _reduced_uuid(value: UUID) -> tuple[Any, ...]:
+    return copyreg.__newobj__, (UUID,), {"int": value.int}  # type: ignore[attr-defined]
+
+
+_REFUSED: Final = dict.fromkeys((Blob, PersistentList, *LEAVES, *TREES), _refuse)
+# What these classes' own __reduce_ex__ gives, without the way there: that of UUID asks an Enum, in Python.
+_REDUCED: Final = {UUID: _reduced_uuid} | {
+    cls: vars(cls)["__reduce__"] for cls in (date, datetime, time, timedelta, Decimal)
+}
+_DISPATCH: Final = {**copyreg.dispatch_table, **_REFUSED, **_REDUCED}
 
 
 def pickle_values(value: Any) -> bytes:

@@ -92,6 +92,7 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         super().__init__(*args, **kw)
         self._reader = RecordReader(self, self._cache, find_class)
         self._ahead = ReadAhead(self._reader)
+        self._writer: RecordWriter | None = None
         self.passing: Passing | None = None  # notes what is loaded, while a long result is read
         self.unmerged: set[bytes] = set()  # objects whose changes must not be merged with those of others
 
@@ -183,7 +184,7 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
 
     def _records(self, stored: list[tuple[Any, int]]) -> Iterator[tuple[bytes, bytes, bytes]]:
         """Object id, serial number and record of what was changed, and of the new objects that it refers to."""
-        writer = RecordWriter()
+        writer, self._writer = self._writer or RecordWriter(), None  # one that has failed is not used again
         writer._jar = self
         for changed in self._registered_objects:
             if changed._p_changed or changed._p_oid in self._added:
@@ -192,6 +193,8 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
                 data = writer.serialize(item)
                 stored.append((item, len(data)))
                 yield item._p_oid, item._p_serial, data
+        writer._p.clear_memo()
+        self._writer = writer
 
     durable_later = False  # whether somebody will wait for the disk after the locks are released
 

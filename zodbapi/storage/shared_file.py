@@ -57,7 +57,7 @@ from zodbapi.storage.file_log import (
     save_tail,
     sync_directory,
 )
-from zodbapi.storage.file_views import Reader
+from zodbapi.storage.file_views import Reader, note_positions
 from zodbapi.storage.untrusted_file import save_index
 
 if TYPE_CHECKING:
@@ -213,8 +213,13 @@ class SharedFileStorage(Committing):
 
     def sync(self) -> None:
         """Catch up with what other processes committed; ZODB calls it when a transaction begins."""
+        if self.is_behind():
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Take note of what other processes committed; for those who have asked ``is_behind``."""
         with self._lock:
-            if self._transaction is None and self.is_behind():
+            if self._transaction is None:
                 self._catch_up()
 
     def _catch_up(self) -> None:
@@ -237,7 +242,7 @@ class SharedFileStorage(Committing):
             return
         if self._wrapper is not None:
             self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
-        self._index.update(records)
+        note_positions(self._index, records)
         self._oid = max(self._oid, max(records, default=z64))
         self._pos, self._ltid = pos, ltid
 

@@ -84,6 +84,7 @@ class Transaction:
     _mvcc: Any  # the connection's view of the storage, which collects invalidations
     _seen: Any  # the last transaction id that the snapshot includes
     _outside: Callable[[], bool] | None  # whether another process has committed since
+    _learn: Callable[[], Any]  # takes note of what it has committed
     _shrink: Callable[[], None]
     _epoch: int
     _cookie: int | None  # of the schema
@@ -98,6 +99,7 @@ class Transaction:
         self.active = False
         self.writing = False
         self.alone = False  # whether no other transaction can commit, or has since the snapshot
+        self.must_store = True  # whether an UPDATE stores also the rows that it leaves as they are
         self.has_read = False
         self.schema = Schema()  # what the connection sees: ``stored`` with ``temporary.schema`` over it
         self.stored = self.schema
@@ -129,16 +131,21 @@ class Transaction:
 
     # --- begin and end ----------------------------------------------------------------------------------------------
 
-    def begin(self, write: bool = False, mode: str = "", isolation: Isolation | None = None) -> None:
-        """Start a transaction on the newest snapshot; ``write``, or a mode other than deferred, takes the write lock."""
+    def begin(
+        self, write: bool = False, mode: str = "", isolation: Isolation | None = None, late: bool = False
+    ) -> None:
+        """Start a transaction on the newest snapshot; ``write``, or a mode other than deferred, takes the write lock.
+
+        ``late`` is for those who call ``start_writing`` before they read anything: it gets them the newest snapshot.
+        """
         if self.active:
             raise errors.OperationalError("cannot start a transaction within a transaction")
         if self._epoch != self.database.epoch:
             self._attach()
         self.active = True  # before the snapshot is judged: the memory storage keeps what active transactions may read
         outside = self._outside
-        if (outside is not None and outside()) or self._mvcc._ltid is not self._seen:
-            self._or_end(self._refresh)
+        if not late and ((behind := outside is not None and outside()) or self._mvcc._ltid is not self._seen):
+            self._or_end(self._refresh, behind)
         if isolation is not None:
             self._set_level(isolation)
         if self.serializable:
@@ -183,10 +190,13 @@ class Transaction:
         self.database.lock_for_writing(self, None if wait else 0.0)
         try:
             with translated():
-                moved = self._is_stale() and self._move_snapshot()
+                told = self.database.lock_tells
+                moved = self._is_stale(told) and self._move_snapshot()
                 self._begin_managed()
                 self.writing = True
-                self.alone = self.database.local and not self._is_stale()
+                self.alone = self.database.local and not self._is_stale(told)
+                # On snapshots that never move it is how two transactions that read the same are made to conflict.
+                self.must_store = not self.alone or self.isolation is Isolation.SNAPSHOT
                 self._connection.rely_on_nodes(not self.alone)
                 if self.alone and self.serializable:
                     self._watch(False)
@@ -201,7 +211,7 @@ class Transaction:
         """Get the newest snapshot for a writer, unless it has read from another; whether it did."""
         if self.read_committed or not self.has_read:
             self.read_set.clear()
-            self._refresh()
+            self._refresh(not self.database.lock_tells)
             return True
         if not (self.serializable and self.database.local):
             return False
@@ -209,7 +219,7 @@ class Transaction:
         self._mvcc.sync(True)
         if self.read_set.is_touched(self._mvcc._invalidations):  # the objects that were changed since the snapshot
             raise errors.ConflictError("could not serialize access, retry the transaction: what it read has changed")
-        self._refresh()
+        self._refresh(False)
         return True
 
     def _begin_managed(self) -> None:
@@ -367,9 +377,9 @@ class Transaction:
         self.begun_by_savepoint = self._half_undone = False
         self._shrink()
 
-    def _or_end(self, step: Callable[[], Any]) -> None:
+    def _or_end(self, step: Callable[..., Any], *arguments: Any) -> None:
         try:
-            step()
+            step(*arguments)
         except BaseException:
             self._roll_back()
             raise
@@ -392,6 +402,7 @@ class Transaction:
         self._connection.durable_later = self._given_manager is None and hasattr(self.database.storage, "make_durable")
         self._epoch = self.database.epoch
         self._mvcc = self._connection._normal_storage
+        self._learn = getattr(self.database.storage, "catch_up", self._mvcc.sync)
         self._shrink = self._connection._cache.incrgc
         self._seen = None
         self.entry = None
@@ -415,15 +426,17 @@ class Transaction:
         start: bytes | None = self._mvcc._start
         return start
 
-    def _is_stale(self) -> bool:
-        return (self._outside is not None and self._outside()) or self._mvcc._ltid is not self._seen
+    def _is_stale(self, told: bool = False) -> bool:
+        """Whether others have committed since the snapshot; ``told`` if this process knows of what other processes did."""
+        return (not told and self._outside is not None and self._outside()) or self._mvcc._ltid is not self._seen
 
-    def _refresh(self) -> None:
-        """Move to the newest snapshot."""
+    def _refresh(self, behind: bool = True) -> None:
+        """Move to the newest snapshot; without ``behind`` this process knows already what others have committed."""
         if self.streams:
             self.settle()
         with translated():
-            self._mvcc.sync(True)
+            if behind:
+                self._learn()
             seen = self._mvcc._ltid
             self._connection.newTransaction(None, False)
             self._read_schema()
@@ -506,8 +519,10 @@ class Transaction:
     def next_rowid(self, table_id: int, autoincrement: bool) -> int:
         """A rowid for a new row: one more than the largest; with ``autoincrement`` than the largest that ever was."""
         rows = self._rows[table_id]
-        if self.alone and not autoincrement and rows:
+        if self.alone and rows:
             top: int = rows.maxKey()
+            if autoincrement:
+                top = max(top, self.home(table_id)["sequences"].get(table_id, 0))
             if top < rowids.MAX_ROWID:
                 return top + 1
         return rowids.next_rowid(self, table_id, rows, autoincrement)

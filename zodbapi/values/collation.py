@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 
 class Collated:
@@ -66,6 +67,11 @@ def ascii_upper(text: str) -> str:
     if text.isascii():
         return text.upper()
     return text.encode("utf-8", "surrogatepass").upper().decode("utf-8", "surrogatepass")
+
+
+def uuid_number(value: Any) -> Any:
+    """A UUID as the integer that it is, in keys; any other value as it is."""
+    return value.int if type(value) is UUID else value
 
 
 COLLATIONS: dict[str, Callable[[Any], Any]] = {"BINARY": binary, "NOCASE": nocase, "RTRIM": rtrim}
