@@ -377,3 +377,9 @@ def test_every_paramstyle_is_read(sql: str, parameters: Any, row: tuple[Any, ...
     for _ in range(2):  # compiled, and from the cache
         assert connection.execute(sql, parameters).fetchone() == row
     connection.close()
+
+
+def test_fetchmany_of_a_negative_number_gives_all() -> None:
+    cursor = zodbapi.connect(":memory:").execute("VALUES (1), (2), (3)")
+    assert cursor.fetchmany(1) == [(1,)]
+    assert cursor.fetchmany(-1) == [(2,), (3,)]

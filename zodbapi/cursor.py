@@ -183,9 +183,10 @@ class Cursor:
         return self.row_factory(self, row)
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        """The next ``size`` rows, or ``arraysize``."""
+        """The next ``size`` rows, or ``arraysize``; a negative number means all."""
         self._check_usable()
-        return self._made(list(islice(self._rows, self.arraysize if size is None else size)))
+        most = self.arraysize if size is None else size
+        return self._made(list(islice(self._rows, most if most >= 0 else None)))
 
     def fetchall(self) -> list[Any]:
         """All rows that are left."""

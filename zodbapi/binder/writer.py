@@ -40,8 +40,9 @@ def bind_writer(schema: Schema, table: Table, functions: Functions) -> TableWrit
         ),
         indexes=tuple(bind_index(table, index, scope) for index in table.indexes),
         parents=tuple(resolve_foreign_key(schema, table, key) for key in table.foreign_keys),
-        children=tuple(
-            resolve_foreign_key(schema, child, key) for child, key in schema.children.get(table.name.lower(), ())
+        children=tuple(  # as in SQLite the last one acts first, where two have the same column
+            resolve_foreign_key(schema, child, key)
+            for child, key in reversed(schema.children.get(table.name.lower(), ()))
         ),
     )
 

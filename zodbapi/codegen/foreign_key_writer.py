@@ -124,7 +124,6 @@ class ForeignKeyWriter:
         positions = foreign.parent_positions
         key = self.key("row", positions)
         child = f"writer_of({foreign.child.id})"
-        number = foreign.child.foreign_keys.index(foreign.key)
         find = self._children_function(foreign)
         with self.body.block(f"if {self.present('row', positions)}"):
             self.body.line(f"key = {key}")
@@ -137,10 +136,14 @@ class ForeignKeyWriter:
                         self.body.line(f"if txn.rows({foreign.child.id}).get(i) == r: {child}.delete(txn, i, r)")
                 case "CASCADE" | "SET NULL" | "SET DEFAULT":
                     self._rewrite_children(foreign, action, child, find)
+                    if action == "SET DEFAULT":  # which may be the very key that has gone
+                        self._check_later(foreign, child)
                 case _:
-                    self.body.line(
-                        f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, {child}.checks[{number}], key)"
-                    )
+                    self._check_later(foreign, child)
+
+    def _check_later(self, foreign: BoundForeignKey, child: str) -> None:
+        number = foreign.child.foreign_keys.index(foreign.key)
+        self.body.line(f"{self.unit.call(schedule)}(txn, {foreign.key.deferred}, {child}.checks[{number}], key)")
 
     def _rewrite_children(self, foreign: BoundForeignKey, action: str, child: str, find: str) -> None:
         """ON UPDATE CASCADE, SET NULL and SET DEFAULT: the child's key columns get new values."""
