@@ -2,12 +2,15 @@
 
 The stages are recursive, as trees are, and Python allows about a thousand calls, some of which the application has used.
 A sum of five hundred terms takes several thousand. Raising the limit on the caller's stack could overrun it where the
-caller is a thread with a small one, so the second attempt has a thread of its own. How deep a statement may be is decided
-in ``parser``, with SQLite's limits.
+caller is a thread with a small one, so the second attempt has a thread of its own. The limit is the process's: while it is
+raised no other thread may be at a first attempt, which relies on it. So one thread at a time is in a stage, which costs
+nothing where only one of them can run Python anyway. How deep a statement may be is decided in ``parser``, with SQLite's
+limits.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -19,8 +22,7 @@ from zodbapi.errors import OperationalError
 _CALLS = 60_000
 _STACK = 256 * 1024 * 1024  # address space; only what is touched becomes memory
 
-# The limit on calls and the size of new stacks belong to the process.
-_one_at_a_time = threading.Lock()
+_one_at_a_time = threading.RLock()
 _room = threading.local()
 
 P = ParamSpec("P")
@@ -32,12 +34,14 @@ def roomy(stage: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(stage)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
+        if getattr(_room, "given", False):
             return stage(*args, **kwargs)
-        except RecursionError:
-            if getattr(_room, "given", False):
-                raise
-        return _run_with_room(lambda: stage(*args, **kwargs))
+        with _one_at_a_time:
+            try:
+                return stage(*args, **kwargs)
+            except RecursionError:
+                pass
+            return _run_with_room(lambda: stage(*args, **kwargs))
 
     return run
 
@@ -55,17 +59,25 @@ def _run_with_room(work: Callable[[], T]) -> T:
         except BaseException as error:
             failure.append(error)
 
-    with _one_at_a_time:
-        limit, size = sys.getrecursionlimit(), threading.stack_size(_STACK)
-        sys.setrecursionlimit(max(limit, _CALLS))
-        try:
-            thread = threading.Thread(target=attempt, name="zodbapi-deep-statement")
-            thread.start()
-            threading.stack_size(size)
-            thread.join()
-        finally:
-            threading.stack_size(size)
-            sys.setrecursionlimit(limit)
+    limit, size = sys.getrecursionlimit(), threading.stack_size(_STACK)
+    sys.setrecursionlimit(max(limit, _CALLS))
+    try:
+        thread = threading.Thread(target=attempt, name="zodbapi-deep-statement")
+        thread.start()
+        threading.stack_size(size)
+        thread.join()
+    finally:
+        threading.stack_size(size)
+        sys.setrecursionlimit(limit)
     if failure:
         raise failure[0]
     return cast("T", outcome[0])
+
+
+def _forget_other_threads() -> None:
+    """In a child process: whoever was in a stage is not there any more."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_other_threads)
