@@ -7,6 +7,7 @@ each step.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 
@@ -55,4 +56,5 @@ def commit(path: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started to ignore it
     {"hold": hold, "commit": commit}[sys.argv[2]](sys.argv[1], float(sys.argv[3]))
