@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import datetime
 import gc
+import os
+import signal
 import sqlite3
+import threading
+import warnings
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 import zodbapi
+from zodbapi.depth import roomy
 from zodbapi.generations import GenerationCache
 from zodbapi.plan.explain import explain
 from zodbapi.statement import STATEMENTS
@@ -75,6 +81,37 @@ def test_garbage_collector_rests_until_the_last_statement_is_compiled() -> None:
             pass
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_a_child_process_compiles_although_another_thread_was_compiling_at_the_fork() -> None:
+    """What that thread held, locks and the garbage collector's rest, is held by nobody there."""
+    inside, over = threading.Event(), threading.Event()
+
+    def compile_for_long() -> None:
+        def stage() -> None:
+            with UNCOLLECTED:
+                inside.set()
+                over.wait()
+
+        roomy(stage)()
+
+    thread = threading.Thread(target=compile_for_long)
+    thread.start()
+    inside.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads, which is the point
+        child = os.fork()
+    if not child:
+        signal.alarm(20)
+        status = 1
+        with suppress(BaseException):
+            with zodbapi.connect(":memory:") as connection:
+                status = connection.execute("SELECT 'compiled in a child'").fetchall() != [("compiled in a child",)]
+            status |= not gc.isenabled()
+        os._exit(status)
+    over.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_commands_do_not_crowd_the_cache() -> None:

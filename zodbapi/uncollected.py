@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from threading import Lock, get_ident
 
 
@@ -42,6 +43,12 @@ class Uncollected:
                 self._depths.pop(get_ident(), None)
                 self._resume()
 
+    def forget_other_threads(self) -> None:
+        """In a child process: whoever else was inside is not there any more."""
+        self._lock = Lock()
+        self._depths = {thread: depth for thread, depth in self._depths.items() if thread == get_ident()}
+        self._resume()
+
     def _resume(self) -> None:
         if self._stopped and not self._depths:
             self._stopped = False
@@ -49,3 +56,4 @@ class Uncollected:
 
 
 UNCOLLECTED = Uncollected()
+os.register_at_fork(after_in_child=UNCOLLECTED.forget_other_threads)

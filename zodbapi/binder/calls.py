@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from zodbapi.binder.collation import BINARY, collated, collation_key, collation_of, first_collation, own_collation
+from zodbapi.binder.collation import BINARY, collated, collation_of, first_collation, own_collation
 from zodbapi.binder.order import bind_order_terms
 from zodbapi.binder.scope import Scope
 from zodbapi.binder.typing import merge_exprs, nullable, type_of
@@ -24,6 +24,7 @@ from zodbapi.functions.json import MARK, NESTING
 from zodbapi.parser.dialect import PLUS
 from zodbapi.plan.expr import AggregateCall, Call, Case, Column, Compare, Const, Expr, SortKey, WindowCall
 from zodbapi.plan.walk import free_sources
+from zodbapi.values.collation import collation_key
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import AggregateFunction, Function
@@ -130,7 +131,7 @@ def _bind_collated(function: Function, args: Sequence[Expr], scope: Scope) -> Ex
         first, second = args
         equal = Compare("=", first, second, collation, nullable(first) or nullable(second))
         return Case(((equal, Const(None)),), first, type_of(first), True)
-    folding = conditional.collating(function, collation_key(collation, scope.binding))
+    folding = conditional.collating(function, collation_key(collation, scope.binding.functions.collations))
     return Call(folding, tuple(args), merge_exprs(args), any(nullable(arg) for arg in args))
 
 
@@ -244,7 +245,7 @@ def _bind_over(
     keys = [bind_expr(key, scope) for key in over.args.get("partition_by") or ()]
     collation = own_collation(args[0]) if args else BINARY
     if function.name in ("min", "max") and collation != BINARY:
-        function = aggregate.collating(function, collation_key(collation, scope.binding))
+        function = aggregate.collating(function, collation_key(collation, scope.binding.functions.collations))
     return WindowCall(
         function,
         _inputs(function, args),

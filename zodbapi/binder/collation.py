@@ -9,10 +9,9 @@ keys and calls name collations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Affine, Cast, Collate, Column, Expr, Unary
 from zodbapi.plan.nodes import Node
 from zodbapi.plan.walk import P, Part, parts, transform
@@ -88,14 +87,6 @@ def collated(expr: Expr, collation: Collation | None, binding: Binding) -> Expr:
         return expr
     binding.collates = True
     return Collate(expr, collation[0], expr.type, expr.nullable, GIVEN if collation[1] else IMPLIED)
-
-
-def collation_key(name: str, binding: Binding) -> Callable[[Any], Any]:
-    """The sort key that a collation gives a text."""
-    found = binding.functions.collations.get(name.upper())
-    if found is None:
-        raise OperationalError(f"no such collation sequence: {name}")
-    return found
 
 
 def uncollated(part: P, binding: Binding) -> P:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from sqlglot import exp
 
 from zodbapi.binder.calls import bind_call, bind_named, bind_window_call
-from zodbapi.binder.collation import collated, collation_key
+from zodbapi.binder.collation import collated
 from zodbapi.binder.compare import (
     between,
     bind_row,
@@ -52,6 +52,7 @@ from zodbapi.plan.expr import (
     Unary,
 )
 from zodbapi.plan.nodes import Node, output_source
+from zodbapi.values.collation import collation_key
 
 __all__ = [
     "affinity_of",
@@ -219,7 +220,7 @@ def plus(tree: exp.Expression, scope: Scope) -> Expr:
 def _collate(tree: exp.Collate, scope: Scope) -> Expr:
     operand = bind_expr(tree.this, scope)
     name = tree.expression.name
-    collation_key(name, scope.binding)
+    collation_key(name, scope.binding.functions.collations)
     return collated(operand, (name.upper(), True), scope.binding)
 
 

@@ -44,7 +44,7 @@ def seek_children(
     def encoded(value: Any, type_: Any, nullable: bool, collation: str) -> Any:
         value = values.comparable(type_.kind)(value)
         if collation.upper() != "BINARY":
-            value = runtime.collation_key(collation, collations)(value)
+            value = runtime.folding(collation, collations)(value)
         if type_.kind in MIXED:
             return values.sort_key(value)
         return (value,) if nullable else value

@@ -181,7 +181,7 @@ def comparable(writer: ExprWriter, side: Expr, other: Type, test: Compare | None
         if test is None or test.op not in ("=", "!="):
             function = runtime.ordered
             if test is not None and test.collation.upper() != "BINARY":
-                function = runtime.ordered_by(runtime.collation_key(test.collation, unit.collations))
+                function = runtime.ordered_by(runtime.folding(test.collation, unit.collations))
     elif convert and comparison_class(target) == comparison_class(other):
         function = values.comparable(target.kind)
     else:

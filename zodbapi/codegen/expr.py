@@ -259,7 +259,7 @@ class ExprWriter:
         """Code of the text as its collation compares it."""
         if collation.upper() == "BINARY":
             return code
-        return f"{self.unit.call(runtime.collation_key(collation, self.unit.collations))}({code})"
+        return f"{self.unit.call(runtime.folding(collation, self.unit.collations))}({code})"
 
     # --- the longer cases -------------------------------------------------------------------------------------------
 

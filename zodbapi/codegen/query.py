@@ -421,9 +421,7 @@ class QueryWriter:
             chain.append(first)
         rows = f"{self.rows_function(first)}()"
         for term in reversed(chain):
-            folds = [
-                runtime.collation_key(c, unit.collations) if c.upper() != "BINARY" else None for c in term.collations
-            ]
+            folds = [runtime.folding(c, unit.collations) if c.upper() != "BINARY" else None for c in term.collations]
             key = f", {unit.constant(tuple(folds))}" if any(folds) else ""
             function = {"union": runtime.union, "intersect": runtime.intersect, "except": runtime.except_}[term.op]
             code = f"{unit.call(function)}({rows}, {self.rows_function(term.right)}(){key})"

@@ -20,6 +20,7 @@ from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, UUID_NUMBER, Kind
 from zodbapi.functions.text import length
 from zodbapi.values import NEVER
 from zodbapi.values.arithmetic import EXACT, exact_sum
+from zodbapi.values.collation import collation_key
 
 _CLASSES: dict[Kind, frozenset[type]] = {
     **dict.fromkeys(NUMBERS, frozenset({int, float, bool, Decimal})),
@@ -165,22 +166,9 @@ def row_members(items: Iterable[tuple[Any, ...]]) -> Members:
     return result
 
 
-@cache
-def _folding(key: Callable[[str], Any]) -> Callable[[Any], Any]:
-    def folded(value: Any) -> Any:
-        return key(value) if type(value) is str else value
-
-    return folded
-
-
-def collation_key(name: str, collations: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    """The function that maps a text to what its collation compares, and leaves other values alone."""
-    if name == UUID_NUMBER:
-        return values.uuid_number
-    key = collations.get(name.upper())
-    if key is None:
-        raise errors.OperationalError(f"no such collation sequence: {name}")
-    return _folding(key)
+def folding(name: str, collations: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """The function through which values go into keys: that of a collation, or of ``UUID_NUMBER``."""
+    return values.uuid_number if name == UUID_NUMBER else collation_key(name, collations)
 
 
 def compare_rows(op: str, left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:

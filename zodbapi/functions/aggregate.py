@@ -208,7 +208,7 @@ def average(total: Any, rows: int) -> Any:
 class Maximum:
     """``max(x)``. Candidates that a later value outdoes are dropped, so a moving frame costs no more than a fixed one.
 
-    ``fold`` is the collation of texts, as their sort key.
+    ``fold`` gives what a collation compares.
     """
 
     __slots__ = ("candidates", "dropped", "fold", "steps")
@@ -222,7 +222,7 @@ class Maximum:
         return old < new  # type: ignore[no-any-return]
 
     def step(self, value: Any, *_: Any) -> None:
-        key = sort_key(self.fold(value) if type(value) is str else value)
+        key = sort_key(self.fold(value))
         candidates = self.candidates
         while candidates and self.outdone(candidates[-1][1], key):
             candidates.pop()

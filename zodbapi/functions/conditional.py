@@ -45,10 +45,10 @@ def smallest(*args: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def collating(function: Function, fold: Callable[[Any], Any]) -> Function:
-    """``max`` or ``min`` with texts compared under a collation, given as its sort key of a text."""
+    """``max`` or ``min`` with texts compared under a collation."""
 
     def key(value: Any) -> Any:
-        return values.sort_key(fold(value) if type(value) is str else value)
+        return values.sort_key(fold(value))
 
     if function.name == "max":
         return replace(function, call=lambda *args: max(args, key=key), safe=False)

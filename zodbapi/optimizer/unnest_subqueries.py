@@ -68,7 +68,7 @@ def _nullable(expr: Expr) -> bool:
 
 def _equalities(within: InQuery) -> tuple[Compare, ...]:
     """The comparisons of operands with the subquery's columns; () when they cannot be written outside it."""
-    body = None if _limited(within.query) else _stripped(within.query)
+    body = None if _chooses(within.query, within.collations) else _stripped(within.query)
     if body is None or len(body.columns) != len(within.operands) or any(volatile(column) for column in body.columns):
         return ()
     found = []
@@ -102,11 +102,13 @@ def _lifted(
     return None if left & used(right) else (kind, right, on)
 
 
-def _limited(query: Node) -> bool:
-    """Whether LIMIT or DISTINCT ON chooses among the subquery's rows, so that its values depend on it."""
+def _chooses(query: Node, collations: tuple[str, ...]) -> bool:
+    """Whether LIMIT or DISTINCT chooses among the subquery's rows values that a comparison under ``collations`` tells apart."""
     while isinstance(query, (Sort, Distinct)):
-        if isinstance(query, Distinct) and query.on:
-            return True
+        if isinstance(query, Distinct):
+            compared = collations or ("BINARY",) * len(query.collations)
+            if query.on or any(c not in ("BINARY", other) for c, other in zip(query.collations, compared, strict=False)):
+                return True
         query = query.input
     return isinstance(query, Limit)
 

@@ -5,9 +5,12 @@ Values that are not texts pass through unchanged, so a key function may be appli
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 from uuid import UUID
+
+from zodbapi.errors import OperationalError
 
 
 class Collated:
@@ -75,3 +78,19 @@ def uuid_number(value: Any) -> Any:
 
 
 COLLATIONS: dict[str, Callable[[Any], Any]] = {"BINARY": binary, "NOCASE": nocase, "RTRIM": rtrim}
+
+
+def collation_key(name: str, collations: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """The function that maps a text to what its collation compares, and leaves other values alone."""
+    key = collations.get(name.upper())
+    if key is None:
+        raise OperationalError(f"no such collation sequence: {name}")
+    return _folding(key)
+
+
+@cache
+def _folding(key: Callable[[str], Any]) -> Callable[[Any], Any]:
+    def folded(value: Any) -> Any:
+        return key(value) if type(value) is str else value
+
+    return folded
