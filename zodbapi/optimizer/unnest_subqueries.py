@@ -107,7 +107,9 @@ def _chooses(query: Node, collations: tuple[str, ...]) -> bool:
     while isinstance(query, (Sort, Distinct)):
         if isinstance(query, Distinct):
             compared = collations or ("BINARY",) * len(query.collations)
-            if query.on or any(c not in ("BINARY", other) for c, other in zip(query.collations, compared, strict=False)):
+            if query.on or any(
+                c not in ("BINARY", other) for c, other in zip(query.collations, compared, strict=False)
+            ):
                 return True
         query = query.input
     return isinstance(query, Limit)
