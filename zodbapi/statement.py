@@ -31,9 +31,10 @@ from zodbapi.parameters import Parameters, adapt, as_tuple, by_name, known_value
 from zodbapi.parser import Parsed, parse
 from zodbapi.parser.repeated import LONGEST_REPEATED, one_of_repeated
 from zodbapi.parser.shapes import Folded, fold, grouped, lift_rows
-from zodbapi.plan.nodes import (
-    BoundIndex,
+from zodbapi.plan.commands import (
     Command,
+)
+from zodbapi.plan.nodes import (
     Delete,
     Filter,
     HashJoin,
@@ -48,6 +49,9 @@ from zodbapi.plan.nodes import (
     Update,
     output_names,
     output_types,
+)
+from zodbapi.plan.writer import (
+    BoundIndex,
 )
 from zodbapi.pragmas import table_functions
 from zodbapi.record import record
