@@ -25,7 +25,6 @@ from zodbapi.functions.aggregate import Collected
 from zodbapi.functions.json_documents import parse, reader
 from zodbapi.functions.json_path import (
     MISSING,
-    FromEnd,
     Path,
     arrow_path,
     find,
@@ -145,7 +144,7 @@ def json_text(value: Any) -> str:
 
 def json_valid(value: Any) -> int:
     """1 if the text is JSON, else 0."""
-    if type(value) is bytes:
+    if value is None or type(value) is bytes:
         return 0
     try:
         parse(value)
@@ -192,7 +191,7 @@ def json_extract(value: Any, *paths: Any) -> Any:
 def _arrow(value: Any, operand: Any) -> Any:
     document = parse(value)
     if type(operand) is int:
-        return find(document, (operand if operand >= 0 else FromEnd(-operand),))
+        return find(document, (operand,))
     return find(document, arrow_path(to_text(operand)))
 
 
@@ -407,7 +406,7 @@ NESTING: dict[str, Function] = {
 
 FUNCTIONS: tuple[Function | AggregateFunction, ...] = (
     Function("json", json_text, 1, 1, nullable=False, result=JSON),
-    Function("json_valid", json_valid, 1, 1, nullable=False, safe=True, result=INTEGER),
+    Function("json_valid", json_valid, 1, 1, strict=False, nullable=False, safe=True, result=INTEGER),
     Function("json_quote", json_quote, 1, 1, strict=False, nullable=False, json_args=True, result=JSON),
     Function("json_array", json_array, 0, -1, strict=False, nullable=False, json_args=True, result=JSON),
     Function("json_object", json_object, 0, -1, strict=False, nullable=False, json_args=True, result=JSON),

@@ -57,13 +57,22 @@ from zodbapi.values.ordering import (
     sort_key,
 )
 from zodbapi.values.parameter import NATIVE, adapt
-from zodbapi.values.pattern import clike, glob, glob_matcher, ilike, like, like_matcher, regexp, regexp_matcher
+from zodbapi.values.pattern import (
+    clike,
+    glob,
+    glob_matcher,
+    ilike,
+    like,
+    like_matcher,
+    regexp,
+    regexp_matcher,
+)
 
 __all__ = [
     "ABOVE", "BELOW", "COLLATIONS", "MAX_INTEGER", "MIN_INTEGER", "NATIVE", "NEVER", "Ordered",
     "adapt", "add", "affine", "ascii_lower", "ascii_upper", "bit_and", "bit_not", "bit_or", "cast", "clike", "comparable",
     "compare_key", "concat", "div", "eq", "exact_class", "float_text", "ge", "glob", "glob_matcher", "gt", "ilike", "is_json",
-    "le", "like", "like_matcher", "lt", "mod", "mul", "ne", "negate", "plus", "regexp", "regexp_matcher", "shift_left",
-    "shift_right", "sort_key", "store", "sub", "to_decimal", "to_integer", "to_number", "to_real", "to_text", "truth",
-    "typeof", "uuid_number", "whole_number",
+    "le", "like", "like_matcher", "lt", "mod", "mul", "ne", "negate", "plus", "regexp", "regexp_matcher",
+    "shift_left", "shift_right", "sort_key", "store", "sub", "to_decimal", "to_integer", "to_number", "to_real", "to_text",
+    "truth", "typeof", "uuid_number", "whole_number",
 ]  # fmt: skip
