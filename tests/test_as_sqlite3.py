@@ -41,6 +41,41 @@ EXPRESSIONS = [
 ]  # fmt: skip
 
 
+NUMBERS = (
+    "1e+20",
+    "1e5",
+    "1E5",
+    "-0.0",
+    "1.50",
+    "1e-7",
+    "0.1e1",
+    "-0",
+    "12345678901234567890",
+    "[1e5,1E+5,-0,1.50,7]",
+    '{"a":1e5}',
+)
+EXPRESSIONS += [
+    form.format(f"'{number}'")
+    for number in NUMBERS
+    for form in (
+        *["json({})", "json_extract({}, '$')", "json_type({})", "{} -> '$'", "{} ->> '$'", "json_quote(json({}))"],
+        *["json_array(json({}))", "json_extract('[' || {} || ']', '$[0]')", "json_set('[2.0]', '$[1]', json({}))"],
+        *["json_remove({}, '$.x')", "json_patch({}, '{{}}')", "json_patch('{{}}', {})", "json_group_array(json({}))"],
+    )
+]
+EXPRESSIONS += [
+    *[
+        "json_array(1e20, 1e-7, 0.5, -0.0, 1e15, 123456789.0)",
+        "json_set('{}', '$.a', 1e20)",
+        "json_set('{}', NULL, 1, '$.a', 2)",
+    ],
+    *[
+        "json_type('{}', 'a')",
+    ],
+    *["json_extract('{}', '$.')", "json_set('{}', '$.c\"d', 1)", "json_extract('[1e400]', '$[0]')"],
+]
+
+
 def outcome(connection: Any, sql: str, parameters: Any = ()) -> Any:
     """The rows of a statement with the classes of their values, or the class and the message of its error."""
     try:

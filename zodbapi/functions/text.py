@@ -19,6 +19,7 @@ from zodbapi.functions.format import format_text
 from zodbapi.functions.registry import Function
 from zodbapi.values import (
     clike,
+    exact_float,
     glob,
     glob_matcher,
     ilike,
@@ -141,16 +142,11 @@ def quote(value: Any) -> str:
         case bool():
             return "1" if value else "0"
         case float():
-            return {"inf": "9.0e+999", "-inf": "-9.0e+999"}.get(repr(value)) or _exact_float(value)
+            return {"inf": "9.0e+999", "-inf": "-9.0e+999"}.get(repr(value)) or exact_float(value)
         case str() | date() | time() | timedelta() | UUID():
             return "'" + to_text(value).replace("'", "''") + "'"
         case _:
             return to_text(value)
-
-
-def _exact_float(value: float) -> str:
-    text = to_text(value)
-    return text if float(text) == value else repr(value)
 
 
 def char(*codes: Any) -> str:
