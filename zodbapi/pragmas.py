@@ -229,6 +229,7 @@ QUESTIONS: dict[str, Question] = {
     "freelist_count": _fixed("freelist_count", 0),
     "temp_store": _fixed("temp_store", 0),
     "busy_timeout": Question((("timeout", INTEGER),), lambda txn, stages, _: [(int(txn.database.timeout * 1000),)]),
+    "data_version": Question((("data_version", INTEGER),), lambda txn, stages, _: [(txn.data_version,)]),
     "schema_version": Question(
         (("schema_version", INTEGER),), lambda txn, stages, _: [(txn.schema.version & 0x7FFFFFFF,)]
     ),
@@ -243,6 +244,10 @@ def _is_on(value: Any) -> bool:
 def _set_foreign_keys(txn: Transaction, value: Any) -> None:
     if not txn.active:  # a no-op inside a transaction, as in SQLite
         txn.foreign_keys_enabled = _is_on(value)
+
+
+def _set_recursive_triggers(txn: Transaction, value: Any) -> None:
+    txn.recursive_triggers = _is_on(value)
 
 
 def _set_defer_foreign_keys(txn: Transaction, value: Any) -> None:
@@ -266,6 +271,7 @@ SETTINGS: dict[str, Setting] = {
     "foreign_keys": Setting(lambda txn: int(txn.foreign_keys_enabled), _set_foreign_keys),
     "defer_foreign_keys": Setting(lambda txn: int(txn.defer_foreign_keys), _set_defer_foreign_keys),
     "user_version": _stored_number("user_version"),
+    "recursive_triggers": Setting(lambda txn: int(txn.recursive_triggers), _set_recursive_triggers),
     "application_id": _stored_number("application_id"),
 }
 

@@ -100,6 +100,8 @@ def prepare(
 def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, parameters: Parameters | None) -> Statement:
     functions, stats = compiler.functions, compiler.stats
     key = (sql, schema.version, functions.version, paramstyle)
+    if "\0" in sql:
+        raise ProgrammingError("the query contains a null character")
     repeated = one_of_repeated(sql)
     if repeated is not None:
         statement = _prepare_repeated(sql, repeated[1], prepare(repeated[0], schema, functions, stats, paramstyle))

@@ -66,6 +66,9 @@ class Snapshot:
         self.read_set = ReadSet()
         self._watching = False  # whether what is read is noted
         self._connection: Any = None
+        self.data_version = 0  # grows with each snapshot that has what other connections committed
+        self.own_commit: Any = None  # the id of this connection's last transaction that wrote
+        self._last_seen: Any = None
 
     def settle(self) -> None:
         """Read the rest of unfinished results, before the snapshot moves."""
@@ -90,7 +93,9 @@ class Snapshot:
             seen = self._mvcc._ltid
             self._connection.newTransaction(None, False)
             self._read_schema()
-            self._seen = seen
+            if seen != self.own_commit:
+                self.data_version += seen != self._last_seen
+            self._seen = self._last_seen = seen
 
     def _read_schema(self) -> None:
         if self.entry is None:

@@ -75,7 +75,8 @@ class Transaction(Snapshot):
         self.immediate: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.last_rowid = 0
         self.newest_tops: dict[int, int] = {}  # table id -> the largest rowid outside a snapshot that is not the newest
-        self.firing: set[str] = set()  # the triggers that are running
+        self.firing: frozenset[str] = frozenset()  # the triggers that are running
+        self.recursive_triggers = False  # whether what a trigger writes may start it again
         self.changes = 0
         self.total_changes = 0
         self.streams: dict[int, weakref.ref[Stream]] = {}  # results that are not read to their end yet
@@ -204,11 +205,13 @@ class Transaction(Snapshot):
                     self._manager.abort()  # nothing is left to commit
                 else:
                     self._guard_reads()
+                    if not self.alone and self._is_stale():
+                        self.data_version += 1
                     self._manager.commit()
         except BaseException:
             self.rollback()
             raise
-        committed = self._mvcc._ltid
+        committed = self.own_commit = self._mvcc._ltid
         self._finished()
         if self._connection.durable_later:
             with translated():
