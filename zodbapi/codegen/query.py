@@ -97,6 +97,8 @@ class QueryWriter:
         """Writes what appends the node's rows to ``out``."""
         if isinstance(node, Compound):
             self._append_compound(node)
+        elif isinstance(node, Limit):
+            self.unit.body.line(f"out += {self.rows_function(node)}()")
         else:
             self.produce(node, lambda: self.unit.body.line(f"out.append({self.row(node)})"), whole=True)
 

@@ -14,6 +14,7 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     drop_duplicates      under DISTINCT a join that only asks for related rows becomes a semi join
     union_seeks          a = ? OR b = ? unites what two indexes find
     seek_extremes        min and max read one end of an index
+    limit_branches       the first rows of a UNION ALL are among those of its branches
     choose_access        scans become seeks, joins become index loops or hash joins
     group_by_rows        groups that are the rows of a table need no hash table
     cover_scans          where order does not matter, an index that has all columns is read instead of the rows
@@ -42,6 +43,7 @@ from zodbapi.optimizer.drop_sorts import drop_sorts
 from zodbapi.optimizer.fold_constants import fold_constants
 from zodbapi.optimizer.group_by_index import group_by_index
 from zodbapi.optimizer.group_by_rows import group_by_rows
+from zodbapi.optimizer.limit_branches import limit_branches
 from zodbapi.optimizer.merge_projects import merge_projects
 from zodbapi.optimizer.order_joins import order_joins
 from zodbapi.optimizer.push_filters import push_filters
@@ -68,6 +70,7 @@ RULES: tuple[Rule, ...] = (
     drop_duplicates,
     union_seeks,
     seek_extremes,
+    limit_branches,
     choose_access,
     group_by_rows,
     cover_scans,
