@@ -24,6 +24,7 @@ from zodbapi.plan.nodes import (
     Delete,
     Distinct,
     Filter,
+    FirstOfEach,
     HashJoin,
     HashSeek,
     IndexGroups,
@@ -96,7 +97,11 @@ def describe(node: Node) -> str:
         case HashJoin():
             return _hash_join(node)
         case HashSeek():
-            return f"HASH SEEK {_pairs(node.keys, node.probes)}"
+            default = f" ELSE {_listed(node.default)}" if node.default else ""
+            return f"HASH SEEK {_pairs(node.keys, node.probes)}{default}"
+        case FirstOfEach():
+            order = f" BY {_listed(node.keys)}" if node.keys else ""
+            return f"FIRST OF EACH {_listed(node.alike)}{order}"
         case Insert() | Update() | Delete():
             return _write(node)
         case Command():

@@ -189,12 +189,28 @@ class HashJoin(Node):
 class HashSeek(Node):
     """Emits the rows of ``input`` whose ``keys`` equal ``probes``, which are of rows around the query that this is in.
 
-    The input, which reads no such row, is put into a hash table once a statement, when the first row is asked for.
+    The input, which reads no such row, is put into a hash table once a statement, when the first row is asked for. With
+    ``single`` no two of its rows have the same keys, and what is above takes just its last column, which is the only one
+    in ``default`` if there is no row; without a default there is none then.
     """
 
     input: Node
     keys: tuple[Expr, ...]
     probes: tuple[Expr, ...]
+    single: bool = False
+    default: tuple[Expr, ...] = ()
+
+
+@record(frozen=True, slots=True)
+class FirstOfEach(Node):
+    """Passes, of the rows that are alike in ``alike``, the one that comes first in the order of ``keys``.
+
+    Of several such rows it is the first one of the input. The keys have one direction. Buffers a row for each.
+    """
+
+    input: Node
+    alike: tuple[Expr, ...]
+    keys: tuple[SortKey, ...]
 
 
 @record(frozen=True, slots=True)
@@ -427,7 +443,7 @@ def output_names(node: Node) -> tuple[str, ...]:
 def output_source(node: Node) -> int:
     """The source under which a single-source node (the root of any query) emits its rows."""
     match node:
-        case Filter() | Distinct() | Sort() | Limit() | HashSeek():
+        case Filter() | Distinct() | Sort() | Limit() | HashSeek() | FirstOfEach():
             return output_source(node.input)
         case Project() | Aggregate() | Compound() | Values() | Materialize() | Recursive() | WorkingRow():
             return node.source
