@@ -33,7 +33,7 @@ from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
 from zodbapi.storage.pickling import TREES, NotPlain, pickle_values
 from zodbapi.storage.read_ahead import ReadAhead
-from zodbapi.storage.reading import LEAF_FORMS, LEAVES, PROTO, RecordReader, class_record, unpickle_values
+from zodbapi.storage.reading import LEAF_FORMS, LEAVES, NODES, PROTO, RecordReader, class_record, unpickle_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,6 +45,14 @@ _ENTRIES = (OOSet, OOBucket)
 
 class RecordWriter(ObjectWriter):  # type: ignore[misc]
     """ZODB's writer, with a shorter way for the nodes of trees."""
+
+    def serialize(self, obj: Any) -> bytes:
+        """The record of an object."""
+        cls = type(obj)
+        if cls in NODES:
+            return self._dump(cls, obj.__getstate__())
+        record: bytes = super().serialize(obj)
+        return record
 
     def _dump(self, classmeta: Any, state: Any) -> bytes:
         try:
@@ -186,10 +194,12 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         """Object id, serial number and record of what was changed, and of the new objects that it refers to."""
         writer, self._writer = self._writer or RecordWriter(), None  # one that has failed is not used again
         writer._jar = self
+        stack = writer._stack  # what is serialized puts new objects there
         for changed in self._registered_objects:
             if changed._p_changed or changed._p_oid in self._added:
-                writer._stack.append(changed)
-            for item in writer:
+                stack.append(changed)
+            while stack:
+                item = stack.pop()
                 data = writer.serialize(item)
                 stored.append((item, len(data)))
                 yield item._p_oid, item._p_serial, data
