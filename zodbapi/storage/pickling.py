@@ -81,10 +81,7 @@ def _has_in_common(value: Any) -> bool:
     first, second = value[1], value[3]
     if type(first) is not tuple or type(second) is not tuple:
         return False
-    for a, b in zip(first, second, strict=False):  # no any(): most leaves are of short rows, and a generator costs more
-        if a is b and type(a) is str and len(a) >= LONG:
-            return True
-    return False
+    return max([len(a) for a, b in zip(first, second, strict=False) if a is b and type(a) is str], default=0) >= LONG
 
 
 def _pickler(file: io.BytesIO) -> Any:

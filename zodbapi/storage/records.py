@@ -101,6 +101,7 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         self._reader = RecordReader(self, self._cache, find_class)
         self._ahead = ReadAhead(self._reader)
         self._writer: RecordWriter | None = None
+        self._relies = True
         self.passing: Passing | None = None  # notes what is loaded, while a long result is read
         self.unmerged: set[bytes] = set()  # objects whose changes must not be merged with those of others
 
@@ -149,8 +150,11 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
 
         A tree tells of each such node at every change; nobody needs that while nobody else can commit.
         """
+        if rely is self._relies:
+            return
+        self._relies = rely
         if rely:
-            self.__dict__.pop("readCurrent", None)
+            del self.__dict__["readCurrent"]
         else:
             self.readCurrent = callable  # the cheapest function that takes an object and does nothing
 
@@ -171,7 +175,6 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         stored: list[tuple[Any, int]] = []
         mvcc = self._normal_storage
         tid, merged = storage.append(self._records(stored), mvcc, self._readCurrent, self.unmerged)
-        mvcc._ltid = tid
         cache = self._cache
         for item, size in stored:
             oid = item._p_oid
