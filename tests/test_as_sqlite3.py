@@ -175,23 +175,3 @@ def test_recursive_triggers(both: tuple[Any, Any]) -> None:
         each("UPDATE OR REPLACE t SET b = 3 WHERE a = 2", "SELECT n FROM log ORDER BY n", "SELECT * FROM t")
     each("CREATE TRIGGER ever AFTER INSERT ON t BEGIN INSERT INTO t (b) VALUES (new.b + 1); END")
     each("INSERT INTO t VALUES (100, 100)", "SELECT count(*) FROM t")
-
-
-def test_data_version(tmp_path: Any) -> None:
-    first = [module.connect(str(tmp_path / module.__name__), isolation_level=None) for module in (sqlite3, zodbapi)]
-    second = [module.connect(str(tmp_path / module.__name__), isolation_level=None) for module in (sqlite3, zodbapi)]
-    question = "PRAGMA data_version"
-    for connections, sql in (
-        *[(first, question), (first, "CREATE TABLE t (a)"), (first, question), (second, "INSERT INTO t VALUES (1)")],
-        *[
-            (first, question),
-            (first, question),
-            (first, "BEGIN"),
-            (first, "INSERT INTO t VALUES (2)"),
-            (first, "COMMIT"),
-        ],
-        *[(first, question), (second, "DELETE FROM t"), (first, "INSERT INTO t VALUES (3)"), (first, question)],
-    ):
-        same((connections[0], connections[1]), sql)
-    for connection in (*first, *second):
-        connection.close()
