@@ -251,3 +251,26 @@ def test_data_version(tmp_path: Any) -> None:
         same((connections[0], connections[1]), sql)
     for connection in (*first, *second):
         connection.close()
+
+
+def test_what_functions_of_the_user_may_not_return(both: tuple[Any, Any]) -> None:
+    for connection in both:
+        connection.create_function("strange", 0, object)
+        connection.create_function("broken", 0, lambda: 1 // 0)
+    same(both, "SELECT strange()")
+    same(both, "SELECT broken()")
+
+
+def test_keys_of_rows(both: tuple[Any, Any]) -> None:
+    for connection, module in zip(both, (sqlite3, zodbapi), strict=True):
+        connection.row_factory = module.Row
+        row = connection.execute("SELECT 1 AS a").fetchone()
+        for key in (1.5, None, "b", 7, -2):
+            with pytest.raises(IndexError):
+                row[key]
+
+
+def test_a_text_is_a_sequence_of_parameters(both: tuple[Any, Any]) -> None:
+    same(both, "SELECT ?", "a")
+    same(both, "SELECT ?, ?", "ab")
+    same(both, "SELECT ?", "ab")
