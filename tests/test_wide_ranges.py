@@ -23,17 +23,24 @@ ROWS = 1500
 def connection() -> Iterator[zodbapi.Connection]:
     connection = zodbapi.connect(":memory:", autocommit=True)
     connection.execute(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT COLLATE NOCASE NOT NULL, n INTEGER, k REAL, v TEXT)"
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT COLLATE NOCASE NOT NULL, n INTEGER, k REAL, v TEXT, f BOOLEAN)"
     )
     connection.execute("CREATE TABLE u (code TEXT PRIMARY KEY, n INTEGER NOT NULL, v)")
-    for index in ("t (s)", "t (n)", "t (n, k)", "u (n)"):
+    for index in ("t (s)", "t (n)", "t (n, k)", "t (f, n)", "u (n)"):
         connection.execute(f"CREATE INDEX {index.translate(str.maketrans('', '', ' (),'))} ON {index}")
     rng = random.Random(3)
     words = ["Done"] * 60 + ["done"] * 10 + ["new"] * 2 + ["Open"] * 27 + ["rare"]
     for i in range(ROWS):
         n = rng.choice((None, 7, 7, rng.randint(-50, 50), rng.randint(0, 10**6)))
-        row = (i, rng.choice(words), n, rng.choice((None, 0.5, rng.random())), f"v{i % 40}")
-        connection.execute("INSERT INTO t VALUES (?, ?, ?, ?, ?)", row)
+        row = (
+            i,
+            rng.choice(words),
+            n,
+            rng.choice((None, 0.5, rng.random())),
+            f"v{i % 40}",
+            rng.choice((None, True, False)),
+        )
+        connection.execute("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", row)
         connection.execute("INSERT INTO u VALUES (?, ?, ?)", (f"c{i}", row[2] or 0, row[4]))
     yield connection
     connection.close()
@@ -47,6 +54,9 @@ QUERIES: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("SELECT id, v FROM t WHERE n <= ? AND v <> 'v3'", [(0,), (10**6,), (-51,)]),
     ("SELECT round(sum(k), 6), count(v), min(v) FROM t WHERE n >= ?", [(0,), (500_000,), (10**7,)]),
     ("SELECT v, count(*), round(sum(k), 6) FROM t WHERE s = ? GROUP BY v", [("done",), ("new",)]),
+    ("SELECT id, v FROM t WHERE f AND n > ?", [(-60,), (999_000,), (None,)]),
+    ("SELECT id, v FROM t WHERE NOT f AND n <= ?", [(0,), (10**6,)]),
+    ("SELECT id, v FROM t WHERE (f AND n < ?) IS NOT TRUE AND n > 0", [(50,)]),
     ("SELECT rowid, code, v FROM u WHERE n > ?", [(-60,), (999_000,)]),
     ("SELECT a.id, a.v, b.v FROM t a JOIN u b ON b.code = 'c' || a.id WHERE a.n < ?", [(10,), (-49,)]),
 ]

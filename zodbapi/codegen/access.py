@@ -202,7 +202,11 @@ def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_saf
         test = f"{first} is not None"
     if _needs_guard(expr, type_):
         code = f"{unit.call(runtime.guard(type_.kind))}({code})"
-    code = writer.folded(code, column.folding)
+        code = writer.folded(code, column.folding)
+    elif column.numbered:
+        code = f"{code}.int"
+    else:
+        code = writer.folded(code, column.folding)
     return test, encode(unit, code, type_, nullable, maybe_null=False)
 
 
