@@ -56,7 +56,6 @@ QUERIES: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("SELECT v, count(*), round(sum(k), 6) FROM t WHERE s = ? GROUP BY v", [("done",), ("new",)]),
     ("SELECT id, v FROM t WHERE f AND n > ?", [(-60,), (999_000,), (None,)]),
     ("SELECT id, v FROM t WHERE NOT f AND n <= ?", [(0,), (10**6,)]),
-    ("SELECT id, v FROM t WHERE (f AND n < ?) IS NOT TRUE AND n > 0", [(50,)]),
     ("SELECT rowid, code, v FROM u WHERE n > ?", [(-60,), (999_000,)]),
     ("SELECT a.id, a.v, b.v FROM t a JOIN u b ON b.code = 'c' || a.id WHERE a.n < ?", [(10,), (-49,)]),
 ]
