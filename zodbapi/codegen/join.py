@@ -264,6 +264,9 @@ def is_unique(node: Node, keys: tuple[Expr, ...]) -> bool:
     """Whether no two rows of a node have the same keys: they are the rowid, or a unique key, of one table."""
     while isinstance(node, Filter):
         node = node.input
+    if isinstance(node, Project):
+        shown = [key for key in keys if isinstance(key, Column) and key.source == node.source]
+        return is_unique(node.input, tuple(node.columns[key.position] for key in shown))
     if isinstance(node, IndexGroups):
         return {key.position for key in keys if isinstance(key, Column)} == set(range(node.width))
     if isinstance(node, Aggregate):
