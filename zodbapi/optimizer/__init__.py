@@ -57,7 +57,8 @@ from zodbapi.optimizer.push_limits import push_limits
 from zodbapi.optimizer.seek_extremes import seek_extremes
 from zodbapi.optimizer.union_seeks import union_seeks
 from zodbapi.optimizer.unnest_subqueries import unnest_subqueries
-from zodbapi.plan.nodes import Command, Node, output_names
+from zodbapi.plan.commands import Command
+from zodbapi.plan.nodes import Node, output_names
 from zodbapi.plan.walk import rebuild
 
 __all__ = ["RULES", "BindIndex", "Context", "Rule", "Samples", "Stats", "optimize"]

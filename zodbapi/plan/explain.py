@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from zodbapi.catalog import Index, Table
+from zodbapi.plan.commands import Command
 from zodbapi.plan.expr import Exists, Expr, InQuery, ScalarQuery
 from zodbapi.plan.lists import seeks_once
 from zodbapi.plan.nodes import (
     Aggregate,
     Bound,
-    Command,
     Compound,
     Delete,
     Distinct,

@@ -13,7 +13,7 @@ from ZODB.utils import z64
 
 from zodbapi.catalog import FIRST_TEMPORARY_ID, Schema
 from zodbapi.storage import ddl
-from zodbapi.storage.failures import translated
+from zodbapi.storage.failures import raise_translated
 from zodbapi.storage.leaves import WatchedTrees
 from zodbapi.storage.read_set import ReadSet
 from zodbapi.storage.temporary import Temporary, combined
@@ -84,13 +84,16 @@ class Snapshot:
     def _refresh(self, behind: bool = True) -> None:
         """Move to the newest snapshot; without ``behind`` this process knows already what others have committed."""
         self.settle()
-        with translated():
+        try:
             if behind:
                 self._learn()
             seen = self._mvcc._ltid
             self._connection.newTransaction(None, False)
             self._read_schema()
             self._seen = seen
+        except Exception as error:
+            raise_translated(error)
+            raise
 
     def _read_schema(self) -> None:
         if self.entry is None:

@@ -35,7 +35,7 @@ from zodbapi import errors
 from zodbapi.catalog import Schema
 from zodbapi.isolation import Isolation
 from zodbapi.storage import ddl, rowids
-from zodbapi.storage.failures import translated
+from zodbapi.storage.failures import raise_translated, translated
 from zodbapi.storage.leaves import plain
 from zodbapi.storage.overflow import put_away
 from zodbapi.storage.restoring import put_back, restore
@@ -76,7 +76,8 @@ class Transaction(Snapshot):
         self.immediate: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.last_rowid = 0
         self.newest_tops: dict[int, int] = {}  # table id -> the largest rowid outside a snapshot that is not the newest
-        self.firing: set[str] = set()  # the triggers that are running
+        self.firing: frozenset[str] = frozenset()  # the triggers that are running
+        self.recursive_triggers = False  # whether what a trigger writes may start it again
         self.changes = 0
         self.total_changes = 0
         self.streams: dict[int, weakref.ref[Stream]] = {}  # results that are not read to their end yet
@@ -152,21 +153,21 @@ class Transaction(Snapshot):
         self._check_alive()
         self.database.lock_for_writing(self, None if wait else 0.0)
         try:
-            with translated():
-                told = self.database.lock_tells
-                moved = self._is_stale(told) and self._move_snapshot()
-                self._begin_managed()
-                self.writing = True
-                self.alone = self.database.local and not self._is_stale(told)
-                # On snapshots that never move it is how two transactions that read the same are made to conflict.
-                self.must_store = not self.alone or self.isolation is Isolation.SNAPSHOT
-                self._connection.rely_on_nodes(not self.alone)
-                if self.alone and self.serializable:
-                    self._watch(False)
-                if self.entry is None:
-                    self._create_entry()
-        except BaseException:
+            told = self.database.lock_tells
+            moved = self._is_stale(told) and self._move_snapshot()
+            self._begin_managed()
+            self.writing = True
+            self.alone = self.database.local and not self._is_stale(told)
+            # On snapshots that never move it is how two transactions that read the same are made to conflict.
+            self.must_store = not self.alone or self.isolation is Isolation.SNAPSHOT
+            self._connection.rely_on_nodes(not self.alone)
+            if self.alone and self.serializable:
+                self._watch(False)
+            if self.entry is None:
+                self._create_entry()
+        except BaseException as error:
             self._stop_writing()
+            raise_translated(error)
             raise
         return moved
 
@@ -199,21 +200,27 @@ class Transaction(Snapshot):
             self._end()
             return
         try:
-            with translated():
-                if self.prepared:
-                    self._connection.tpc_finish(self._manager.get())
-                    self._manager.abort()  # nothing is left to commit
-                else:
+            if self.prepared:
+                self._connection.tpc_finish(self._manager.get())
+                self._manager.abort()  # nothing is left to commit
+            else:
+                if not self.alone:
                     self._guard_reads()
-                    self._manager.commit()
-        except BaseException:
+                self._manager.commit()
+        except BaseException as error:
             self.rollback()
+            raise_translated(error)
             raise
         committed = self._mvcc._ltid
+        if self._mvcc._start > committed:  # it has moved: nobody else had committed since, and what we did is known
+            self._seen = committed
         self._finished()
         if self._connection.durable_later:
-            with translated():
+            try:
                 self.database.storage.make_durable(committed)
+            except Exception as error:
+                raise_translated(error)
+                raise
 
     def prepare(self) -> None:
         """The first phase of a two-phase commit: after it, ``commit`` will not fail. A failure rolls back.
@@ -310,7 +317,6 @@ class Transaction(Snapshot):
 
     def _stop_writing(self) -> None:
         self.writing = self.prepared = self.alone = False
-        self._connection.rely_on_nodes(True)
         self._connection.unmerged.clear()
         self.newest_tops.clear()
         self.database.unlock(self)
