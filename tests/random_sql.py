@@ -145,6 +145,10 @@ class Generator:
             "'" + value.replace("'", "''") + "'" if isinstance(value, str) else "NULL" if value is None else repr(value)
         )
 
+    def changing(self) -> list[str]:
+        """The tables that statements may change."""
+        return [table.name for table in self.tables]
+
     def rows(self) -> list[tuple[str, tuple[object, ...]]]:
         """INSERT statements with their parameters; some fail for a constraint, on both sides."""
         statements = []
@@ -224,7 +228,7 @@ class Generator:
             case 1:
                 return f"abs({self.expression(scope, 'INTEGER', depth)})"
             case 2:
-                return f"(-{self.expression(scope, 'INTEGER', depth)})"
+                return f"(- {self.expression(scope, 'INTEGER', depth)})"
             case 3:
                 return f"({self.predicate(scope, depth)})"
             case 4:

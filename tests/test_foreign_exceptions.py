@@ -36,7 +36,7 @@ def test_random_statements(seed: int) -> None:
         ("UPDATE t SET m = ?", dt.datetime.min.replace(tzinfo=dt.timezone(dt.timedelta(hours=14))), zodbapi.DataError),
         ("UPDATE t SET d = ?", Decimal("1E+5000"), zodbapi.DataError),
         ("SELECT -h FROM t", None, zodbapi.DataError),
-        ("UPDATE t SET g = ?", dt.time(1, tzinfo=dt.UTC), zodbapi.InterfaceError),
+        ("UPDATE t SET g = ?", dt.time(1, tzinfo=dt.UTC), zodbapi.ProgrammingError),
         ("UPDATE t SET b = ?", float("inf"), zodbapi.DataError),
     ],
 )

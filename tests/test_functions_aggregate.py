@@ -14,7 +14,7 @@ import pytest
 import zodbapi
 from tests.sqlite_oracle import ask, fill, rows, same
 from zodbapi.catalog import DECIMAL, INTEGER, INTERVAL, REAL, Kind, Type
-from zodbapi.errors import DataError, Error
+from zodbapi.errors import Error, OperationalError
 from zodbapi.functions import BUILTIN, user
 from zodbapi.functions.json import mark
 from zodbapi.functions.registry import AggregateFunction
@@ -85,7 +85,7 @@ def test_aggregates_of_native_values(found: Any, expected: Any) -> None:
 
 
 def test_a_sum_beyond_64_bits_is_an_error() -> None:
-    with pytest.raises(DataError, match="integer overflow"):
+    with pytest.raises(OperationalError, match="integer overflow"):
         run("sum", [2**62, 2**62])
 
 

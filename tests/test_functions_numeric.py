@@ -12,7 +12,7 @@ import pytest
 
 from tests.sqlite_oracle import ask, same
 from tests.test_functions_text import call
-from zodbapi.errors import DataError
+from zodbapi.errors import OperationalError
 
 SAMPLES: list[Any] = [
     None, 0, 1, -1, 2, -2, 3, 5, 10, 100, -7, 2**63 - 1, -(2**63), 0.0, 0.5, 1.5, -2.5, 2.5, 0.125, 2.675, 1.005, 1e20, -3.7,
@@ -67,7 +67,7 @@ def test_decimals_and_intervals(found: Any, expected: Any) -> None:
 
 
 def test_the_smallest_integer_has_no_absolute_value() -> None:
-    with pytest.raises(DataError, match="integer overflow"):
+    with pytest.raises(OperationalError, match="integer overflow"):
         raise call("abs", -(2**63))
 
 

@@ -11,15 +11,16 @@ from operator import length_hint
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
+from zodbapi.compiled import READ, Statement
 from zodbapi.errors import ProgrammingError
 from zodbapi.execution import read, run, run_begun, run_many, run_script, run_whole, translate
 from zodbapi.parameters import Parameters
-from zodbapi.statement import READ, STATEMENTS, Statement
+from zodbapi.statement import STATEMENTS
 from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
+    from zodbapi.compiled import Description
     from zodbapi.connection import Connection
-    from zodbapi.statement import Description
 
 Row = tuple[Any, ...]
 

@@ -5,15 +5,16 @@
     Exception
     |-- Warning
     `-- Error
-        |-- InterfaceError             the driver was used wrongly (closed cursor, bad parameter type)
+        |-- InterfaceError             the driver was used wrongly (closed database, bad option)
         `-- DatabaseError
             |-- DataError              a value does not fit its column or is out of range
+            |   `-- RangeError         an integer parameter is outside 64 bits; also an OverflowError, as in sqlite3
             |-- OperationalError       the storage, a lock, a missing table, a malformed file
             |   |-- LockError          another transaction writes, and went on for too long: try again
             |   `-- ConflictError      another transaction won: roll back and run it again
             |-- IntegrityError         UNIQUE, NOT NULL, CHECK, FOREIGN KEY
             |-- InternalError          a broken invariant of the engine
-            |-- ProgrammingError       wrong SQL, wrong number of parameters
+            |-- ProgrammingError       wrong SQL, wrong number or class of parameters
             `-- NotSupportedError      SQL that is understood and not offered
 
 The wording of messages follows SQLite's, because code that runs on SQLite reads them
@@ -39,6 +40,10 @@ class DatabaseError(Error):
 
 class DataError(DatabaseError):
     """A value does not fit its column, or an integer is outside 64 bits."""
+
+
+class RangeError(DataError, OverflowError):
+    """An integer parameter is outside 64 bits; to code that knows the sqlite3 module it is an OverflowError."""
 
 
 class OperationalError(DatabaseError):

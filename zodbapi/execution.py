@@ -16,6 +16,7 @@ from itertools import chain, count, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from zodbapi.compiled import CONTROL, READ, Statement
 from zodbapi.errors import (
     ConflictError,
     DataError,
@@ -30,7 +31,7 @@ from zodbapi.interrupt import GENERATED, progress
 from zodbapi.large import Oversize
 from zodbapi.parameters import Parameters
 from zodbapi.parser import split
-from zodbapi.statement import CONTROL, READ, Statement, prepare
+from zodbapi.statement import prepare
 from zodbapi.storage import ddl
 from zodbapi.storage.cache import Passing
 from zodbapi.storage.stats import Stats

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zodbapi import values
-from zodbapi.errors import DataError, InterfaceError, ProgrammingError
+from zodbapi.errors import DataError, ProgrammingError, RangeError
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -41,8 +41,10 @@ def adapt(number: int, value: Any) -> Any:
     """The value of a native class that a parameter stands for; the error names its place, which counts from 1."""
     try:
         return values.adapt(value)
-    except InterfaceError as error:
-        raise InterfaceError(f"Error binding parameter {number}: {error}") from None
+    except RangeError:
+        raise
+    except ProgrammingError as error:
+        raise ProgrammingError(f"Error binding parameter {number}: {error}") from None
     except DataError as error:
         raise DataError(f"Error binding parameter {number}: {error}") from None
 
@@ -54,6 +56,6 @@ def known_values(names: tuple[str, ...] | None, count: int, parameters: Paramete
     try:
         given = by_name(names, parameters) if names is not None else as_tuple(parameters)
         found = tuple([item if type(item) is tuple else values.adapt(item) for item in given])
-    except (InterfaceError, DataError, ProgrammingError):
+    except (DataError, ProgrammingError):
         return ()
     return found if len(found) == count else ()

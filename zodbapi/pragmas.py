@@ -14,7 +14,7 @@ from zodbapi.catalog import INTEGER, TEXT, Column, Schema, Table, Type, View
 from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.integrity import find_orphans, find_problems, numbered_keys
-from zodbapi.plan.nodes import Pragma
+from zodbapi.plan.commands import Pragma
 from zodbapi.record import record
 from zodbapi.storage.rowids import highest_rowid
 
@@ -245,6 +245,10 @@ def _set_foreign_keys(txn: Transaction, value: Any) -> None:
         txn.foreign_keys_enabled = _is_on(value)
 
 
+def _set_recursive_triggers(txn: Transaction, value: Any) -> None:
+    txn.recursive_triggers = _is_on(value)
+
+
 def _set_defer_foreign_keys(txn: Transaction, value: Any) -> None:
     txn.defer_foreign_keys = _is_on(value)
 
@@ -266,6 +270,7 @@ SETTINGS: dict[str, Setting] = {
     "foreign_keys": Setting(lambda txn: int(txn.foreign_keys_enabled), _set_foreign_keys),
     "defer_foreign_keys": Setting(lambda txn: int(txn.defer_foreign_keys), _set_defer_foreign_keys),
     "user_version": _stored_number("user_version"),
+    "recursive_triggers": Setting(lambda txn: int(txn.recursive_triggers), _set_recursive_triggers),
     "application_id": _stored_number("application_id"),
 }
 

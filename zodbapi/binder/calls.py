@@ -98,6 +98,8 @@ def bind_named(name: str, args: Sequence[Expr], scope: Scope) -> Expr:
     folded = _bind_collated(function, args, scope)
     if folded is not None:
         return folded
+    if function.name in ("like", "glob") and any(map(_may_be_blob, args)):
+        function = replace(function, strict=False, nullable=True)  # a blob is like nothing, not even like NULL
     if function.name in ("coalesce", "ifnull"):
         can = all(nullable(arg) for arg in args)
     elif function.strict and not function.nullable:
@@ -112,6 +114,10 @@ def _inputs(function: Function | AggregateFunction, args: Sequence[Expr]) -> tup
     if not function.json_args:
         return tuple(args)
     return tuple(_nesting(arg) for arg in args)
+
+
+def _may_be_blob(expr: Expr) -> bool:
+    return isinstance(expr.value, bytes) if isinstance(expr, Const) else type_of(expr).kind in (Kind.BLOB, Kind.ANY)
 
 
 def _nesting(arg: Expr) -> Expr:

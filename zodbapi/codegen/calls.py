@@ -33,7 +33,7 @@ def call_value(writer: ExprWriter, expr: Call) -> str:
     matched = _matcher(writer, expr)
     if matched is not None:
         text, test = matched
-        return f"(None if {_unknown(writer, expr)}{text} is None else 1 if {test} else 0)"
+        return f"({_unknown_value(writer, expr)} if {_unknown(writer, expr)}{text} is None else 1 if {test} else 0)"
     tests, call = _call(writer, expr)
     code = f"(None if {' or '.join(tests)} else {call})" if tests else call
     return writer.unit.hoist(code) if writer.independent(expr) and not expr.function.with_txn else code
@@ -85,6 +85,13 @@ def _unknown(writer: ExprWriter, expr: Call) -> str:
     pattern, _, *escape = expr.args
     codes = [writer.value(arg) for arg in (pattern, *escape) if writer.nullable(arg)]
     return "".join(f"{code} is None or " for code in codes)
+
+
+def _unknown_value(writer: ExprWriter, expr: Call) -> str:
+    """Code of what a match is when an operand is NULL: NULL, but 0 if the pattern is a blob."""
+    if expr.function.strict:
+        return "None"
+    return writer.unit.hoist(f"(0 if type({writer.value(expr.args[0])}) is bytes else None)")
 
 
 def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:

@@ -24,14 +24,7 @@ from zodbapi.codegen.table_writer import WriterProgram, convert_column
 from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
-from zodbapi.plan.nodes import (
-    Delete,
-    Insert,
-    Instead,
-    Update,
-    Values,
-    output_source,
-)
+from zodbapi.plan.nodes import Delete, Insert, Instead, Update, Values, output_source
 from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
@@ -196,7 +189,9 @@ class _Insert:
             case "ignore":
                 body.line("pass")
             case "replace":
-                delete = writer_function(self.unit, self.writer.without_triggers, "delete", "displace")
+                delete = writer_function(
+                    self.unit, self.writer, "displace" if self.writer.displace else "delete", "displace"
+                )
                 with body.block("for other in {other for _, other in found}"):
                     body.line(f"{delete}(txn, other, txn.rows({self.table.id})[other])")
                 self._store()
@@ -271,7 +266,7 @@ def _change_row(
         f"new = {row}" if writer.complete is None else f"new = {writer_function(unit, writer, 'complete')}({row})"
     )
     if replace:
-        delete = writer_function(unit, writer.without_triggers, "delete", "displace")
+        delete = writer_function(unit, writer, "displace" if writer.displace else "delete", "displace")
         conflicts = writer_function(unit, writer, "conflicts")
         with body.block(f"for other in {{other for _, other in {conflicts}(txn, new_rowid, new)}} - {{{old_rowid}}}"):
             body.line(f"{delete}(txn, other, txn.rows({table.id})[other])")

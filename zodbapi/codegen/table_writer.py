@@ -32,8 +32,8 @@ from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.depth import roomy
 from zodbapi.large import LIMIT, Oversize
 from zodbapi.plan.expr import Column, Expr
-from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.plan.walk import descend, needs_its_row_alone
+from zodbapi.plan.writer import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.record import record
 from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED
 
@@ -102,6 +102,7 @@ class WriterProgram:
     generated_from: frozenset[int]  # the columns that generated columns are computed from
     conditions: tuple[tuple[Expr, frozenset[int]], ...]  # of CHECKs, over source 0, and their columns
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
+    displace: Callable[[Any, int, tuple[Any, ...]], None] | None = None  # deletes a row in the way, where there are
     before_insert: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # fires the BEFORE triggers alone
     insert_after: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # inserts, and fires the others
 

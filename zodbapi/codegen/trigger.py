@@ -2,8 +2,8 @@
 
 In: a table's ``WriterProgram``, and what compiles a trigger. Out: the same program, whose functions also fire. They return
 True where RAISE(IGNORE) has left the row alone. A BEFORE trigger sees the row after its values were converted to the types
-of the columns. A trigger is compiled when it fires for the first time, and never fires while it runs: what it writes
-does not start it again, as in SQLite without ``PRAGMA recursive_triggers``.
+of the columns. A trigger is compiled when it fires for the first time. What it writes does not start it again, and rows
+that REPLACE displaces fire nothing, unless ``PRAGMA recursive_triggers`` is on, as in SQLite.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
+from zodbapi.errors import OperationalError
 from zodbapi.functions.trigger import RowIgnored
 from zodbapi.large import load_row
 from zodbapi.record import record
@@ -57,7 +58,9 @@ class Triggers:
     def fire(self, txn: Any, timing: str, event: str, rows: tuple[Any, ...], assigned: Any = ()) -> None:
         """Runs those for an event. ``assigned`` are the positions of the columns that an UPDATE sets."""
         for trigger in self._triggers:
-            if trigger.event != event or trigger.timing != timing or trigger.name in txn.firing:
+            if trigger.event != event or trigger.timing != timing:
+                continue
+            if trigger.name in txn.firing and not txn.recursive_triggers:
                 continue
             if trigger.columns and self._positions[trigger.name].isdisjoint(assigned):
                 continue
@@ -69,12 +72,14 @@ class Triggers:
             program = self._programs[trigger.name] = self._compile(trigger, txn)
         if self._table.large:
             rows = tuple([load_row(item, self._table.large) if type(item) is tuple else item for item in rows])
-        last_rowid = txn.last_rowid
-        txn.firing.add(trigger.name)
+        last_rowid, before = txn.last_rowid, txn.firing
+        txn.firing = before | {trigger.name}
         try:
             program.run(txn, rows)
+        except RecursionError:
+            raise OperationalError("too many levels of trigger recursion") from None
         finally:
-            txn.firing.discard(trigger.name)
+            txn.firing = before
             txn.last_rowid = last_rowid
 
     def instead(self, txn: Any, event: str, old: Row | None, new: Row | None, assigned: Any) -> None:
@@ -132,6 +137,9 @@ def with_triggers(program: WriterProgram, table: Table, triggers: Triggers) -> W
         _after(txn, "DELETE", (rowid, row, None, None))
         return False
 
+    def displace(txn: Any, rowid: int, row: Row) -> None:
+        (delete if txn.recursive_triggers else program.delete)(txn, rowid, row)
+
     def _after(txn: Any, event: str, rows: tuple[Any, ...], assigned: Any = ()) -> None:
         try:
             triggers.fire(txn, "AFTER", event, rows, assigned)
@@ -144,6 +152,7 @@ def with_triggers(program: WriterProgram, table: Table, triggers: Triggers) -> W
         update=update,
         delete=delete,
         silent=program,
+        displace=displace,
         before_insert=before_insert,
         insert_after=insert_after,
     )

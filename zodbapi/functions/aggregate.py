@@ -20,7 +20,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from zodbapi.catalog import ANY, BOOLEAN, INTEGER, REAL, TEXT
-from zodbapi.errors import DataError
+from zodbapi.errors import DataError, OperationalError
 from zodbapi.functions import result_types
 from zodbapi.functions.registry import AggregateFunction
 from zodbapi.record import replace
@@ -153,7 +153,7 @@ class Sum:
 
 def _in_range(total: Any) -> Any:
     if type(total) is int and not MIN_INTEGER <= total <= MAX_INTEGER:
-        raise DataError("integer overflow")
+        raise OperationalError("integer overflow")
     return total
 
 

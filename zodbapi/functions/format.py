@@ -23,37 +23,42 @@ class _Arguments:
         return next(self._rest, None)
 
 
-def format_text(template: Any, *args: Any) -> str | None:
-    """The template with its ``%`` specifiers replaced by the arguments."""
-    if template is None:
+def format_text(*args: Any) -> str | None:
+    """The first argument with its ``%`` specifiers replaced by the others; NULL if nothing was written, as in SQLite."""
+    if not args or args[0] is None:
         return None
-    text = to_text(template)
-    arguments = _Arguments(args)
+    text = to_text(args[0])
+    arguments = _Arguments(args[1:])
     parts: list[str] = []
     position = 0
     while True:
         start = text.find("%", position)
         if start < 0:
-            parts.append(text[position:])
+            if position < len(text):
+                parts.append(text[position:])
             break
-        parts.append(text[position:start])
+        if position < start:
+            parts.append(text[position:start])
         match = _SPECIFIER.match(text, start)
         if match is None or match.group(4) is None:
             # SQLite stops at a specifier without a conversion; a lone "%" at the end is kept.
-            parts.append("%" if start + 1 == len(text) else "")
+            if start + 1 == len(text):
+                parts.append("%")
             break
         piece = _convert(match, arguments)
         if piece is None:
             break
         parts.append(piece)
         position = match.end()
-    return "".join(parts)
+    return "".join(parts) if parts else None
 
 
 def _convert(match: re.Match[str], arguments: _Arguments) -> str | None:
     """One specifier's text; None for a conversion that does not exist, which ends the output as in SQLite."""
     flags, width_text, precision_text, conversion = match.groups()
     width = _count(width_text, arguments) or 0
+    if conversion == "n":
+        return ""
     if width < 0:
         flags, width = flags + "-", -width
     has_point = "." in match.group()
@@ -78,7 +83,7 @@ def _convert(match: re.Match[str], arguments: _Arguments) -> str | None:
             body = body if precision is None else body[:precision]
         case "c":
             value = arguments.take()
-            body = "" if value is None else to_text(value)[:1] * max(precision or 1, 1)
+            body = (("" if value is None else to_text(value))[:1] or "\0") * max(precision or 1, 1)
         case "q" | "Q" | "w":
             body = _quoted(conversion, arguments.take(), precision)
         case "p":

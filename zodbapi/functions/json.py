@@ -6,8 +6,8 @@ arguments of type JSON (JSON columns, results of json functions and of ``->``) c
 texts.
 
 Better than SQLite on purpose: booleans become true and false, decimals keep their digits, dates and UUIDs become strings.
-Differs: numbers and escapes in texts that pass through an editing function are written anew (1.50 becomes 1.5), and of
-equal names in one object the last counts.
+Differs: escapes in texts that pass through an editing function are written anew, and of equal names in one object the
+last counts.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from zodbapi.catalog import ANY, INTEGER, JSON, TEXT
 from zodbapi.errors import OperationalError
 from zodbapi.functions.aggregate import Collected
 from zodbapi.functions.json_documents import parse, reader
+from zodbapi.functions.json_numbers import Written, decode, render
 from zodbapi.functions.json_path import (
     MISSING,
-    FromEnd,
     Path,
     arrow_path,
     find,
@@ -33,7 +33,7 @@ from zodbapi.functions.json_path import (
     position,
 )
 from zodbapi.functions.registry import AggregateFunction, Function
-from zodbapi.values import MAX_INTEGER, MIN_INTEGER, to_text
+from zodbapi.values import MAX_INTEGER, MIN_INTEGER, exact_float, to_text
 
 
 class Json(str):
@@ -53,13 +53,7 @@ MARK = Function("json argument", mark, 1, 1, nullable=False, safe=True, result=J
 # --- reading and writing --------------------------------------------------------------------------------------------
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _encode_text = json.JSONEncoder(ensure_ascii=False).encode
-
-
-def render(document: Any) -> str:
-    """The shortest JSON text of a document."""
-    return _encode(document)
 
 
 def encode(value: Any) -> str:
@@ -76,7 +70,7 @@ def encode(value: Any) -> str:
     if kind is bool:
         return "true" if value else "false"
     if kind is float:
-        return repr(value) if math.isfinite(value) else ("9.0e+999" if value > 0 else "-9.0e+999")
+        return exact_float(value) if math.isfinite(value) else ("9.0e+999" if value > 0 else "-9.0e+999")
     if kind is Decimal:
         return to_text(value)
     if kind is bytes:
@@ -89,7 +83,7 @@ def document_of(value: Any) -> Any:
     kind = type(value)
     if kind is Json:
         return deepcopy(parse(value))
-    return value if kind is str or kind is int or value is None or kind is bool else json.loads(encode(value))
+    return value if kind is str or kind is int or value is None or kind is bool else decode(encode(value))
 
 
 def sql_value(document: Any) -> Any:
@@ -101,6 +95,8 @@ def sql_value(document: Any) -> Any:
         return document if MIN_INTEGER <= document <= MAX_INTEGER else float(document)
     if kind is float:
         return document
+    if kind is Written:
+        return document.value
     return int(document) if kind is bool else render(document)
 
 
@@ -111,7 +107,9 @@ _NAMES: dict[type, str] = {
 
 def type_name(document: Any) -> str:
     """SQLite's name of a JSON type."""
-    return ("true" if document else "false") if type(document) is bool else _NAMES[type(document)]
+    if type(document) is bool:
+        return "true" if document else "false"
+    return _NAMES[type(document.value if type(document) is Written else document)]
 
 
 # --- with a path that is known before the rows -----------------------------------------------------------------------
@@ -145,7 +143,7 @@ def json_text(value: Any) -> str:
 
 def json_valid(value: Any) -> int:
     """1 if the text is JSON, else 0."""
-    if type(value) is bytes:
+    if value is None or type(value) is bytes:
         return 0
     try:
         parse(value)
@@ -192,7 +190,7 @@ def json_extract(value: Any, *paths: Any) -> Any:
 def _arrow(value: Any, operand: Any) -> Any:
     document = parse(value)
     if type(operand) is int:
-        return find(document, (operand if operand >= 0 else FromEnd(-operand),))
+        return find(document, (operand,))
     return find(document, arrow_path(to_text(operand)))
 
 
@@ -250,7 +248,7 @@ def _editor(name: str, *, create: bool, overwrite: bool) -> Callable[..., str | 
         document = deepcopy(parse(value))
         for i in range(0, len(pairs), 2):
             if pairs[i] is None:
-                return None
+                continue
             path = parse_path(to_text(pairs[i]))
             document = _placed(document, path, document_of(pairs[i + 1]), create=create, overwrite=overwrite)
         return render(document)
@@ -343,7 +341,7 @@ def _merged(document: Any, patch: Any) -> Any:
 
 def json_pretty(value: Any, indent: Any = "    ") -> str:
     """The text with one element a line."""
-    return json.dumps(parse(value), ensure_ascii=False, indent=to_text(indent))
+    return render(parse(value), to_text(indent))
 
 
 def json_contains(value: Any, part: Any) -> int:
@@ -363,6 +361,7 @@ def _contains(document: Any, wanted: Any) -> bool:
         return type(document) is list and all(any(_contains(have, part) for have in document) for part in wanted)
     if type(document) is bool or type(wanted) is bool:
         return document is wanted
+    document, wanted = (part.value if type(part) is Written else part for part in (document, wanted))
     return type(document) not in (list, dict) and bool(document == wanted)
 
 
@@ -407,7 +406,7 @@ NESTING: dict[str, Function] = {
 
 FUNCTIONS: tuple[Function | AggregateFunction, ...] = (
     Function("json", json_text, 1, 1, nullable=False, result=JSON),
-    Function("json_valid", json_valid, 1, 1, nullable=False, safe=True, result=INTEGER),
+    Function("json_valid", json_valid, 1, 1, strict=False, nullable=False, safe=True, result=INTEGER),
     Function("json_quote", json_quote, 1, 1, strict=False, nullable=False, json_args=True, result=JSON),
     Function("json_array", json_array, 0, -1, strict=False, nullable=False, json_args=True, result=JSON),
     Function("json_object", json_object, 0, -1, strict=False, nullable=False, json_args=True, result=JSON),

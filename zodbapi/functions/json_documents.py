@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from zodbapi.errors import OperationalError
+from zodbapi.functions.json_numbers import decode
 from zodbapi.functions.json_path import MISSING, Path, find
 from zodbapi.values import to_text
-from zodbapi.values.column import decode_json
 
 ROOM: Final = 16_000_000  # estimated bytes of the documents of one generation
 _FIXED, _PER_CHARACTER = 300, 4
@@ -31,7 +31,7 @@ class Documents:
         """The document of a text that the young generation does not have."""
         document = self._old.get(text, MISSING)
         if document is MISSING:
-            document = decode_json(text)
+            document = decode(text)
         cost = _FIXED + _PER_CHARACTER * len(text)
         if cost > self._room // 8:
             return document

@@ -15,7 +15,7 @@ from zodbapi.errors import OperationalError
 from zodbapi.record import record
 
 _INDEX = re.compile(r"\[(?:(\d{1,18})|#(?:-(\d{1,18}))?)\]", re.ASCII)
-_NAME = re.compile(r'\.(?:"((?:[^"\\]|\\.)*)"|([^.\["]+))')
+_NAME = re.compile(r'\.(?:"((?:[^"\\]|\\.)*)"|([^.\["][^.\[]*))')
 
 
 @record(frozen=True, slots=True)
@@ -35,13 +35,14 @@ MISSING: Any = object()  # what a path that leads nowhere finds; None is JSON's 
 def parse_path(text: str) -> Path:
     """The steps of a path; OperationalError if it is not one."""
     if not text.startswith("$"):
-        raise OperationalError(f"bad JSON path: {text!r}")
+        raise OperationalError(f"JSON path error near '{text}'")
     steps: list[Step] = []
     position = 1
     while position < len(text):
         match = _NAME.match(text, position) or _INDEX.match(text, position)
         if match is None:
-            raise OperationalError(f"JSON path error near '{text[position:]}'")
+            rest = text[position:]
+            raise OperationalError(f"JSON path error near '{rest.removeprefix('.')}'")
         steps.append(_step(match))
         position = match.end()
     return tuple(steps)

@@ -152,7 +152,8 @@ def _read_text(text: str) -> Moment | None:
         minus, year, month, day, *clock = match.groups()
         if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31):
             return None
-        return _with_clock(julian(-int(year) if minus else int(year), int(month), int(day)), clock)
+        written = (-int(year) if minus else int(year), int(month), int(day))
+        return _with_clock(julian(*written), clock, written)
     match = _TIME_ONLY.match(text)
     if match is not None:
         return _with_clock(julian(2000, 1, 1), list(match.groups()))
@@ -165,16 +166,16 @@ def _read_text(text: str) -> Moment | None:
     return _number(float(text)) if _NUMBER.match(text) else None
 
 
-def _with_clock(midnight: int, clock: list[Any]) -> Moment | None:
+def _with_clock(midnight: int, clock: list[Any], day: tuple[int, int, int] | None = None) -> Moment | None:
     hour, minute, second, zulu, sign, zone_hour, zone_minute = clock
     if hour is None:
-        return Moment(midnight)
+        return Moment(midnight, day=day)
     h, m, s = int(hour), int(minute), float(second or 0)
     if h > 24 or m > 59 or s >= 60:
         return None
     ms = midnight + h * 3_600_000 + m * 60_000 + int(s * 1000 + 0.5)
     if sign is None:
-        return Moment(ms, clock=(h, m, s), utc=zulu is not None)
+        return Moment(ms, clock=(h, m, s), utc=zulu is not None, day=day)
     if int(zone_hour) > 14 or int(zone_minute) > 59:
         return None
     offset = (int(zone_hour) * 60 + int(zone_minute)) * 60_000
@@ -193,10 +194,19 @@ def _modified(before: Moment, modifier: str, *, first: bool) -> Moment | None:
         return Moment(before.ms, clock=before.clock, subsecond=True, utc=before.utc, day=before.day)
     if modifier == "utc" and before.utc:
         return before
+    if modifier.startswith("start of "):
+        return _started(before, modifier[9:])
     after = _shifted(before, before.ms, modifier)
     if after is None:
         return None
     return Moment(after, subsecond=before.subsecond, utc=before.utc or modifier == "utc")
+
+
+def _started(before: Moment, unit: str) -> Moment | None:
+    """The start of a day, month or year; a day that was written stays as it was, 30 February too."""
+    year, month, day = before.ymd()
+    start = {"day": (year, month, day), "month": (year, month, 1), "year": (year, 1, 1)}.get(unit)
+    return None if start is None else Moment(julian(*start), subsecond=before.subsecond, utc=before.utc, day=start)
 
 
 def _interpreted(before: Moment, modifier: str) -> Moment | None:
@@ -218,11 +228,6 @@ def _shifted(before: Moment, ms: int, modifier: str) -> int | None:
     if modifier == "utc":
         guess = ms - _local_offset(ms)
         return ms - _local_offset(guess)
-    if modifier.startswith("start of "):
-        year, month, day = before.ymd()
-        starts = {"day": (year, month, day), "month": (year, month, 1), "year": (year, 1, 1)}
-        start = starts.get(modifier[9:])
-        return None if start is None else julian(*start)
     if modifier.startswith("weekday "):
         return _weekday(ms, modifier[8:])
     match = _CLOCK_SHIFT.match(modifier)

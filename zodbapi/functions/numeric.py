@@ -15,7 +15,7 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Conte
 from typing import Any
 
 from zodbapi.catalog import INTEGER, REAL
-from zodbapi.errors import DataError
+from zodbapi.errors import OperationalError
 from zodbapi.functions import result_types
 from zodbapi.functions.registry import Function
 from zodbapi.values import MIN_INTEGER, mod, to_integer, to_number, to_real, whole_number
@@ -28,7 +28,7 @@ def absolute(value: Any) -> Any:
     kind = type(value)
     if kind is int:
         if value == MIN_INTEGER:
-            raise DataError("integer overflow")
+            raise OperationalError("integer overflow")
         return abs(value)
     if kind is float or kind is timedelta:
         return abs(value)

@@ -19,6 +19,7 @@ from zodbapi.functions.format import format_text
 from zodbapi.functions.registry import Function
 from zodbapi.values import (
     clike,
+    exact_float,
     glob,
     glob_matcher,
     ilike,
@@ -29,6 +30,7 @@ from zodbapi.values import (
     to_integer,
     to_text,
 )
+from zodbapi.values.pattern import checked_escape
 
 __all__ = ["FUNCTIONS", "MATCHERS", "like_matcher"]
 
@@ -140,16 +142,11 @@ def quote(value: Any) -> str:
         case bool():
             return "1" if value else "0"
         case float():
-            return {"inf": "9.0e+999", "-inf": "-9.0e+999"}.get(repr(value)) or _exact_float(value)
+            return {"inf": "9.0e+999", "-inf": "-9.0e+999"}.get(repr(value)) or exact_float(value)
         case str() | date() | time() | timedelta() | UUID():
             return "'" + to_text(value).replace("'", "''") + "'"
         case _:
             return to_text(value)
-
-
-def _exact_float(value: float) -> str:
-    text = to_text(value)
-    return text if float(text) == value else repr(value)
 
 
 def char(*codes: Any) -> str:
@@ -228,8 +225,8 @@ def reverse(value: Any) -> str:
 
 
 def zeroblob(size: Any) -> bytes:
-    """A blob of zeros."""
-    return bytes(_size(size))
+    """A blob of zeros; NULL counts as 0."""
+    return b"" if size is None else bytes(_size(size))
 
 
 def randomblob(size: Any) -> bytes:
@@ -255,9 +252,8 @@ def _like_factory(fold: str) -> Callable[..., Callable[[str], bool]]:
     def factory(pattern: Any, escape: Any = None) -> Callable[[str], bool]:
         if type(pattern) is bytes:
             return _never
-        if pattern is None:
-            return unknown
-        return like_matcher(to_text(pattern), None if escape is None else to_text(escape), fold=fold)
+        character = None if escape is None else checked_escape(escape)
+        return unknown if pattern is None else like_matcher(to_text(pattern), character, fold=fold)
 
     return factory
 
@@ -303,14 +299,14 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("soundex", soundex, 1, 1, strict=False, nullable=False, safe=True, result=TEXT),
     Function("concat", concat, 1, -1, strict=False, nullable=False, safe=True, result=TEXT),
     Function("concat_ws", concat_ws, 2, -1, strict=False, safe=True, result=TEXT),
-    Function("format", format_text, 1, -1, strict=False, result=TEXT),
-    Function("printf", format_text, 1, -1, strict=False, result=TEXT),
+    Function("format", format_text, 0, -1, strict=False, result=TEXT),
+    Function("printf", format_text, 0, -1, strict=False, result=TEXT),
     Function("lpad", lpad, 2, 3, nullable=False, result=TEXT),
     Function("rpad", rpad, 2, 3, nullable=False, result=TEXT),
     Function("repeat", repeat, 2, 2, nullable=False, result=TEXT),
     Function("reverse", reverse, 1, 1, nullable=False, safe=True, result=TEXT),
     Function("starts_with", starts_with, 2, 2, nullable=False, safe=True, result=INTEGER),
-    Function("zeroblob", zeroblob, 1, 1, nullable=False, result=BLOB),
+    Function("zeroblob", zeroblob, 1, 1, strict=False, nullable=False, result=BLOB),
     Function("randomblob", randomblob, 1, 1, nullable=False, deterministic=False, result=BLOB),
     Function("like", like, 2, 3, nullable=False, result=INTEGER),
     Function("clike", clike, 2, 3, nullable=False, result=INTEGER),

@@ -39,17 +39,21 @@ def aggregate(name: str, arity: int, make: Callable[[], Any]) -> AggregateFuncti
 
 
 class _Guarded:
-    """An accumulator around the user's."""
+    """An accumulator around the user's, which is not asked for the result of no rows: that is NULL."""
 
-    __slots__ = ("_inner",)
+    __slots__ = ("_inner", "_used")
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
+        self._used = False
 
     def step(self, *args: Any) -> None:
+        self._used = True
         _call("step", self._inner.step, *args)
 
     def finalize(self) -> Any:
+        if not self._used:
+            return None
         return values.adapt(_call("finalize", self._inner.finalize))
 
 
@@ -62,6 +66,8 @@ class _Moving(_Guarded):
         _call("inverse", self._inner.inverse, *args)
 
     def value(self) -> Any:
+        if not self._used:
+            return None
         return values.adapt(_call("value", self._inner.value))
 
 

@@ -52,6 +52,8 @@ def partition(
     ``descending`` is the direction of the one ORDER BY term of a RANGE frame with an offset. Rows whose filter flag is not
     true, and those with a NULL first argument if the function skips NULLs, are in no frame.
     """
+    if not args:
+        return []
     if function.kind == "window" and not isinstance(function.call, type):
         return function.call(args, peers)  # type: ignore[no-any-return]
     counted = _counted(function, args, filter_flags)

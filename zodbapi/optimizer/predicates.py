@@ -33,6 +33,7 @@ from zodbapi.plan.expr import (
 from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Scan, Window
 from zodbapi.plan.walk import Part, descend, rebuild, rebuild_inputs, sources_made, transform
 from zodbapi.record import replace
+from zodbapi.values import glob, like
 
 NONE: frozenset[int] = frozenset()
 LEAVES = frozenset({Column, Rowid, Const, Param, ParamList})
@@ -229,6 +230,8 @@ def rejects_null(predicate: Expr, sources: frozenset[int]) -> bool:
             return null_if_null(operand, sources)
         case Const():
             return not predicate.value
+        case Call(function=function) if function.call in (glob, like):
+            return any(null_if_null(arg, sources) for arg in predicate.args)  # beside a blob it is false, not NULL
         case _:
             return null_if_null(predicate, sources)
 

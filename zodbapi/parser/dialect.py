@@ -122,6 +122,18 @@ def _parse_limited(kind: TokenType) -> Any:
     return parse
 
 
+def _parse_pattern(form: type[exp.Expression]) -> Any:
+    """LIKE and its kin with any value behind ESCAPE; sqlglot reads only texts, NULL and placeholders there."""
+
+    def parse(self: Any, this: exp.Expression) -> exp.Expression:
+        made: exp.Expression = self.expression(form(this=this, expression=self._parse_bitwise()))
+        if self._match(TokenType.ESCAPE):
+            made = self.expression(exp.Escape(this=made, expression=self._parse_bitwise()))
+        return made
+
+    return parse
+
+
 # Words that name nothing unless they are quoted.
 _RESERVED = {
     TokenType[word]
@@ -180,11 +192,12 @@ class Parser(SQLiteParser):
     RANGE_PARSERS: ClassVar[dict[TokenType, Any]] = {
         **{
             kind: SQLiteParser.RANGE_PARSERS[kind]
-            for kind in (TokenType.BETWEEN, TokenType.IN, TokenType.IS, TokenType.LIKE, TokenType.GLOB, TokenType.MATCH)
+            for kind in (TokenType.BETWEEN, TokenType.IN, TokenType.IS, TokenType.GLOB, TokenType.MATCH)
         },
         TokenType.RLIKE: binary_range_parser(exp.RegexpLike),
-        TokenType.ILIKE: binary_range_parser(exp.ILike),
-        TokenType.SIMILAR_TO: binary_range_parser(exp.SimilarTo),
+        TokenType.LIKE: _parse_pattern(exp.Like),
+        TokenType.ILIKE: _parse_pattern(exp.ILike),
+        TokenType.SIMILAR_TO: _parse_pattern(exp.SimilarTo),
     }
     STATEMENT_PARSERS: ClassVar[dict[TokenType, Any]] = {
         TokenType.INSERT: _parse_insert,

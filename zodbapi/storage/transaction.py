@@ -79,7 +79,8 @@ class Transaction(Snapshot):
         self.immediate: dict[Callable[[Transaction, Any], None], set[Any]] = {}
         self.last_rowid = 0
         self.newest_tops: dict[int, int] = {}  # table id -> the largest rowid outside a snapshot that is not the newest
-        self.firing: set[str] = set()  # the triggers that are running
+        self.firing: frozenset[str] = frozenset()  # the triggers that are running
+        self.recursive_triggers = False  # whether what a trigger writes may start it again
         self.changes = 0
         self.total_changes = 0
         self.streams: dict[int, weakref.ref[Stream]] = {}  # results that are not read to their end yet

@@ -32,6 +32,7 @@ from zodbapi.values.column import is_json, store
 from zodbapi.values.conversion import (
     MAX_INTEGER,
     MIN_INTEGER,
+    exact_float,
     float_text,
     to_integer,
     to_number,
@@ -57,13 +58,22 @@ from zodbapi.values.ordering import (
     sort_key,
 )
 from zodbapi.values.parameter import NATIVE, adapt
-from zodbapi.values.pattern import clike, glob, glob_matcher, ilike, like, like_matcher, regexp, regexp_matcher
+from zodbapi.values.pattern import (
+    clike,
+    glob,
+    glob_matcher,
+    ilike,
+    like,
+    like_matcher,
+    regexp,
+    regexp_matcher,
+)
 
 __all__ = [
     "ABOVE", "BELOW", "COLLATIONS", "MAX_INTEGER", "MIN_INTEGER", "NATIVE", "NEVER", "Ordered",
     "adapt", "add", "affine", "ascii_lower", "ascii_upper", "bit_and", "bit_not", "bit_or", "cast", "clike", "comparable",
-    "compare_key", "concat", "div", "eq", "exact_class", "float_text", "ge", "glob", "glob_matcher", "gt", "ilike", "is_json",
-    "le", "like", "like_matcher", "lt", "mod", "mul", "ne", "negate", "plus", "regexp", "regexp_matcher", "shift_left",
-    "shift_right", "sort_key", "store", "sub", "to_decimal", "to_integer", "to_number", "to_real", "to_text", "truth",
-    "typeof", "uuid_number", "whole_number",
+    "compare_key", "concat", "div", "eq", "exact_class", "exact_float", "float_text", "ge", "glob", "glob_matcher", "gt",
+    "ilike", "is_json", "le", "like", "like_matcher", "lt", "mod", "mul", "ne", "negate", "plus", "regexp", "regexp_matcher",
+    "shift_left", "shift_right", "sort_key", "store", "sub", "to_decimal", "to_integer", "to_number", "to_real", "to_text",
+    "truth", "typeof", "uuid_number", "whole_number",
 ]  # fmt: skip

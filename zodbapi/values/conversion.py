@@ -67,6 +67,12 @@ def to_text(value: Any) -> str:
     return str(value) if value is not None else None  # type: ignore[return-value]
 
 
+def exact_float(value: float) -> str:
+    """SQLite's text of a finite float if it means exactly that float, else Python's."""
+    text = float_text(value)
+    return text if float(text) == value else repr(value)
+
+
 def float_text(value: float) -> str:
     """SQLite's text of a float: 15 significant digits, always recognisable as a float."""
     text = f"{value:.15g}"

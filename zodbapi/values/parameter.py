@@ -1,7 +1,7 @@
 """Parameters: values of the caller made native.
 
 In: whatever was passed to ``execute``. Out: a value of a native class; NaN becomes NULL, aware timestamps UTC, subclasses their
-native class. DataError for numbers out of range, InterfaceError for classes that no column can hold.
+native class. DataError for numbers out of range, ProgrammingError for classes that no column can hold.
 """
 # A float that differs from itself is NaN; that test is the fastest.
 
@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from zodbapi.errors import DataError, InterfaceError
+from zodbapi.errors import DataError, ProgrammingError, RangeError
 from zodbapi.values.conversion import MAX_EXPONENT, MAX_INTEGER, MIN_INTEGER
 from zodbapi.values.temporal import aware_utc
 
@@ -26,7 +26,7 @@ def adapt(value: Any) -> Any:
     if kind is int:
         if MIN_INTEGER <= value <= MAX_INTEGER:
             return value
-        raise DataError("integer out of range: Python int too large to convert to a 64-bit INTEGER")
+        raise RangeError("Python int too large to convert to SQLite INTEGER")
     if kind in NATIVE:
         return value
     if kind is float:
@@ -38,7 +38,7 @@ def adapt(value: Any) -> Any:
     if kind is time:
         if value.tzinfo is None:
             return value
-        raise InterfaceError("a time with a time zone is not supported")
+        raise ProgrammingError("a time with a time zone is not supported")
     return _adapt_subclass(value)
 
 
@@ -76,4 +76,4 @@ def _adapt_subclass(value: Any) -> Any:
         case UUID():
             return UUID(int=value.int)
         case _:
-            raise InterfaceError(f"type '{type(value).__name__}' is not supported")
+            raise ProgrammingError(f"type '{type(value).__name__}' is not supported")

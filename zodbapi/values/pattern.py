@@ -75,8 +75,8 @@ def _plain_segments(pattern: Any, escape: Any) -> list[list[str | None]] | None:
 
 def _segments(pattern: str, escape: str | None) -> list[list[str | None]] | None:
     """The pattern split at ``%``; each segment is literal texts and None for ``_``. None: it matches nothing."""
-    if escape is not None and len(escape) != 1:
-        raise OperationalError("ESCAPE expression must be a single character")
+    if escape is not None:
+        checked_escape(escape)
     segments: list[list[str | None]] = [[]]
     characters = iter(pattern)
     for character in characters:
@@ -225,9 +225,12 @@ def regexp_matcher(pattern: str) -> Matcher:
     return lambda text: search(text) is not None
 
 
-def like(pattern: Any, text: Any, escape: Any = None) -> int | None:
-    """``text LIKE pattern [ESCAPE escape]``: ASCII letters match in both cases. Blobs match nothing."""
-    return _match(pattern, text, escape, "ascii")
+def like(pattern: Any, text: Any, *escape: Any) -> int | None:
+    """``text LIKE pattern [ESCAPE escape]``: ASCII letters match in both cases. Blobs match nothing, not even NULL."""
+    if escape == (None,):
+        pattern = pattern if type(pattern) is bytes else None
+        escape = ()
+    return _match(pattern, text, escape[0] if escape else None, "ascii")
 
 
 def clike(pattern: Any, text: Any, escape: Any = None) -> int | None:
@@ -241,23 +244,29 @@ def ilike(pattern: Any, text: Any, escape: Any = None) -> int | None:
 
 
 def _match(pattern: Any, text: Any, escape: Any, fold: str) -> int | None:
-    if type(pattern) is not str or type(text) is not str:
-        if pattern is None or text is None:
-            return None
-        if type(pattern) is bytes or type(text) is bytes:
-            return 0
-        pattern, text = to_text(pattern), to_text(text)
-    if escape is not None and type(escape) is not str:
-        escape = to_text(escape)
-    return 1 if like_matcher(pattern, escape, fold=fold)(text) else 0
+    if type(pattern) is bytes or type(text) is bytes:
+        return 0
+    if escape is not None:
+        escape = checked_escape(escape)
+    if pattern is None or text is None:
+        return None
+    return 1 if like_matcher(to_text(pattern), escape, fold=fold)(to_text(text)) else 0
+
+
+def checked_escape(escape: Any) -> str:
+    """The escape character of a LIKE; OperationalError if it is none."""
+    text = to_text(escape)
+    if len(text) != 1:
+        raise OperationalError("ESCAPE expression must be a single character")
+    return text
 
 
 def glob(pattern: Any, text: Any) -> int | None:
     """``text GLOB pattern``. Blobs match nothing."""
-    if pattern is None or text is None:
-        return None
     if type(pattern) is bytes or type(text) is bytes:
         return 0
+    if pattern is None or text is None:
+        return None
     return 1 if glob_matcher(to_text(pattern))(to_text(text)) else 0
 
 

@@ -1,0 +1,497 @@
+"""Random SQL of the kinds that faults came from: collations, anti joins, compounds, frames, upserts, triggers, foreign keys.
+
+What has no defined answer is not drawn here either: which of several texts that are alike stands for them (so their
+lower-case form is shown), which of several matches an UPDATE ... FROM takes (so it matches a primary key), and in which
+order rows are changed (so unique columns are not).
+"""
+
+from __future__ import annotations
+
+from tests.random_shapes import ShapeGenerator
+from tests.random_sql import TYPES, Col, TableDef
+
+ACTIONS = ("CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
+EDGES = (
+    "UNBOUNDED PRECEDING", "2 PRECEDING", "1 PRECEDING", "CURRENT ROW", "1 FOLLOWING", "2 FOLLOWING", "UNBOUNDED FOLLOWING",
+)  # fmt: skip
+
+
+class MixedGenerator(ShapeGenerator):
+    """Draws views, generated columns, child tables and triggers, and queries and writes in more shapes."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.views: list[TableDef] = []
+        self.generated: dict[str, list[tuple[str, str]]] = {}
+        self.children: list[tuple[str, str]] = []  # child table, parent table
+        self.logs = False  # whether triggers write to a table
+        self._plain_texts = False  # whether texts must not have a collation of their own
+        self._constant = False  # whether literals must not become parameters
+
+    # --- schema ---------------------------------------------------------------------------------------------------
+
+    def schema(self) -> list[str]:
+        """The statements; the tables of rows come first, then what is built on them."""
+        statements = ["PRAGMA foreign_keys = ON", *super().schema()]
+        self._constant = True
+        statements += [self._generated_column(table) for table in self.tables if self.chance(0.15)]
+        statements += [self._view(f"v{number}") for number in range(self.random.randint(0, 2))]
+        parents = [t for t in self.tables if t.columns[0][0] == "id"]
+        if parents and self.chance(0.3):
+            statements.append(self._child(self.random.choice(parents)))
+        if self.chance(0.2):
+            statements += self._triggers(self.random.choice(self.tables))
+        self._constant = False
+        return statements
+
+    def literal(self, type_: str) -> str:
+        """A literal or a parameter; where there can be no parameters, a literal."""
+        if self._constant:
+            return self._sql_value(self.value(type_))
+        return super().literal(type_)
+
+    def _generated_column(self, table: TableDef) -> str:
+        column, type_ = self.random.choice(table.columns)
+        expression = {"INTEGER": f"{column} % 3", "REAL": f"{column} * 2", "TEXT": f"lower({column})"}.get(
+            type_, column
+        )
+        self.generated[table.name] = [("g", type_)]
+        return f"ALTER TABLE {table.name} ADD COLUMN g {type_} GENERATED ALWAYS AS ({expression}) VIRTUAL"
+
+    def _view(self, name: str) -> str:
+        query, types = self.select([])
+        self.views.append(TableDef(name, [(f"c{i}", type_) for i, type_ in enumerate(types)]))
+        return f"CREATE VIEW {name} AS {query}"
+
+    def _child(self, parent: TableDef) -> str:
+        self.children.append((f"k{parent.name}", parent.name))
+        default = self.one_of("", "", " DEFAULT -5", " DEFAULT 99")
+        keys = f"ON DELETE {self.one_of(*ACTIONS)} ON UPDATE {self.one_of(*ACTIONS)}"
+        columns = f"id INTEGER PRIMARY KEY, p INTEGER{default} REFERENCES {parent.name} (id) {keys}, q INTEGER"
+        return f"CREATE TABLE k{parent.name} ({columns})"
+
+    def _triggers(self, table: TableDef) -> list[str]:
+        self.logs = True
+        statements = ["CREATE TABLE log (n INTEGER, what TEXT)"]
+        for number, event in enumerate(self.random.sample(["INSERT", "UPDATE", "DELETE"], 2)):
+            known = [name for name, used in (("new", event != "DELETE"), ("old", event != "INSERT")) if used]
+            scope = [Col(f"{name}.{column}", type_) for name in known for column, type_ in table.columns]
+            self._depth = 2
+            of = f" OF {table.columns[-1][0]}" if event == "UPDATE" and self.chance(0.4) else ""
+            column = self.random.choice(scope)  # compared with a literal: SQLite gives new and old no affinity
+            when = f" WHEN {column.sql} {self.one_of('<', '>=', '<>')} {self._sql_value(self.value(column.type))}"
+            when = when if self.chance(0.5) else ""
+            value = self.expression(scope, "INTEGER", 1)
+            self._depth = 0
+            statements.append(
+                f"CREATE TRIGGER r{number} {self.one_of('BEFORE', 'AFTER')} {event}{of} ON {table.name}{when} "
+                f"BEGIN INSERT INTO log VALUES ({value}, '{event}'); END"
+            )
+        return statements
+
+    def rows(self) -> list[tuple[str, tuple[object, ...]]]:
+        """INSERT statements; rows of children refer to rows that are there, or to nothing."""
+        statements = super().rows()
+        if any(table.name in self.generated for table in self.tables):
+            statements = [(self._without_generated(sql), row) for sql, row in statements]
+        for child, parent in self.children:
+            for number in range(self.random.randint(0, 8)):
+                wanted = self.random.randint(-5, 12)
+                sql = f"INSERT INTO {child} SELECT ?1, (SELECT id FROM {parent} WHERE id = ?2), ?3"
+                statements.append((sql, (number, wanted, self.value("INTEGER"))))
+        return statements
+
+    def _without_generated(self, sql: str) -> str:
+        name = sql.split()[4]
+        table = next(t for t in self.tables if t.name == name)
+        columns = ", ".join(column for column, _ in table.columns)
+        return sql.replace(f"INTO {name} VALUES", f"INTO {name} ({columns}) VALUES")
+
+    def changing(self) -> list[str]:
+        """The tables that statements may change."""
+        return [*super().changing(), *[child for child, _ in self.children], *(["log"] if self.logs else [])]
+
+    def _columns(self, table: TableDef, alias: str) -> list[Col]:  # type: ignore[override]
+        generated = [Col(f"{alias}.{name}", type_) for name, type_ in self.generated.get(table.name, ())]
+        return super()._columns(table, alias) + generated
+
+    # --- expressions and relations --------------------------------------------------------------------------------
+
+    def expression(self, scope: list[Col], type_: str, depth: int = 2) -> str:
+        """An expression of a type, a text now and then under a collation."""
+        if type_ == "TEXT" and not self._plain_texts and self.chance(0.07):
+            return f"({super().expression(scope, type_, depth)} COLLATE {self.one_of('NOCASE', 'NOCASE', 'BINARY')})"
+        if depth > 0 and self.chance(0.05) and type_ in TYPES:
+            return self._choice(scope, type_, depth - 1)
+        return super().expression(scope, type_, depth)
+
+    def _choice(self, scope: list[Col], type_: str, depth: int) -> str:
+        first, second = (self.expression(scope, type_, depth) for _ in range(2))
+        match self.random.randint(0, 3):
+            case 0:
+                return f"CASE {first} WHEN {second} THEN {self.expression(scope, type_, depth)} ELSE {first} END"
+            case 1:
+                otherwise = self.expression(scope, type_, depth)
+                return f"iif({first} {self.one_of('=', '<', 'IS')} {second}, {first}, {otherwise})"
+            case 2:
+                return f"nullif({first}, {second})"
+            case _:
+                call = f"{self.one_of('min', 'max')}({first}, {second})"
+                return f"lower({call})" if type_ == "TEXT" else call
+
+    def _query_predicate(self, scope: list[Col]) -> str:
+        # With an index on the left side of IN, SQLite forgets COLLATE in the subquery.
+        plain, self._plain_texts = self._plain_texts, True
+        text = super()._query_predicate(scope)
+        self._plain_texts = plain
+        return text
+
+    def _relation(self, outer: list[Col]) -> tuple[str, list[Col]]:
+        if self.views and not self._constant and self.chance(0.1):
+            return self._aliased(self.random.choice(self.views))
+        return super()._relation(outer)
+
+    # --- queries --------------------------------------------------------------------------------------------------
+
+    def query(self) -> tuple[str, bool]:
+        """A whole query, and whether its order is defined."""
+        if self.chance(0.6):
+            return super().query()
+        self.params = []
+        self._aliases = 0
+        shapes = (
+            self.anti, self.anti, self.collated, self.collated, self.alike, self.stacked, self.stacked, self.framed,
+            self.outer_page, self.classes, self.aggregated,
+        )  # fmt: skip
+        found = self.random.choice(shapes)()
+        return found if found is not None else super().query()
+
+    def _some_table(self) -> tuple[str, list[Col]]:
+        return self._aliased(self.random.choice(self.tables))
+
+    def _where(self, scope: list[Col], probability: float = 0.6) -> str:
+        return f" WHERE {self.predicate(scope, 1)}" if self.chance(probability) else ""
+
+    def anti(self) -> tuple[str, bool]:
+        """Rows without a partner, next to other joins."""
+        from_, scope = self._some_table()
+        if self.chance(0.4):
+            right, columns = self._some_table()
+            from_ += f" {self.one_of('JOIN', 'LEFT JOIN')} {right} ON {self._join_condition(scope, columns, scope + columns)}"
+            scope = scope + columns
+        right, columns = self._some_table()
+        on = self._join_condition(scope, columns, scope + columns)
+        shown = ", ".join(column.sql for column in self.random.sample(scope, min(3, len(scope))))
+        more = f" AND {self.predicate(scope + columns, 1)}" if self.chance(0.4) else ""
+        if self.chance(0.6):
+            missing = self.random.choice(columns).sql
+            if self.chance(0.3):
+                shown += f", {self.random.choice(columns).sql}"
+            return f"SELECT {shown} FROM {from_} LEFT JOIN {right} ON {on} WHERE {missing} IS NULL{more}", False
+        inner = f"{on}{f' AND {self.predicate(columns + scope, 1)}' if self.chance(0.4) else ''}"
+        exists = f"{self.one_of('NOT EXISTS', 'NOT EXISTS', 'EXISTS')} (SELECT 1 FROM {right} WHERE {inner})"
+        more = f" {self.one_of('AND', 'OR')} {self.predicate(scope, 1)}" if self.chance(0.4) else ""
+        return f"SELECT {shown} FROM {from_} WHERE {exists}{more}", False
+
+    def _text_source(self) -> tuple[str, str, list[Col]] | None:
+        """An expression under a collation, of a table that has texts; the table and its columns."""
+        fitting = [t for t in self.tables if any(type_ == "TEXT" for _, type_ in t.columns)]
+        if not fitting:
+            return None
+        from_, scope = self._aliased(self.random.choice(fitting))
+        text = self.column(scope, "TEXT") or ""
+        if self.chance(0.3):
+            text = self.one_of(f"trim({text})", f"ifnull({text}, 'A')", f"({text} || '')")
+        if self.chance(0.7):
+            text += f" COLLATE {self.one_of('NOCASE', 'NOCASE', 'BINARY')}"
+        return text, from_, scope
+
+    def collated(self) -> tuple[str, bool] | None:
+        """A column of a subquery or CTE that has a collation, compared, joined, grouped and sorted by."""
+        source, other = self._text_source(), self._text_source()
+        if source is None or other is None:
+            return None
+        text, from_, scope = source
+        key = scope[0].sql
+        inner = f"SELECT {text} AS c0, {key} AS c1 FROM {from_}{self._where(scope, 0.4)}"
+        with_, relation = (f"WITH s AS ({inner}) ", "s") if self.chance(0.4) else ("", f"({inner}) AS s")
+        value = self._sql_value(self.value("TEXT"))
+        text2, from2, scope2 = other
+        match self.random.randint(0, 6):
+            case 0:
+                operator = self.one_of("=", "<", ">=", "<>", "IS", "IS NOT")
+                return f"{with_}SELECT c0 || '', c1 FROM {relation} WHERE c0 {operator} {value}", False
+            case 1:
+                values = ", ".join(self.literal("TEXT") for _ in range(3))
+                return (
+                    f"{with_}SELECT c0 || '', c1 FROM {relation} WHERE c0 {self.one_of('', 'NOT ')}IN ({values})",
+                    False,
+                )
+            case 2:
+                distinct = self.one_of("", "DISTINCT ", "DISTINCT ")
+                if "COLLATE" not in text:  # as in ``_query_predicate``
+                    text2 = text2.partition(" COLLATE")[0]
+                test = (
+                    f"c0 {self.one_of('', 'NOT ')}IN (SELECT {distinct}{text2} FROM {from2}{self._where(scope2, 0.3)})"
+                )
+                return f"{with_}SELECT c0 || '', c1 FROM {relation} WHERE {test}", False
+            case 3:
+                kind = self.one_of("JOIN", "LEFT JOIN")
+                sides = ["s.c0", text2]
+                self.random.shuffle(sides)
+                on = f"{sides[0]} = {sides[1]}"
+                return f"{with_}SELECT s.c0 || '', s.c1, {scope2[0].sql} FROM {relation} {kind} {from2} ON {on}", False
+            case 4:
+                return f"{with_}SELECT lower(c0), count(*), count(c1) FROM {relation} GROUP BY c0", False
+            case 5:
+                return f"{with_}SELECT lower(c0) FROM (SELECT DISTINCT c0 FROM {relation})", False
+            case _:
+                return f"{with_}SELECT lower(c0) FROM {relation} ORDER BY c0{self.one_of('', ' DESC')} LIMIT 5", True
+
+    def alike(self) -> tuple[str, bool] | None:
+        """Compounds of texts under collations: the left one decides which are alike."""
+        sources = [self._text_source() for _ in range(self.random.randint(2, 3))]
+        parts = [f"SELECT {s[0]} AS c0 FROM {s[1]}{self._where(s[2], 0.3)}" for s in sources if s is not None]
+        if len(parts) < 2:
+            return None
+        text = parts[0]
+        for part in parts[1:]:
+            text += f" {self.one_of('UNION', 'UNION ALL', 'INTERSECT', 'EXCEPT')} {part}"
+        return f"SELECT lower(c0) FROM ({text}) AS u", False
+
+    def stacked(self) -> tuple[str, bool]:
+        """UNION ALL of tables, sorted, cut, and filtered from outside."""
+        wanted = [self.one_of(*TYPES) for _ in range(2)]
+        parts = []
+        for _ in range(self.random.randint(2, 3)):
+            from_, scope = self._some_table()
+            columns = [self.column(scope, type_) or self._sql_value(self.value(type_)) for type_ in wanted]
+            shown = ", ".join(f"{c} COLLATE BINARY AS c{i}" if t == "TEXT" else f"{c} AS c{i}"
+                              for i, (c, t) in enumerate(zip(columns, wanted, strict=True)))  # fmt: skip
+            parts.append(f"SELECT {shown} FROM {from_}{self._where(scope, 0.4)}")
+        text = parts[0]
+        for part in parts[1:]:
+            text += f" {self.one_of('UNION ALL', 'UNION ALL', 'UNION ALL', 'UNION', 'EXCEPT')} {part}"
+        order = self._total_order(2)
+        if self.chance(0.4):
+            return text + order, True
+        scope = [Col(f"u.c{i}", type_) for i, type_ in enumerate(wanted)]
+        inner = text + (order if self.chance(0.5) else "")
+        where = self._where(scope, 0.8)
+        if self.chance(0.5):
+            return f"SELECT u.c0, u.c1 FROM ({inner}) AS u{where}", False
+        right, columns = self._some_table()
+        on = self._join_condition(scope, columns, scope + columns)
+        return (
+            f"SELECT u.c0, u.c1, {columns[0].sql} FROM ({inner}) AS u {self.one_of('JOIN', 'LEFT JOIN')} {right} ON {on}{where}",
+            False,
+        )
+
+    def framed(self) -> tuple[str, bool] | None:
+        """Window functions over frames; their order is total."""
+        identified = [t for t in self.tables if t.columns[0][0] == "id"]
+        if not identified:
+            return None
+        from_, scope = self._aliased(self.random.choice(identified))
+        partition = f"PARTITION BY {self.column(scope)} " if self.chance(0.5) else ""
+        column = self.random.choice(scope)
+        order = f"ORDER BY {column.sql}{self.one_of('', ' DESC', ' NULLS LAST', ' DESC NULLS FIRST')}, {scope[0].sql}"
+        number = self.column(scope, "INTEGER") or "1"
+        shown = []
+        for _ in range(2):
+            call = self.one_of(
+                f"sum({number})", "count(*)", f"min({number})", f"max({number})", f"first_value({column.sql})",
+                f"last_value({column.sql})", f"nth_value({number}, 2)", f"lag({number})", f"lead({number}, 2, -1)",
+                "row_number()", "ntile(3)", "percent_rank()", "cume_dist()", f"group_concat({number})", f"total({number})",
+            )  # fmt: skip
+            frame = ""
+            if self.chance(0.7) and call[:3] in ("sum", "cou", "min", "max", "fir", "las", "nth", "gro", "tot"):
+                start = self.random.randrange(len(EDGES) - 1)
+                end = self.random.randrange(max(start, 1), len(EDGES))
+                exclude = self.one_of("", "", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES")
+                frame = f" {self.one_of('ROWS', 'ROWS', 'GROUPS')} BETWEEN {EDGES[start]} AND {EDGES[end]}{exclude}"
+            kept = (
+                f" FILTER (WHERE {self.predicate(scope, 0)})" if call[:3] in ("sum", "cou") and self.chance(0.2) else ""
+            )
+            shown.append(f"{call}{kept} OVER ({partition}{order}{frame})")
+        where = self._where(scope, 0.4)
+        return f"SELECT {scope[0].sql}, {', '.join(shown)} FROM {from_}{where}", False
+
+    def outer_page(self) -> tuple[str, bool] | None:
+        """A page of an outer join, whose rows may lack either side."""
+        identified = [t for t in self.tables if t.columns[0][0] == "id"]
+        if not identified:
+            return None
+        left, scope = self._aliased(self.random.choice(identified))
+        right, columns = self._aliased(self.random.choice(identified))
+        kind = self.one_of("LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
+        both = scope + columns
+        keys = [self.random.choice(both).sql + self.one_of("", " DESC", " NULLS LAST"), scope[0].sql, columns[0].sql]
+        where = self._where(both, 0.5)
+        missing = f" AND {columns[0].sql} IS NULL" if where and self.chance(0.3) else ""
+        page = f" LIMIT {self.random.randint(1, 6)}" + (
+            f" OFFSET {self.random.randint(0, 5)}" if self.chance(0.5) else ""
+        )
+        on = self._join_condition(scope, columns, both)
+        text = f"SELECT {scope[0].sql}, {columns[0].sql}, {self.random.choice(both).sql} FROM {left} {kind} {right} ON {on}"
+        return f"{text}{where}{missing} ORDER BY {', '.join(keys)}{page}", True
+
+    def classes(self) -> tuple[str, bool]:
+        """Columns of every affinity beside parameters of every class."""
+        from_, scope = self._some_table()
+        column = self.random.choice(scope)
+        values: list[object] = [1, 2.0, 2.5, "1", "1.0", " 2", "2x", "", b"1", None, 0, -1, "a", "A", 10**15, 1e15]
+        marks = []
+        for _ in range(2):
+            self.params.append(self.random.choice(values))
+            marks.append(f"?{len(self.params)}")
+        condition = self.random.choice(
+            [
+                f"{column.sql} {self.one_of('=', '<', '>', '<=', '<>', 'IS', 'IS NOT')} {marks[0]}",
+                f"{marks[0]} {self.one_of('=', '<', '>=')} {column.sql}",
+                f"{column.sql} {self.one_of('', 'NOT ')}IN ({marks[0]}, {marks[1]})",
+                f"{column.sql} {self.one_of('', 'NOT ')}BETWEEN {marks[0]} AND {marks[1]}",
+                f"{column.sql} + 0 = {marks[0]}", f"{column.sql} || '' = {marks[0]}", f"+{column.sql} = {marks[0]}",
+                f"CAST({column.sql} AS {self.one_of('TEXT', 'INTEGER', 'REAL')}) = {marks[0]}",
+                f"({column.sql}, {marks[1]}) > ({marks[0]}, {scope[0].sql})",
+                f"{column.sql} LIKE {marks[0]}", f"CASE {column.sql} WHEN {marks[0]} THEN 1 WHEN {marks[1]} THEN 1 END",
+                f"coalesce({column.sql}, {marks[0]}) = {marks[1]}", f"{column.sql} = (SELECT {marks[0]})",
+                f"{column.sql} IN (SELECT {marks[0]} UNION ALL SELECT {marks[1]})",
+            ]
+        )  # fmt: skip
+        shown = ", ".join(c.sql for c in scope)
+        return f"SELECT {shown}, {marks[0]}, typeof({marks[1]}) FROM {from_} WHERE {condition}", False
+
+    def aggregated(self) -> tuple[str, bool]:
+        """Aggregates with DISTINCT and FILTER, of groups and of everything."""
+        from_, scope = self.from_clause([], 2)
+        shown = []
+        for _ in range(2):
+            name = self.one_of("count", "sum", "total", "avg", "min", "max")
+            distinct = self.one_of("", "DISTINCT ")
+            kept = f" FILTER (WHERE {self.predicate(scope, 1)})" if self.chance(0.5) else ""
+            shown.append(f"{name}({distinct}{self.expression(scope, self.one_of('INTEGER', 'REAL'), 1)}){kept}")
+        keys = [c for c in self.random.sample(scope, min(2, len(scope))) if not c.folds][: self.random.randint(0, 2)]
+        group = f" GROUP BY {', '.join(key.sql for key in keys)}" if keys else ""
+        having = (
+            f" HAVING {shown[0]} {self.one_of('>', '<', 'IS NOT')} {self.literal('INTEGER')}"
+            if self.chance(0.3)
+            else ""
+        )
+        if having and not group:
+            having = ""
+        # Of equal integers and floats any may stand for the group.
+        names = [f"{key.sql} + 0" if key.type != "TEXT" else key.sql for key in keys if key.type in TYPES]
+        return f"SELECT {', '.join([*names, *shown])} FROM {from_}{self._where(scope, 0.5)}{group}{having}", False
+
+    # --- writes ---------------------------------------------------------------------------------------------------
+
+    def write(self) -> str:
+        """A statement that writes, sometimes with RETURNING."""
+        if self.chance(0.35):
+            return super().write()
+        self.params = []
+        self._aliases = 0
+        shapes = (self._unchanged, self._from, self._upsert, self._upsert, self._replace, self._key_change)
+        text = self.random.choice(shapes)()
+        return text if text is not None else super().write()
+
+    def _free(self, table: TableDef) -> list[tuple[str, str]]:
+        return [(n, t) for n, t in table.columns if n != "id" and n not in table.unique]
+
+    def _returning(self, table: TableDef) -> str:
+        return f" RETURNING {', '.join(name for name, _ in table.columns)}" if self.chance(0.3) else ""
+
+    def _unchanged(self) -> str | None:
+        """An UPDATE that changes some rows, or some columns, or nothing."""
+        table = self.random.choice(self.tables)
+        free = self._free(table)
+        if not free:
+            return None
+        scope = self._columns(table, table.name)
+        self._depth = 2
+        assigned = []
+        for name, type_ in self.random.sample(free, self.random.randint(1, len(free))):
+            kind = self.random.randint(0, 3)
+            if kind == 0:
+                value = name
+            elif kind == 1:
+                value = f"CASE WHEN {self.predicate(scope, 1)} THEN {name} ELSE {self.expression(scope, type_, 0)} END"
+            elif kind == 2 and type_ in ("INTEGER", "REAL"):
+                value = f"{name} + {self.one_of('0', '1')}"
+            else:
+                value = self.expression(scope, type_, 1)
+            assigned.append(f"{name} = {value}")
+        where = self._where(scope)
+        self._depth = 0
+        return f"UPDATE {table.name} SET {', '.join(assigned)}{where}{self._returning(table)}"
+
+    def _from(self) -> str | None:
+        """UPDATE ... FROM a table whose primary key says which row is meant."""
+        table = self.random.choice(self.tables)
+        sources = [t for t in self.tables if t.columns[0][0] == "id" and t is not table]
+        free = self._free(table)
+        if not free or not sources:
+            return None
+        source = self.random.choice(sources)
+        right, columns = self._aliased(source)
+        scope = self._columns(table, table.name)
+        key = self.column(scope, "INTEGER")
+        name, type_ = self.random.choice(free)
+        value = self.column(columns, type_)
+        if key is None or value is None:
+            return None
+        self._depth = 2
+        more = f" AND {self.predicate(scope + columns, 1)}" if self.chance(0.5) else ""
+        self._depth = 0
+        where = f" WHERE {columns[0].sql} = {key}{more}"
+        return f"UPDATE {table.name} SET {name} = {value} FROM {right}{where}{self._returning(table)}"
+
+    def _rows_of_values(self, table: TableDef) -> str:
+        rows = []
+        for _ in range(self.random.randint(1, 4)):
+            items = [
+                str(self.random.randint(-6, 40)) if name == "id" else self.literal(type_)
+                for name, type_ in table.columns
+            ]
+            rows.append(f"({', '.join(items)})")
+        return ", ".join(rows)
+
+    def _upsert(self) -> str | None:
+        """INSERT with one or two ON CONFLICT clauses."""
+        table = self.random.choice(self.tables)
+        names = [name for name, _ in table.columns]
+        free = self._free(table)
+        text = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {self._rows_of_values(table)}"
+        clauses = ""
+        if names[0] == "id" and free and self.chance(0.8):
+            name, type_ = self.random.choice(free)
+            scope = self._columns(table, table.name) + self._columns(table, "excluded")
+            self._depth = 2
+            value = self.one_of(f"excluded.{name}", f"{table.name}.{name}", "")
+            value = value or self.expression(scope, type_, 1)
+            where = self._where(scope, 0.3)
+            self._depth = 0
+            clauses = f" ON CONFLICT (id) DO UPDATE SET {name} = {value}{where}"
+        if not clauses or self.chance(0.4):
+            clauses += " ON CONFLICT DO NOTHING"
+        return f"{text}{clauses}{self._returning(table)}"
+
+    def _replace(self) -> str:
+        table = self.random.choice(self.tables)
+        names = ", ".join(name for name, _ in table.columns)
+        return f"REPLACE INTO {table.name} ({names}) VALUES {self._rows_of_values(table)}{self._returning(table)}"
+
+    def _key_change(self) -> str | None:
+        """What makes foreign keys act: parents go, or get other keys."""
+        if not self.children:
+            return None
+        child, parent = self.random.choice(self.children)
+        condition = f"id {self.one_of('=', '<', '>')} {self.random.randint(-5, 12)}"
+        match self.random.randint(0, 3):
+            case 0:
+                return f"UPDATE {parent} SET id = id + {self.one_of('100', '0')} WHERE {condition}"
+            case 1:
+                return f"UPDATE {child} SET p = {self.one_of('p', 'NULL', '1', 'q')} WHERE {condition}"
+            case _:
+                return f"DELETE FROM {parent} WHERE {condition}"

@@ -1,0 +1,177 @@
+"""Answers and errors as the sqlite3 module gives them: values with their classes, error classes and messages."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import zodbapi
+
+NULL_OPERANDS = ("NULL", "x'61'", "'a'", "1", "''")
+DAYS = (
+    "2024-02-30",
+    "2024-02-31 12:00",
+    "2023-02-29T23:59:59.5",
+    "2024-04-31",
+    "2024-02-32",
+    "0000-00-10",
+    "2024-02-30 10:00Z",
+)
+MODIFIERS = (
+    "",
+    ", 'start of day'",
+    ", 'start of month'",
+    ", 'start of year'",
+    ", '+1 day'",
+    ", '+1 month'",
+    ", 'subsec'",
+)
+
+EXPRESSIONS = [
+    *[f"{f}('{day}'{m})" for f in ("date", "time", "datetime", "julianday") for day in DAYS for m in MODIFIERS[:6]],
+    *[f"{a} {test} {b}" for a in NULL_OPERANDS for b in NULL_OPERANDS for test in ("LIKE", "NOT LIKE", "GLOB")],
+    *[f"{a} LIKE {b} ESCAPE {e}" for a in NULL_OPERANDS[:3] for b in NULL_OPERANDS[:3] for e in ("NULL", "'!'", "x'21'", "1")],
+    *["json_valid(NULL)", "json_valid(1)", "'[1,2]' ->> -1", "'[1,2]' -> -1", "'[1,2]' -> '$[#-1]'"],
+    *["printf('')", "printf()", "format()", "printf(NULL)", "printf('%s')", "printf('%y')", "printf('a%y')", "printf('%')"],
+    *["printf('%n', 1)", "hex(printf('%c', ''))", "printf('%c', 'xyz')", "printf('%.3c', 'x')", "printf('%5c|', 'x')"],
+    *["zeroblob(NULL)", "zeroblob(-1)", "zeroblob('2')", "abs(-9223372036854775808)", "abs(-9223372036854775807 - 1)"],
+]  # fmt: skip
+
+
+NUMBERS = (
+    "1e+20",
+    "1e5",
+    "1E5",
+    "-0.0",
+    "1.50",
+    "1e-7",
+    "0.1e1",
+    "-0",
+    "12345678901234567890",
+    "[1e5,1E+5,-0,1.50,7]",
+    '{"a":1e5}',
+)
+EXPRESSIONS += [
+    form.format(f"'{number}'")
+    for number in NUMBERS
+    for form in (
+        *["json({})", "json_extract({}, '$')", "json_type({})", "{} -> '$'", "{} ->> '$'", "json_quote(json({}))"],
+        *["json_array(json({}))", "json_extract('[' || {} || ']', '$[0]')", "json_set('[2.0]', '$[1]', json({}))"],
+        *["json_remove({}, '$.x')", "json_patch({}, '{{}}')", "json_patch('{{}}', {})", "json_group_array(json({}))"],
+    )
+]
+EXPRESSIONS += [
+    *[
+        "json_array(1e20, 1e-7, 0.5, -0.0, 1e15, 123456789.0)",
+        "json_set('{}', '$.a', 1e20)",
+        "json_set('{}', NULL, 1, '$.a', 2)",
+    ],
+    *[
+        "json_type('{}', 'a')",
+    ],
+    *["json_extract('{}', '$.')", "json_set('{}', '$.c\"d', 1)", "json_extract('[1e400]', '$[0]')"],
+]
+
+
+def outcome(connection: Any, sql: str, parameters: Any = ()) -> Any:
+    """The rows of a statement with the classes of their values, or the class and the message of its error."""
+    try:
+        cursor = connection.execute(sql, parameters)
+        rows = cursor.fetchall() if cursor.description else []
+        return [[(type(v), float(f"{v:.14g}") if isinstance(v, float) else v) for v in row] for row in rows]
+    except (sqlite3.Error, zodbapi.Error, OverflowError) as error:
+        kind = OverflowError if isinstance(error, OverflowError) else type(error)
+        return kind.__name__, str(error)
+
+
+@pytest.fixture
+def both() -> Iterator[tuple[Any, Any]]:
+    connections = sqlite3.connect(":memory:", isolation_level=None), zodbapi.connect(":memory:", isolation_level=None)
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
+def same(both: tuple[Any, Any], sql: str, parameters: Any = ()) -> None:
+    expected, found = (outcome(connection, sql, parameters) for connection in both)
+    assert found == expected, sql
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_expressions(both: tuple[Any, Any], expression: str) -> None:
+    same(both, f"SELECT {expression}")
+
+
+@pytest.mark.parametrize("pattern", [None, "a", b"a", 1])
+@pytest.mark.parametrize("column", ["a", "b", "c", "d"])
+def test_patterns_of_columns(both: tuple[Any, Any], column: str, pattern: Any) -> None:
+    for connection in both:
+        connection.execute("CREATE TABLE t (a TEXT, b BLOB, c, d INTEGER)")
+        connection.executemany(
+            "INSERT INTO t VALUES (?, ?, ?, ?)", [("a", b"a", "a", 1), (None,) * 4, ("b", b"b", b"a", 2)]
+        )
+    for test in ("LIKE", "NOT LIKE", "GLOB", "NOT GLOB"):
+        same(both, f"SELECT {column} {test} ?, ? {test} {column} FROM t", (pattern, pattern))
+        same(both, f"SELECT a FROM t WHERE {column} {test} ?", (pattern,))
+        same(both, f"SELECT a FROM t WHERE ({column} {test} ?) IS NULL", (pattern,))
+        join = f"t AS x LEFT JOIN t AS y ON x.a = y.a AND y.d > 1 WHERE y.{column} {test} ?"
+        same(both, f"SELECT x.a, y.a FROM {join} ORDER BY 1", (pattern,))
+
+
+@pytest.mark.parametrize(
+    "value", [object(), [1], {1: 2}, {1}, 1j, 2**63, -(2**63) - 1, "a\0b", float("nan"), bytearray(b"x")]
+)
+def test_parameters(both: tuple[Any, Any], value: Any) -> None:
+    for sql in ("SELECT ?", "SELECT 1 WHERE ? IS NULL"):
+        same(both, sql, (value,))
+    same(both, "SELECT :a, :a", {"a": value})
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1\0", "\0", "SELECT '\0'", "SELECT 1 -- \0", "INSERT INTO t VALUES ('a\0')"])
+def test_a_null_character_in_a_text(both: tuple[Any, Any], sql: str) -> None:
+    same(both, sql)
+
+
+class Counter:
+    """An aggregate that would say 0 of no rows, if it were asked."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def step(self, value: Any) -> None:
+        self.count += 1
+
+    def finalize(self) -> int:
+        return self.count
+
+
+def test_an_aggregate_of_the_user_over_no_rows(both: tuple[Any, Any]) -> None:
+    for connection in both:
+        connection.create_aggregate("counted", 1, Counter)
+        connection.execute("CREATE TABLE t (a)")
+    for sql in (
+        "counted(a) FROM t",
+        "counted(a) FROM t GROUP BY a",
+        "counted(1)",
+        "counted(a) FILTER (WHERE a) FROM t",
+    ):
+        same(both, f"SELECT {sql}")
+
+
+def test_recursive_triggers(both: tuple[Any, Any]) -> None:
+    def each(*statements: str) -> None:
+        for sql in statements:
+            same(both, sql)
+
+    each("CREATE TABLE t (a INTEGER PRIMARY KEY, b UNIQUE)", "CREATE TABLE log (n)", "PRAGMA recursive_triggers")
+    each("CREATE TRIGGER up AFTER INSERT ON log WHEN new.n < 20 BEGIN INSERT INTO log VALUES (new.n + 1); END")
+    each("CREATE TRIGGER gone AFTER DELETE ON t BEGIN INSERT INTO log VALUES (1000 + old.a); END")
+    for setting in (1, 0, "on"):
+        each(f"PRAGMA recursive_triggers = {setting}", "PRAGMA recursive_triggers", "DELETE FROM log", "DELETE FROM t")
+        each("INSERT INTO log VALUES (1)", "INSERT INTO t VALUES (1, 1), (3, 3)", "REPLACE INTO t VALUES (2, 1)")
+        each("UPDATE OR REPLACE t SET b = 3 WHERE a = 2", "SELECT n FROM log ORDER BY n", "SELECT * FROM t")
+    each("CREATE TRIGGER ever AFTER INSERT ON t BEGIN INSERT INTO t (b) VALUES (new.b + 1); END")
+    each("INSERT INTO t VALUES (100, 100)", "SELECT count(*) FROM t")
