@@ -12,7 +12,7 @@ from zodbapi.binder.scope import Binding
 from zodbapi.catalog import ANY, INTEGER, TEXT, Schema, Table
 from zodbapi.functions.registry import Function, Functions
 from zodbapi.parser import parse, parse_one
-from zodbapi.plan.nodes import AlterTable, Command, Comment, CreateIndex, CreateTable, CreateView, Drop
+from zodbapi.plan.commands import AlterTable, Command, Comment, CreateIndex, CreateTable, CreateView, Drop
 
 FUNCTIONS = Functions().extended(
     Function("lower", lambda v: v.lower(), 1, 1, result=TEXT),

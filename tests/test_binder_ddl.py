@@ -10,7 +10,8 @@ from zodbapi.binder.types import declared_type
 from zodbapi.binder.writer import bind_writer
 from zodbapi.catalog import Check, ForeignKey, Index, IndexColumn, Kind, Schema
 from zodbapi.errors import DatabaseError, OperationalError
-from zodbapi.plan.nodes import AlterTable, CreateTable, TableWriter
+from zodbapi.plan.commands import AlterTable, CreateTable
+from zodbapi.plan.writer import TableWriter
 
 # --- types ----------------------------------------------------------------------------------------------------------
 

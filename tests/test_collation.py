@@ -191,8 +191,6 @@ def test_all_operations_of_a_compound_tell_rows_apart_in_one_way() -> None:
     operations = ("UNION", "EXCEPT", "INTERSECT", "UNION ALL")
     for a, b, c, x, y in product(PARTS[:2], PARTS, PARTS[::2], operations, operations):
         order = " ORDER BY 1" if len(a + b + c) % 2 else ""
-        product(PARTS, repeat=3), product(operations, repeat=2), ("", " ORDER BY 1")
-    ):
         sql = f"{a} {x} {b} {y} {c}{order}"
         expected, found = (sorted(row[0].lower() for row in each.execute(sql)) for each in connections)
         assert found == expected, sql

@@ -55,6 +55,30 @@ HASHED = [
     " AND EXISTS (SELECT 1 FROM few WHERE few.k = b.d % 7)) FROM a WHERE a.id < 99",
     "SELECT a.g, max((SELECT count(*) FROM b WHERE b.k = a.id)) FROM a GROUP BY a.g",
     "SELECT a.id FROM a ORDER BY (SELECT count(*) FROM b WHERE b.k = a.id), a.id LIMIT 50",
+    "SELECT a.id, (SELECT b.d FROM b WHERE b.t = a.n ORDER BY b.d DESC LIMIT 1) FROM a",
+    "SELECT a.id, (SELECT b.t FROM b WHERE b.k = a.id) FROM a",
+    "SELECT a.id, (SELECT b.id FROM b WHERE b.k = a.id ORDER BY b.t DESC, b.d DESC LIMIT 1) FROM a",
+    "SELECT a.id, (SELECT b.id FROM b WHERE b.k = a.id ORDER BY b.t DESC, b.d LIMIT 1) FROM a",
+    "SELECT a.id, (SELECT b.k * 10 + b.d FROM b WHERE b.a_id = a.id AND b.k > 5 ORDER BY b.k, b.d LIMIT 1) FROM a",
+    "SELECT a.id, (SELECT b.d FROM b WHERE b.k = a.id AND b.t = a.n AND b.d > 400000 ORDER BY b.d LIMIT 1) FROM a",
+    "SELECT a.id, coalesce((SELECT sum(b.d) FROM b WHERE b.k = a.id GROUP BY b.k), -1) FROM a",
+    "SELECT a.id, (SELECT count(*) * 2 + sum(b.d) + b.k FROM b WHERE b.k = a.id GROUP BY b.k) FROM a",
+    "SELECT a.id, (SELECT coalesce(sum(b.d), 7) + count(b.t) FROM b WHERE b.k = a.id) FROM a",
+    "SELECT a.id, (SELECT total(b.d) FROM b WHERE b.k = a.id) FROM a",
+    "SELECT a.id, (SELECT group_concat(b.id) FROM b WHERE b.k = a.id) FROM a",
+    "SELECT a.id, (SELECT count(DISTINCT b.t) FILTER (WHERE b.d > 1000) FROM b WHERE b.k = a.id) FROM a",
+    "SELECT a.id, (SELECT max(b.d) - a.g FROM b WHERE b.k = a.id) FROM a",
+    "SELECT a.id, (SELECT sum(b.d + a.g) FROM b WHERE b.k = a.id) FROM a",
+    "SELECT a.id, (SELECT sum(b.d) FROM b WHERE b.k = a.id GROUP BY b.t ORDER BY b.t LIMIT 1) FROM a",
+    "SELECT a.id, (SELECT sum(b.d) FROM b WHERE b.k = a.id HAVING count(*) > 1) FROM a",
+    "SELECT a.id, (SELECT b.d FROM b WHERE b.k = a.id ORDER BY b.d LIMIT 1 OFFSET 1) FROM a",
+    "SELECT a.id, (SELECT b.d FROM b WHERE b.k = a.id ORDER BY abs(b.d - a.id), b.id LIMIT 1) FROM a",
+    "SELECT a.id FROM a WHERE (SELECT count(*) FROM b WHERE b.k = a.v) = 0",
+    "SELECT a.id, (SELECT max(b.d) FROM b WHERE b.k = a.id) IS NULL FROM a WHERE a.id NOT IN (5, 6)",
+    "SELECT a.id, NOT EXISTS (SELECT 1 FROM b WHERE b.k = a.id AND b.d > 500000) FROM a",
+    "SELECT a.id, EXISTS (SELECT 1 FROM b WHERE b.k = a.id AND b.d > a.id * 1000) FROM a",
+    "SELECT a.id, EXISTS (SELECT count(*) FROM b WHERE b.k = a.id) FROM a",
+    "SELECT a.id, EXISTS (SELECT b.d FROM b WHERE b.k = a.id ORDER BY b.d LIMIT 1 OFFSET 1) FROM a",
 ]
 SOUGHT = [
     "SELECT a.id, (SELECT b.d FROM b WHERE b.a_id = a.id ORDER BY b.d DESC LIMIT 1) FROM a WHERE a.id = 7",
@@ -63,7 +87,7 @@ SOUGHT = [
     "SELECT a.id FROM a WHERE (SELECT count(*) FROM b WHERE b.a_id = a.id) > 1 ORDER BY a.id LIMIT 10 OFFSET 5",
     "SELECT a.id, a.n, count(b.id) FROM a LEFT JOIN b ON b.a_id = a.id GROUP BY a.id",
     "SELECT a.id, (SELECT x.g FROM a x WHERE x.id = a.g) FROM a WHERE a.id < 300",
-    "SELECT a.id, (SELECT b.d FROM b WHERE b.t = a.n ORDER BY b.d DESC LIMIT 1) FROM a",
+    "SELECT a.id, (SELECT b.d FROM b WHERE b.t = a.n ORDER BY b.d DESC LIMIT 1) FROM a WHERE a.id < 300",
     "SELECT a.id, (SELECT max(b.d) FROM b WHERE b.d < a.g) FROM a WHERE a.id < 20",
     "SELECT a.id, (SELECT b.d + random() * 0 FROM b WHERE b.k = a.id + random() * 0 LIMIT 1) FROM a WHERE a.id < 5",
     "SELECT a.id, (SELECT count(*) FROM b WHERE b.t COLLATE NOCASE = a.n) FROM a WHERE a.id < 20",
@@ -81,6 +105,19 @@ def test_seeks_and_scans_that_stay(connection: zodbapi.Connection, sql: str) -> 
     assert not _is_hashed(connection, sql)
     if "random" not in sql:
         assert _rows(connection, sql) == _unoptimised(connection, sql)
+
+
+@pytest.mark.parametrize(
+    ("made", "query"),
+    [
+        ("FIRST OF EACH k#3 BY d#3 DESC", "SELECT b.t FROM b WHERE b.k = a.id ORDER BY b.d DESC LIMIT 1"),
+        ("AGGREGATE sum(d#3) BY k#3", "SELECT sum(b.d) FROM b WHERE b.k = a.id"),
+        ("AGGREGATE sum(d#3) BY k#3", "SELECT sum(b.d) FROM b WHERE b.k = a.id GROUP BY b.k"),
+    ],
+)
+def test_what_is_looked_up_is_made_once_for_each_key(connection: zodbapi.Connection, made: str, query: str) -> None:
+    lines = [line.strip() for *_, line in connection.execute(f"EXPLAIN QUERY PLAN SELECT a.id, ({query}) FROM a")]
+    assert made in lines
 
 
 def test_the_table_is_made_anew_for_each_statement(connection: zodbapi.Connection) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import zodbapi
 from tests.test_interrupted_writes import InterruptAt
-from zodbapi import statement
+from zodbapi import compiled
 from zodbapi.codegen import dml
 from zodbapi.statement import STATEMENTS
 
@@ -112,10 +112,10 @@ def test_random_rows(seed: int, in_transaction: bool, monkeypatch: pytest.Monkey
         if in_transaction and not fast.connection.in_transaction:
             fast.connection.begin()
             slow.connection.begin()
-        monkeypatch.setattr(statement, "WORTHWHILE", 1)
-        monkeypatch.setattr(statement, "WORTH_COMPILING", 1)
+        monkeypatch.setattr(compiled, "WORTHWHILE", 1)
+        monkeypatch.setattr(compiled, "WORTH_COMPILING", 1)
         found = fast.run(many, table, verb, tail, rows)
-        monkeypatch.setattr(statement, "WORTHWHILE", 10**9)
+        monkeypatch.setattr(compiled, "WORTHWHILE", 10**9)
         assert found == slow.run(many, table, verb, tail, rows), (table, verb, tail, rows)
         if in_transaction and rng.random() < 0.5:
             for side in (fast, slow):
@@ -128,7 +128,7 @@ def test_random_rows(seed: int, in_transaction: bool, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> zodbapi.Connection:
-    monkeypatch.setattr(statement, "WORTH_COMPILING", 1)
+    monkeypatch.setattr(compiled, "WORTH_COMPILING", 1)
     opened = zodbapi.connect(":memory:")
     opened.executescript(SCHEMA)
     return opened

@@ -14,7 +14,7 @@ from zodbapi.parser.syntax import (
     Term,
     ViewDefinition,
 )
-from zodbapi.plan.nodes import Comment, Drop, Maintenance, Pragma, TransactionControl
+from zodbapi.plan.commands import Comment, Drop, Maintenance, Pragma, TransactionControl
 
 
 def table(sql: str) -> TableDefinition:

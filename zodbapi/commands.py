@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zodbapi import pragmas
 from zodbapi.catalog import INTEGER, TEXT, Schema, Type
 from zodbapi.errors import OperationalError
-from zodbapi.plan.nodes import (
+from zodbapi.plan.commands import (
     AlterTable,
     CallProcedure,
     Command,
@@ -23,11 +23,11 @@ from zodbapi.plan.nodes import (
     Drop,
     Explain,
     Maintenance,
-    Node,
     Pragma,
     TransactionControl,
     Truncate,
 )
+from zodbapi.plan.nodes import Node
 
 if TYPE_CHECKING:
     from zodbapi.codegen import Program, WriterProgram

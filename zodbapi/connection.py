@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from zodbapi import errors
 from zodbapi.catalog import Schema
+from zodbapi.compiled import Statement
 from zodbapi.cursor import Cursor
 from zodbapi.functions import BUILTIN, user
 from zodbapi.functions.registry import Functions
 from zodbapi.interrupt import interrupt_thread
 from zodbapi.isolation import LEVELS, Isolation
 from zodbapi.parameters import Parameters
-from zodbapi.statement import Statement, complete, prepare
+from zodbapi.statement import complete, prepare
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
 from zodbapi.values.collation import Collated

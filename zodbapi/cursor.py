@@ -11,15 +11,16 @@ from operator import length_hint
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
+from zodbapi.compiled import READ, Statement
 from zodbapi.errors import ProgrammingError
-from zodbapi.execution import read, run, run_many, run_script, run_whole, translate
+from zodbapi.execution import read, run, run_begun, run_many, run_script, run_whole, translate
 from zodbapi.parameters import Parameters
-from zodbapi.statement import READ, STATEMENTS, Statement
+from zodbapi.statement import STATEMENTS
 from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
+    from zodbapi.compiled import Description
     from zodbapi.connection import Connection
-    from zodbapi.statement import Description
 
 Row = tuple[Any, ...]
 
@@ -88,11 +89,15 @@ class Cursor:
             if statement is None:
                 statement = connection._prepare(sql, style, parameters)
             params = statement.normalise(parameters)
-            if connection._observed or (statement.kind is not READ and not (statement.is_dml and txn.writing)):
+            if connection._observed or not (statement.kind is READ or (statement.is_dml and (begun or txn.writing))):
                 return self._finish(*run(connection, statement, params, begun))
             connection._running = ident
+            rows: Any
             if statement.is_dml:
-                rows: Any = run_whole(connection, statement, params)
+                if begun:
+                    statement, rows = run_begun(connection, statement, params, run_whole)
+                else:
+                    rows = run_whole(connection, statement, params)
             elif statement.scanned is None:
                 rows = statement.run(txn, params)
             else:

@@ -16,6 +16,7 @@ from itertools import chain, count, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from zodbapi.compiled import CONTROL, READ, Statement
 from zodbapi.errors import (
     ConflictError,
     DataError,
@@ -30,7 +31,7 @@ from zodbapi.interrupt import GENERATED, progress
 from zodbapi.large import Oversize
 from zodbapi.parameters import Parameters
 from zodbapi.parser import split
-from zodbapi.statement import CONTROL, READ, Statement, prepare
+from zodbapi.statement import prepare
 from zodbapi.storage import ddl
 from zodbapi.storage.cache import Passing
 from zodbapi.storage.stats import Stats
@@ -45,6 +46,7 @@ LARGE = 50_000  # rows of a table from which on its scans are streamed
 BLOCK = 1000  # rows that a stream reads, or executemany() inserts, at a time
 Row = tuple[Any, ...]
 Rows = list[Row]
+Work = Callable[["Connection", Statement, tuple[Any, ...]], Rows | None]
 
 
 def run(
@@ -77,7 +79,7 @@ def run(
         if not begun:
             current = start_writing(connection, statement)
             return current, work(connection, current, params)
-        return run_begun(connection, statement, lambda current: work(connection, current, params))
+        return run_begun(connection, statement, params, work)
 
 
 def translate(error: BaseException) -> Error | None:
@@ -236,15 +238,17 @@ def run_watched(connection: Connection, statement: Statement, params: tuple[Any,
 
 
 def run_begun(
-    connection: Connection, statement: Statement, work: Callable[[Statement], Rows | None]
+    connection: Connection, statement: Statement, params: tuple[Any, ...], work: Work
 ) -> tuple[Statement, Rows | None]:
     """Runs ``work`` in the transaction just begun, again after a lost conflict; commits it if that is the mode."""
     txn = connection._txn
     deadline = 0.0
     for attempt in count(1):
         try:
-            statement = start_writing(connection, statement)
-            rows = work(statement)
+            txn.start_writing()
+            if txn.schema.version != statement.schema_version:
+                statement = renewed(connection, statement)
+            rows = work(connection, statement, params)
             if connection._autocommit:
                 txn.commit()
             return statement, rows
@@ -274,7 +278,7 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
         parameter_rows = list(parameter_rows)  # a lost conflict reads them again
     changes = 0
 
-    def run_each(current: Statement) -> None:
+    def run_each(_connection: Connection, current: Statement, _params: tuple[Any, ...]) -> None:
         nonlocal changes
         changes = 0
         left = iter(parameter_rows)
@@ -301,10 +305,10 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
             connection._trace(sql)
         with watched(connection):
             if begun:
-                statement, _ = run_begun(connection, statement, run_each)
+                statement, _ = run_begun(connection, statement, (), run_each)
             else:
                 statement = start_writing(connection, statement)
-                run_each(statement)
+                run_each(connection, statement, ())
     except BaseException as error:
         UNCOLLECTED.leave()
         if begun:

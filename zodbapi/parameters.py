@@ -16,6 +16,8 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 def as_tuple(parameters: Any) -> tuple[Any, ...]:
     """Parameters by position; ProgrammingError if they are none."""
+    if type(parameters) is list:
+        return tuple(parameters)
     if isinstance(parameters, Mapping):
         if not parameters:
             return ()

@@ -14,7 +14,7 @@ from zodbapi.catalog import INTEGER, TEXT, Column, Schema, Table, Type, View
 from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.integrity import find_orphans, find_problems, numbered_keys
-from zodbapi.plan.nodes import Pragma
+from zodbapi.plan.commands import Pragma
 from zodbapi.record import record
 from zodbapi.storage.rowids import highest_rowid
 

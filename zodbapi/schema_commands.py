@@ -16,7 +16,7 @@ from zodbapi.catalog import Index, Schema, Table
 from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import IntegrityError, OperationalError
 from zodbapi.large import Oversize
-from zodbapi.plan.nodes import (
+from zodbapi.plan.commands import (
     AlterTable,
     Comment,
     CreateIndex,

@@ -16,7 +16,8 @@ from zodbapi.binder.writer import bind_writer
 from zodbapi.depth import roomy
 from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.parser.syntax import ExplainDefinition, ViewDefinition
-from zodbapi.plan.nodes import Command, Explain, Node
+from zodbapi.plan.commands import Command, Explain
+from zodbapi.plan.nodes import Node
 from zodbapi.record import record
 
 if TYPE_CHECKING:

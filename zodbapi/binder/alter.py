@@ -38,7 +38,7 @@ from zodbapi.binder.rewrite import key_violation, null_violation, rowid_name, ro
 from zodbapi.binder.table import AUTOINDEX, name_indexes, rowid_position
 from zodbapi.catalog import Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type
 from zodbapi.errors import OperationalError
-from zodbapi.plan.nodes import AlterStep, Comment
+from zodbapi.plan.commands import AlterStep, Comment
 from zodbapi.record import record
 
 

@@ -30,7 +30,7 @@ from zodbapi.parser.syntax import (
     TriggerDefinition,
     ViewDefinition,
 )
-from zodbapi.plan.nodes import (
+from zodbapi.plan.commands import (
     AlterStep,
     AlterTable,
     CallProcedure,
@@ -40,8 +40,8 @@ from zodbapi.plan.nodes import (
     CreateTable,
     CreateView,
     Drop,
-    output_names,
 )
+from zodbapi.plan.nodes import output_names
 
 
 def bind_command(tree: Definition | Command, binding: Binding) -> Command:

@@ -39,18 +39,7 @@ from zodbapi.binder.typing import (
 )
 from zodbapi.catalog import BLOB, BOOLEAN, INTEGER, REAL, TEXT, Kind
 from zodbapi.errors import OperationalError
-from zodbapi.plan.expr import (
-    Case,
-    Cast,
-    Const,
-    Exists,
-    Expr,
-    IsNull,
-    Param,
-    ParamList,
-    ScalarQuery,
-    Unary,
-)
+from zodbapi.plan.expr import Case, Cast, Const, Exists, Expr, IsNull, Param, ParamList, ScalarQuery, Unary
 from zodbapi.plan.nodes import Node, output_source
 from zodbapi.values.collation import collation_key
 

@@ -19,17 +19,8 @@ from zodbapi.functions.registry import Functions
 from zodbapi.functions.trigger import FUNCTIONS
 from zodbapi.parser import parse_one
 from zodbapi.parser.syntax import TriggerDefinition
-from zodbapi.plan.nodes import (
-    NEW_ROW,
-    OLD_ROW,
-    BoundTrigger,
-    CreateTrigger,
-    Delete,
-    Insert,
-    Instead,
-    Node,
-    Update,
-)
+from zodbapi.plan.commands import CreateTrigger
+from zodbapi.plan.nodes import NEW_ROW, OLD_ROW, BoundTrigger, Delete, Insert, Instead, Node, Update
 
 _RAISE = re.compile(r"('[^']*')|\bRAISE\s*\(\s*(IGNORE|ABORT|FAIL|ROLLBACK)\b", re.IGNORECASE)
 

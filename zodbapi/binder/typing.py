@@ -10,18 +10,7 @@ from collections.abc import Iterable
 
 from zodbapi.binder.scope import Binding
 from zodbapi.catalog import ANY, DECIMAL, INTEGER, INTERVAL, NUMERIC, REAL, TEXT, Kind, Type
-from zodbapi.plan.expr import (
-    Affine,
-    Binary,
-    Cast,
-    Collate,
-    Column,
-    Const,
-    Expr,
-    Rowid,
-    ScalarQuery,
-    Unary,
-)
+from zodbapi.plan.expr import Affine, Binary, Cast, Collate, Column, Const, Expr, Rowid, ScalarQuery, Unary
 from zodbapi.plan.nodes import output_source
 
 NATIVE = frozenset({Kind.DECIMAL, Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.INTERVAL, Kind.UUID})

@@ -17,8 +17,8 @@ from zodbapi.depth import roomy
 from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.parser import parse_expression
 from zodbapi.plan.expr import Call, Column, Const, Exists, Expr, InQuery, Param, ScalarQuery
-from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.plan.walk import descend
+from zodbapi.plan.writer import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.values import COLLATIONS
 
 if TYPE_CHECKING:

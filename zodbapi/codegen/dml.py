@@ -24,14 +24,7 @@ from zodbapi.codegen.table_writer import WriterProgram, convert_column
 from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
-from zodbapi.plan.nodes import (
-    Delete,
-    Insert,
-    Instead,
-    Update,
-    Values,
-    output_source,
-)
+from zodbapi.plan.nodes import Delete, Insert, Instead, Update, Values, output_source
 from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:

@@ -115,7 +115,7 @@ class ExprWriter:
             case Exists():
                 return f"(1 if {self.is_true(expr)} else 0)"
             case ScalarQuery(query=query):
-                return f"{unit.query.scalar(query)}()"
+                return unit.query.scalar(query)
             case InQuery():
                 return f"{unit.query.membership(expr)}"
             case Raise(message=message):
@@ -150,7 +150,7 @@ class ExprWriter:
             case InList():
                 return compare.in_list(self, expr, negated=False)
             case Exists(query=query):
-                return f"{self.unit.query.exists(query)}()"
+                return self.unit.query.exists(query)
             case Const(value=value):
                 return repr(values.truth(value))
             case InQuery():
@@ -187,7 +187,7 @@ class ExprWriter:
             case InList():
                 return compare.in_list(self, expr, negated=True)
             case Exists(query=query):
-                return f"not {self.unit.query.exists(query)}()"
+                return f"not {self.unit.query.exists(query)}"
             case Const(value=value):
                 return repr(value is not None and not values.truth(value))
             case _:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zodbapi.catalog import Table
     from zodbapi.codegen.unit import Unit
     from zodbapi.codegen.writer import Writer
-    from zodbapi.plan.nodes import BoundForeignKey
+    from zodbapi.plan.writer import BoundForeignKey
 
 
 class ForeignKeyWriter:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zodbapi.catalog import Table
     from zodbapi.codegen.unit import Unit
     from zodbapi.codegen.writer import Writer
-    from zodbapi.plan.nodes import BoundIndex
+    from zodbapi.plan.writer import BoundIndex
 
 
 class IndexWriter:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen import access, runtime
-from zodbapi.codegen.rowbuffer import RowBuffer, source_widths
+from zodbapi.codegen.rowbuffer import RowBuffer, row_width, source_widths
 from zodbapi.codegen.unit import denied, tuple_code
 from zodbapi.plan.expr import And, Column, Compare, Expr, Rowid
 from zodbapi.plan.nodes import (
@@ -21,6 +21,7 @@ from zodbapi.plan.nodes import (
     Filter,
     HashJoin,
     HashSeek,
+    IndexGroups,
     IndexRange,
     IndexSeek,
     Join,
@@ -31,6 +32,7 @@ from zodbapi.plan.nodes import (
     Scan,
     Sort,
     Window,
+    output_source,
 )
 from zodbapi.plan.walk import descend, free_sources
 
@@ -149,7 +151,7 @@ def _lookup(node: Join) -> tuple[Node | None, list[Expr]]:
 
 def _semi(unit: Unit, node: Join, consume: Consume) -> None:
     right = node.right if node.on is None else Filter(node.right, node.on)
-    test = f"{unit.query.exists(right)}()"
+    test = unit.query.exists(right)
     with unit.body.block(f"if {test}" if node.kind == "semi" else f"if not {test}"):
         consume()
 
@@ -160,17 +162,17 @@ def produce_hash(unit: Unit, node: HashJoin, consume: Consume) -> None:
         _full(unit, node.left, node.right, _with_keys(node), consume)
         return
     table = unit.fresh("h")
-    simple = node.kind in ("semi", "anti") and node.on is None
     nulls = unit.fresh("n") if node.null_aware else None
     buffer = RowBuffer(unit, node.right)
+    pack = None if node.kind in ("semi", "anti") and node.on is None else buffer.pack
     single = node.kind in ("inner", "left") and is_unique(node.right, node.right_keys)
     free = free_sources(node.right)
     build_here = any(source in unit.env and source not in unit.scopes[-1].outer for source in free)
     if build_here:
-        _build(unit, node.right, node.right_keys, table, nulls, buffer, simple=simple, single=single)
+        _build(unit, node.right, node.right_keys, table, nulls, pack, single=single)
     else:
         with unit.aside():
-            _build(unit, node.right, node.right_keys, table, nulls, buffer, simple=simple, single=single)
+            _build(unit, node.right, node.right_keys, table, nulls, pack, single=single)
 
     def probe() -> None:
         match node.kind:
@@ -188,17 +190,39 @@ def produce_hash(unit: Unit, node: HashJoin, consume: Consume) -> None:
 
 def produce_seek(unit: Unit, node: HashSeek, consume: Consume) -> None:
     """Writes the loop over the rows that a hash table has for the row around the query, and what makes that table once."""
-    table = unit.fresh("h")
+    assert not node.single, "a table with one value for each key is asked for values"
     buffer = RowBuffer(unit, node.input)
-    with unit.query.function_for(node.input) as name:
-        _build(unit, node.input, node.keys, table, None, buffer, simple=False, single=False)
-        unit.body.line(f"return {table}")
-    made = unit.query.remembered(node.input, name)
-    codes = [unit.expr.value(probe) for probe in node.probes]
-    key = codes[0] if len(codes) == 1 else tuple_code(codes)
-    with unit.body.block(f"for {buffer.unpack()} in {made}().get({key}, ())"):
+    table, key = _sought(unit, node, buffer.pack)
+    with unit.body.block(f"for {buffer.unpack()} in {table}.get({key}, ())"):
         buffer.bind()
         consume()
+
+
+def sought_value(unit: Unit, node: HashSeek) -> str:
+    """Code of the value that a table with one for each key has for the row around the query, or of the default."""
+    source = output_source(node.input)
+    position = row_width(node.input) - 1
+    unit.use(source, position)
+    table, key = _sought(unit, node, lambda: unit.env[source].column(position))
+    default = "".join(f", {unit.expr.value(value)}" for value in node.default)
+    return f"{table}.get({key}{default})"
+
+
+def is_found(unit: Unit, node: HashSeek) -> str:
+    """Code that is true if there is a row for the row around the query."""
+    table, key = _sought(unit, node, None)
+    return f"{key} in {table}"
+
+
+def _sought(unit: Unit, node: HashSeek, pack: Callable[[], str] | None) -> tuple[str, str]:
+    """Writes what makes the table when it is asked for the first time; code of the table, and of the key to look for."""
+    name = unit.fresh("h")
+    with unit.query.function_for(node.input) as function:
+        _build(unit, node.input, node.keys, name, None, pack, single=node.single)
+        unit.body.line(f"return {name}")
+    made = unit.query.remembered(node.input, function)
+    codes = [unit.expr.value(probe) for probe in node.probes]
+    return f"{made}()", codes[0] if len(codes) == 1 else tuple_code(codes)
 
 
 def _with_keys(node: HashJoin) -> Expr:
@@ -225,6 +249,11 @@ def is_unique(node: Node, keys: tuple[Expr, ...]) -> bool:
     """Whether no two rows of a node have the same keys: they are the rowid, or a unique key, of one table."""
     while isinstance(node, Filter):
         node = node.input
+    if isinstance(node, IndexGroups):
+        return {key.position for key in keys if isinstance(key, Column)} == set(range(node.width))
+    if isinstance(node, Aggregate):
+        known = {key.position for key in keys if isinstance(key, Column) and key.source == node.source}
+        return known >= set(range(len(node.keys)))
     if not isinstance(node, (Scan, RowidSeek, RowidRange, IndexSeek, IndexRange)):
         return False
     table = node.table
@@ -243,24 +272,23 @@ def _build(
     keys: tuple[Expr, ...],
     table: str,
     nulls: str | None,
-    buffer: RowBuffer,
+    pack: Callable[[], str] | None,
     *,
-    simple: bool,
     single: bool,
 ) -> None:
-    """Writes what makes the table: a set of the keys (``simple``), or rows by key, one (``single``) or a list of them."""
+    """Writes what makes the table: a set of the keys, or what is packed of the rows by key, one (``single``) or a list."""
     start = len(unit.body.lines)
-    empty = "set()" if simple else "{}" if single else f"{unit.call(runtime.lists)}()"
+    empty = "set()" if pack is None else "{}" if single else f"{unit.call(runtime.lists)}()"
     unit.body.line(f"{table} = {empty}")
     if nulls:
         unit.body.line(f"{nulls} = False")
 
     def add() -> None:
         test, key = _key(unit, keys)
-        if simple:
+        if pack is None:
             store = f"{table}.add({key})"
         else:
-            store = f"{table}[{key}] = {buffer.pack()}" if single else f"{table}[{key}].append({buffer.pack()})"
+            store = f"{table}[{key}] = {pack()}" if single else f"{table}[{key}].append({pack()})"
         if not test:
             unit.body.line(store)
             return

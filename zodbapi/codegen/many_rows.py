@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zodbapi.codegen.index_writer import IndexWriter
     from zodbapi.codegen.unit import Unit
     from zodbapi.codegen.writer import Writer
-    from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
+    from zodbapi.plan.writer import BoundForeignKey, BoundIndex, TableWriter
 
 Row = tuple[Any, ...]
 

@@ -13,18 +13,7 @@ from zodbapi.codegen.runtime import changed
 from zodbapi.codegen.table_writer import PLAIN, Touch, WriterProgram, convert_column, converted, differs
 from zodbapi.codegen.unit import stored_row, tuple_code
 from zodbapi.plan.expr import Expr
-from zodbapi.plan.nodes import (
-    Delete,
-    Filter,
-    IndexRange,
-    IndexSeek,
-    Insert,
-    Node,
-    RowidRange,
-    RowidSeek,
-    Scan,
-    Update,
-)
+from zodbapi.plan.nodes import Delete, Filter, IndexRange, IndexSeek, Insert, Node, RowidRange, RowidSeek, Scan, Update
 from zodbapi.plan.walk import needs_its_row_alone
 from zodbapi.undo import REPLACED
 

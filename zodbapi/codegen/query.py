@@ -22,6 +22,7 @@ from zodbapi.plan.nodes import (
     Compound,
     Distinct,
     Filter,
+    FirstOfEach,
     HashJoin,
     HashSeek,
     IndexGroups,
@@ -97,6 +98,8 @@ class QueryWriter:
         """Writes what appends the node's rows to ``out``."""
         if isinstance(node, Compound):
             self._append_compound(node)
+        elif isinstance(node, Limit):
+            self.unit.body.line(f"out += {self.rows_function(node)}()")
         else:
             self.produce(node, lambda: self.unit.body.line(f"out.append({self.row(node)})"), whole=True)
 
@@ -160,7 +163,10 @@ class QueryWriter:
         return remembered
 
     def exists(self, node: Node) -> str:
-        """The name of a function that returns whether the query has a row."""
+        """Code that is true if the query has a row."""
+        found = _without_projection(node)
+        if isinstance(found, HashSeek):
+            return join.is_found(self.unit, found)
         with self.function_for(node) as name:
             if isinstance(node, Limit) and not (
                 is_positive(node.limit) and node.offset is None
@@ -169,10 +175,13 @@ class QueryWriter:
             else:
                 self.produce(_without_projection(node), lambda: self.unit.body.line("return True"))
             self.unit.body.line("return False")
-        return self.remembered(node, name)
+        return f"{self.remembered(node, name)}()"
 
     def scalar(self, node: Node) -> str:
-        """The name of a function that returns the first column of the first row, or None."""
+        """Code of the first column of the first row, or None."""
+        match node:
+            case Project(input=HashSeek(single=True) as seek):
+                return join.sought_value(self.unit, seek)
         with self.function_for(node) as name:
             inner = node
             match node:
@@ -184,7 +193,7 @@ class QueryWriter:
             self.unit.use(source, 0)
             self.produce(inner, lambda: self.unit.body.line(f"return {self.unit.env[source].column(0)}"))
             self.unit.body.line("return None")
-        return self.remembered(node, name)
+        return f"{self.remembered(node, name)}()"
 
     def members(self, expr: InQuery) -> str:
         """The name of a function that returns the values of an IN subquery as a set."""
@@ -256,6 +265,8 @@ class QueryWriter:
                 join.produce_hash(self.unit, node, consume)
             case HashSeek():
                 join.produce_seek(self.unit, node, consume)
+            case FirstOfEach():
+                sort.produce_first(self.unit, node, consume)
             case Aggregate() if node.each is not None:
                 row_groups.produce(self.unit, node, consume)
             case Passed():

@@ -26,6 +26,7 @@ from zodbapi.plan.nodes import Limit, Project, Sort
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
     from zodbapi.plan.expr import SortKey
+    from zodbapi.plan.nodes import FirstOfEach
 
 
 def key_code(unit: Unit, key: SortKey) -> str:
@@ -100,6 +101,33 @@ def _produce_best(unit: Unit, node: Sort, consume: Callable[[], None], *, whole:
     unit.query.produce(node.input, keep, whole=whole)
     with body.block(f"if {best} is not None"):
         body.line(f"{buffer.unpack(1)} = {best}")
+        buffer.bind()
+        consume()
+
+
+def produce_first(unit: Unit, node: FirstOfEach, consume: Callable[[], None]) -> None:
+    """Writes the search for the rows that come first among those that are alike."""
+    first, buffer, body = unit.fresh("first"), RowBuffer(unit, node.input), unit.body
+    body.line(f"{first} = {{}}")
+
+    def keep() -> None:
+        name = unit.fresh("k")
+        codes = [unit.expr.value(expr) for expr in node.alike]
+        body.line(f"{name} = {codes[0] if len(codes) == 1 else tuple_code(codes)}")
+        if not node.keys:
+            with body.block(f"if {name} not in {first}"):
+                body.line(f"{first}[{name}] = {buffer.pack(['None'])}")
+            return
+        order, best = unit.fresh("k"), unit.fresh("best")
+        keys = [key_code(unit, key) for key in node.keys]
+        body.line(f"{order} = {keys[0] if len(keys) == 1 else tuple_code(keys)}")
+        body.line(f"{best} = {first}.get({name})")
+        comparison = ">" if node.keys[0].descending else "<"
+        with body.block(f"if {best} is None or {order} {comparison} {best}[0]"):
+            body.line(f"{first}[{name}] = {buffer.pack([order])}")
+
+    unit.query.produce(node.input, keep)
+    with body.block(f"for {buffer.unpack(1)} in {first}.values()"):
         buffer.bind()
         consume()
 

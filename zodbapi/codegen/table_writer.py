@@ -32,8 +32,8 @@ from zodbapi.codegen.writer import Namespace, Writer, execute
 from zodbapi.depth import roomy
 from zodbapi.large import LIMIT, Oversize
 from zodbapi.plan.expr import Column, Expr
-from zodbapi.plan.nodes import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.plan.walk import descend, needs_its_row_alone
+from zodbapi.plan.writer import BoundForeignKey, BoundIndex, TableWriter
 from zodbapi.record import record
 from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED
 

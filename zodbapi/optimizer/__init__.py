@@ -14,8 +14,11 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     drop_duplicates      under DISTINCT a join that only asks for related rows becomes a semi join
     union_seeks          a = ? OR b = ? unites what two indexes find
     seek_extremes        min and max read one end of an index
+    limit_branches       the first rows of a UNION ALL are among those of its branches
     choose_access        scans become seeks, joins become index loops or hash joins
+    group_queries        correlated queries of one value look it up in a hash table
     group_by_rows        groups that are the rows of a table need no hash table
+    group_before_join    what belongs to each row of a table is aggregated for all of them at once
     cover_scans          where order does not matter, an index that has all columns is read instead of the rows
     drop_sorts           what comes in order need not be sorted, what is unique need not be made distinct
     push_limits          a Sort under a LIMIT keeps no more rows than wanted; one row needs no LIMIT
@@ -40,8 +43,11 @@ from zodbapi.optimizer.drive_by_keys import drive_by_keys
 from zodbapi.optimizer.drop_duplicates import drop_duplicates
 from zodbapi.optimizer.drop_sorts import drop_sorts
 from zodbapi.optimizer.fold_constants import fold_constants
+from zodbapi.optimizer.group_before_join import group_before_join
 from zodbapi.optimizer.group_by_index import group_by_index
 from zodbapi.optimizer.group_by_rows import group_by_rows
+from zodbapi.optimizer.group_queries import group_queries
+from zodbapi.optimizer.limit_branches import limit_branches
 from zodbapi.optimizer.merge_projects import merge_projects
 from zodbapi.optimizer.order_joins import order_joins
 from zodbapi.optimizer.push_filters import push_filters
@@ -49,7 +55,8 @@ from zodbapi.optimizer.push_limits import push_limits
 from zodbapi.optimizer.seek_extremes import seek_extremes
 from zodbapi.optimizer.union_seeks import union_seeks
 from zodbapi.optimizer.unnest_subqueries import unnest_subqueries
-from zodbapi.plan.nodes import Command, Node, output_names
+from zodbapi.plan.commands import Command
+from zodbapi.plan.nodes import Node, output_names
 from zodbapi.plan.walk import rebuild
 
 __all__ = ["RULES", "BindIndex", "Context", "Rule", "Samples", "Stats", "optimize"]
@@ -68,8 +75,11 @@ RULES: tuple[Rule, ...] = (
     drop_duplicates,
     union_seeks,
     seek_extremes,
+    limit_branches,
     choose_access,
+    group_queries,
     group_by_rows,
+    group_before_join,
     cover_scans,
     drop_sorts,
     push_limits,

@@ -26,6 +26,7 @@ from zodbapi.optimizer.cost import (
     entry_cost,
     rows_of,
 )
+from zodbapi.optimizer.group_queries import is_grouped
 from zodbapi.optimizer.hash_seeks import HASH_FACTOR, HASH_LEFT_ROWS, hash_keys, hash_seek
 from zodbapi.optimizer.ordering import fixing, ordered
 from zodbapi.optimizer.predicates import (
@@ -123,7 +124,8 @@ def _choose_query(query: Node, times: float, context: Context) -> Node:
         return _with_queries(_choose(query, NO_WISH, context), 1.0, context)
     if isinstance(context.root, (Insert, Update, Delete, Instead)):
         times = 1.0  # a later row may see what was written for one before it
-    return _with_queries(_choose(query, Wish(limit=UNKNOWN_LIMIT, times=times), context), times, context)
+    wish = Wish(limit=UNKNOWN_LIMIT, times=times, grouped=is_grouped(query))
+    return _with_queries(_choose(query, wish, context), times, context)
 
 
 def _choose(node: Node, wish: Wish, context: Context) -> Node:
@@ -136,7 +138,8 @@ def _choose(node: Node, wish: Wish, context: Context) -> Node:
         case Join():
             return _choose_join(node, wish, context)
         case Limit():
-            wish = Wish((), min(page_rows(node), wish.limit), wish.times, skipped=offset_rows(node))
+            limit = min(page_rows(node), wish.limit)
+            wish = Wish((), limit, wish.times, grouped=wish.grouped, skipped=offset_rows(node))
         case Sort():
             wish = replace(wish, keys=node.keys)
         case Project():
@@ -144,7 +147,8 @@ def _choose(node: Node, wish: Wish, context: Context) -> Node:
         case Filter() | Distinct():
             wish = replace(wish, skipped=0.0)
         case _:
-            below = Wish(times=wish.times, counts=isinstance(node, Aggregate) and _counts_of_rows(node, context))
+            counts = isinstance(node, Aggregate) and _counts_of_rows(node, context)
+            below = Wish(times=wish.times, counts=counts, grouped=wish.grouped)
             return each_input(node, lambda child: _choose(child, below, context))
     chosen = _choose(node.input, wish, context)
     return node if chosen is node.input else replace(node, input=chosen)
@@ -178,7 +182,7 @@ def _choose_path(scan: Scan, terms: list[Expr], wish: Wish, context: Context) ->
         wanted = wish.limit if is_sorted else None
         if wish.counts and len(path.answered()) == len(terms) and _counts_entries(path.node(), context):
             wanted = 0.0
-        hashed = hash_seek(scan, terms, path, wish.times, wanted, context)
+        hashed = hash_seek(scan, terms, path, wish.times, wanted, context, grouped=wish.grouped)
         if hashed is not None:
             return hashed
     answered = path.answered()

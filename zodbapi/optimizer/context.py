@@ -13,8 +13,9 @@ from zodbapi.optimizer.peeking import UNKNOWN, Edge, is_fixed, seek_ends, value_
 from zodbapi.optimizer.predicates import LEAVES
 from zodbapi.plan.entries import covers
 from zodbapi.plan.expr import Column, Exists, Expr, InQuery, ScalarQuery
-from zodbapi.plan.nodes import Bound, BoundIndex, Node, Scan
+from zodbapi.plan.nodes import Bound, Node, Scan
 from zodbapi.plan.walk import Part, parts, sources_made
+from zodbapi.plan.writer import BoundIndex
 
 LEAST_ROWS = 100  # plans are cached while tables grow, so a table is never taken for smaller than this
 LIKELY_ROWS = 1000  # paths to one table are compared as for that many rows, if it has less: it may grow

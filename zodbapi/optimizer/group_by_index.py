@@ -26,7 +26,7 @@ from __future__ import annotations
 from zodbapi.catalog import INTEGER, Index, Table
 from zodbapi.functions.aggregate import SUM
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.cost import SCAN_ROW, SEEK
+from zodbapi.optimizer.cost import COUNT, SCAN_ROW
 from zodbapi.optimizer.cover_scans import MANY
 from zodbapi.optimizer.predicates import each_input, each_query, holds_query, volatile
 from zodbapi.plan.entries import readable
@@ -35,7 +35,6 @@ from zodbapi.plan.nodes import Aggregate, Distinct, Filter, HashJoin, IndexGroup
 from zodbapi.plan.walk import Part, descend, transform
 from zodbapi.record import record, replace
 
-GROUP = 2 * SEEK  # microseconds that finding the next group and its size takes
 ROWS_A_GROUP = 4  # expected, from which on it pays to count the rows of a group before joining it
 
 
@@ -97,7 +96,7 @@ def _is_worth_it(table: Table, positions: set[int], context: Context) -> bool:
     """Whether seeking the groups costs less than a scan of the rows, or the rows are too many for the processor's caches."""
     rows = context.rows(table)
     groups = rows / context.matching(table, rows, tuple(positions))
-    return rows >= MANY or groups * GROUP < rows * SCAN_ROW
+    return rows >= MANY or groups * COUNT < rows * SCAN_ROW
 
 
 def _is_whole(access: Node) -> bool:

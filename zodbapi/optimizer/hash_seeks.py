@@ -9,7 +9,7 @@ from __future__ import annotations
 from zodbapi.catalog import TEXTS, Kind
 from zodbapi.optimizer.access import ROWID, Path, target_of
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.cost import BUILD, FETCH, PROBE, SCAN_ROW, SEEK, SORT
+from zodbapi.optimizer.cost import BUILD, COUNT, FETCH, PROBE, SCAN_ROW, SEEK, SORT
 from zodbapi.optimizer.predicates import filtered, kind_of, used, volatile
 from zodbapi.optimizer.selectivity import passing
 from zodbapi.plan.expr import Affine, Compare, Expr
@@ -42,11 +42,12 @@ def _is_no_text(expr: Expr) -> bool:
 
 
 def hash_seek(
-    scan: Scan, terms: list[Expr], path: Path, times: float, wanted: float | None, context: Context
+    scan: Scan, terms: list[Expr], path: Path, times: float, wanted: float | None, context: Context, *, grouped: bool
 ) -> Node | None:
     """The access by hash table, for a scan that is done so many times, or None where the path costs less.
 
-    ``wanted``: rows that are read of a path that spares a sort, or counts them.
+    ``wanted``: rows that are read of a path that spares a sort, or counts them. ``grouped``: what is made of the rows is made
+    once for each key; see ``group_queries``.
     """
     inner = frozenset((scan.source,))
     outer = frozenset().union(*map(used, terms)) - inner if terms else inner
@@ -66,8 +67,9 @@ def hash_seek(
     each = context.matching(scan.table, kept, targets)
     made = rows * SCAN_ROW + kept * BUILD
     sort = each * SORT if wanted else 0.0
-    seek = path.cost if wanted is None else min(path.cost, SEEK + wanted * FETCH)
-    if (made + times * (CALL + PROBE + each * SCAN_ROW + sort)) * HASH_FACTOR > times * seek:
+    seek = path.cost if wanted is None else min(path.cost, SEEK + wanted * FETCH) if wanted else COUNT
+    found = PROBE if grouped and not rest else CALL + PROBE + each * SCAN_ROW + sort
+    if (made + times * found) * HASH_FACTOR > times * seek:
         return None
     keys, probes = tuple(pair[1] for _, pair in pairs), tuple(pair[0] for _, pair in pairs)
     context.introduce(HashSeek)

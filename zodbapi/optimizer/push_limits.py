@@ -34,7 +34,7 @@ def _push(node: Node, context: Context) -> Node:
         return node
     if is_positive(node.limit) and node.offset is None and is_single(node.input, context):
         return node.input
-    rows = _rows(node.limit, node.offset)
+    rows = rows_wanted(node.limit, node.offset)
     if rows is None:
         return node
     below = _limited(node.input, rows, context)
@@ -62,7 +62,7 @@ def _is_idle(node: Node, keys: Keys, context: Context) -> bool:
     return ordered(node, reversed_keys, context) is node
 
 
-def _rows(limit: Expr, offset: Expr | None) -> Expr | None:
+def rows_wanted(limit: Expr, offset: Expr | None) -> Expr | None:
     """Rows needed for LIMIT and OFFSET: their sum, where a negative offset is 0 and a negative limit stays negative."""
     if not isinstance(limit, (Const, Param)) or not isinstance(offset, (Const, Param, type(None))):
         return None

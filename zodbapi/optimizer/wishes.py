@@ -22,6 +22,7 @@ BAD_LUCK = 10.0  # an order by index with other conditions is taken to read so m
 class Wish:
     """What is above: an order it would like (``keys``), how many rows it takes at most, and how many times.
 
+    ``grouped``: all that is wanted of rows found by a key is made once for each key, if a hash table is made at all.
     ``skipped`` of the rows are not looked at, as long as each comes of one entry. ``counts``: rows that are found for the same
     rows of the left input, or around the query, are only counted.
     """
@@ -30,6 +31,7 @@ class Wish:
     limit: float = float("inf")
     times: float = 1.0
     counts: bool = False
+    grouped: bool = False
     skipped: float = 0.0
 
     @property

@@ -25,7 +25,7 @@ from zodbapi.parser.syntax import (
 from zodbapi.parser.table import parse_column, parse_constraint, parse_table_body, parse_terms, parse_type
 from zodbapi.parser.trigger import parse_trigger
 from zodbapi.parser.words import WordCursor, qualified_name
-from zodbapi.plan.nodes import (
+from zodbapi.plan.commands import (
     Command,
     Comment,
     CreateProcedure,

@@ -30,7 +30,7 @@ from zodbapi.record import record
 if TYPE_CHECKING:
     from zodbapi.parser.shapes import Folded
     from zodbapi.parser.syntax import Definition
-    from zodbapi.plan.nodes import Command
+    from zodbapi.plan.commands import Command
 
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "(", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 _DEEPEST = 1000  # SQLite's limits: levels of an expression,

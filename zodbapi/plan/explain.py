@@ -14,16 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from zodbapi.catalog import Index, Table
+from zodbapi.plan.commands import Command
 from zodbapi.plan.expr import Exists, Expr, InQuery, ScalarQuery
 from zodbapi.plan.lists import seeks_once
 from zodbapi.plan.nodes import (
     Aggregate,
     Bound,
-    Command,
     Compound,
     Delete,
     Distinct,
     Filter,
+    FirstOfEach,
     HashJoin,
     HashSeek,
     IndexGroups,
@@ -96,7 +97,11 @@ def describe(node: Node) -> str:
         case HashJoin():
             return _hash_join(node)
         case HashSeek():
-            return f"HASH SEEK {_pairs(node.keys, node.probes)}"
+            default = f" ELSE {_listed(node.default)}" if node.default else ""
+            return f"HASH SEEK {_pairs(node.keys, node.probes)}{default}"
+        case FirstOfEach():
+            order = f" BY {_listed(node.keys)}" if node.keys else ""
+            return f"FIRST OF EACH {_listed(node.alike)}{order}"
         case Insert() | Update() | Delete():
             return _write(node)
         case Command():

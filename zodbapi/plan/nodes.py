@@ -1,4 +1,4 @@
-"""Nodes of the one plan tree: relational nodes, statements, and what a table's writer needs.
+"""Nodes of the one plan tree: relational nodes and statements that write.
 
 In: made by the binder. The optimizer replaces nodes of the same tree (``Scan`` by ``RowidSeek``, ``IndexSeek``,
 ``IndexRange``; ``Join`` by ``HashJoin``, a seek by ``HashSeek``). Out: read by codegen and EXPLAIN.
@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zodbapi.catalog import ANY, Check, ForeignKey, Index, Procedure, Table, Trigger, Type, View
-from zodbapi.isolation import Isolation
+from zodbapi.catalog import ANY, Index, Table, Type
 from zodbapi.record import record
 
 if TYPE_CHECKING:
@@ -190,12 +189,28 @@ class HashJoin(Node):
 class HashSeek(Node):
     """Emits the rows of ``input`` whose ``keys`` equal ``probes``, which are of rows around the query that this is in.
 
-    The input, which reads no such row, is put into a hash table once a statement, when the first row is asked for.
+    The input, which reads no such row, is put into a hash table once a statement, when the first row is asked for. With
+    ``single`` no two of its rows have the same keys, and what is above takes just its last column, which is the only one
+    in ``default`` if there is no row; without a default there is none then.
     """
 
     input: Node
     keys: tuple[Expr, ...]
     probes: tuple[Expr, ...]
+    single: bool = False
+    default: tuple[Expr, ...] = ()
+
+
+@record(frozen=True, slots=True)
+class FirstOfEach(Node):
+    """Passes, of the rows that are alike in ``alike``, the one that comes first in the order of ``keys``.
+
+    Of several such rows it is the first one of the input. The keys have one direction. Buffers a row for each.
+    """
+
+    input: Node
+    alike: tuple[Expr, ...]
+    keys: tuple[SortKey, ...]
 
 
 @record(frozen=True, slots=True)
@@ -406,197 +421,6 @@ class BoundTrigger:
     body: tuple[Node, ...]
 
 
-# --- what compiling a table's writer needs ------------------------------------------------------------------------
-
-
-@record(frozen=True, slots=True)
-class BoundIndex:
-    """An index with its key parts and predicate bound over source 0, the row."""
-
-    index: Index
-    keys: tuple[Expr, ...]
-    where: Expr | None
-
-
-@record(frozen=True, slots=True)
-class BoundForeignKey:
-    """A foreign key resolved: parent table, and the unique index (None: its rowid) that the key refers to.
-
-    ``child_index`` is an index of the child whose leading columns are the key's, for finding the children of a parent.
-    ``parent`` None: the parent table does not exist. ``mismatch`` True: it has no such unique key.
-    """
-
-    key: ForeignKey
-    child: Table
-    parent: Table | None
-    parent_positions: tuple[int, ...]
-    parent_index: Index | None
-    child_index: Index | None
-    mismatch: bool = False
-
-
-@record(frozen=True, slots=True)
-class TableWriter:
-    """Everything that writing one row of ``table`` evaluates, bound over source 0, the row being written."""
-
-    table: Table
-    defaults: tuple[Expr, ...]  # one a column; Const(None) without DEFAULT. SET DEFAULT uses them
-    generated: tuple[tuple[int, Expr], ...]  # in an order in which each uses only columns before it
-    checks: tuple[tuple[Check, Expr], ...]
-    indexes: tuple[BoundIndex, ...]
-    parents: tuple[BoundForeignKey, ...]  # foreign keys of this table
-    children: tuple[BoundForeignKey, ...]  # foreign keys that refer to this table
-
-
-# --- statements about the schema, transactions and the connection; run by commands.py -------------------------------
-
-
-@record(frozen=True, slots=True)
-class Command:
-    """Root of the statements that are not queries: commands.py runs them, nothing is generated."""
-
-
-@record(frozen=True, slots=True)
-class CreateTable(Command):
-    """``table.id`` and index ids are 0 here: commands.py allots them. ``query`` is CREATE TABLE AS SELECT's."""
-
-    table: Table
-    if_not_exists: bool
-    query: Node | None = None
-    temporary: bool = False
-
-
-@record(frozen=True, slots=True)
-class CreateIndex(Command):
-    table: str
-    index: Index
-    if_not_exists: bool
-
-
-@record(frozen=True, slots=True)
-class CreateView(Command):
-    view: View
-    if_not_exists: bool
-
-
-@record(frozen=True, slots=True)
-class CreateTrigger(Command):
-    """``trigger.number`` is 0 here: commands.py allots it."""
-
-    trigger: Trigger
-    if_not_exists: bool
-
-
-@record(frozen=True, slots=True)
-class CreateProcedure(Command):
-    procedure: Procedure
-    or_replace: bool
-
-
-@record(frozen=True, slots=True)
-class CallProcedure(Command):
-    """CALL: ``arguments`` emits one row, the values of the parameters; None without any."""
-
-    procedure: Procedure
-    arguments: Node | None
-
-
-@record(frozen=True, slots=True)
-class Drop(Command):
-    """``what`` is table, index, view, trigger or procedure. ``cascade`` drops the foreign keys that refer to a table too."""
-
-    what: str
-    name: str
-    if_exists: bool
-    cascade: bool = False
-
-
-@record(frozen=True, slots=True)
-class Truncate(Command):
-    """TRUNCATE: empties tables; ``cascade`` those that refer to them too, ``restart`` AUTOINCREMENT begins anew."""
-
-    tables: tuple[str, ...]
-    restart: bool
-    cascade: bool
-
-
-@record(frozen=True, slots=True)
-class AlterTable(Command):
-    """``steps`` are applied in order, all or none; comma-separated actions of one ALTER TABLE."""
-
-    table: str
-    steps: tuple[AlterStep, ...]
-
-
-@record(frozen=True, slots=True)
-class AlterStep:
-    """One action. Which fields matter is said by ``action``:
-
-    rename_table(name), rename_column(column, name), add_column(definition: Table of one column, with its constraints),
-    drop_column(column, cascade), set_type(column, type, using), set_default(column, default), drop_default(column),
-    set_not_null(column), drop_not_null(column), set_collation(column, name),
-    add_constraint(definition: Table of no column), drop_constraint(name),
-    set_identity(column), drop_identity(column), restart_identity(column), rename_constraint(column: old name, name),
-    rename_index(column: old name, name). Positions in a definition are those in the changed table.
-    """
-
-    action: str
-    column: str = ""
-    name: str = ""
-    type: Type | None = None
-    default: str | None = None  # SQL text
-    using: str | None = None  # SQL text
-    definition: Table | None = None
-    if_exists: bool = False
-    cascade: bool = False
-
-
-@record(frozen=True, slots=True)
-class Comment(Command):
-    """COMMENT ON TABLE / COLUMN / INDEX ... IS text."""
-
-    what: str
-    table: str
-    column: str
-    text: str
-
-
-@record(frozen=True, slots=True)
-class TransactionControl(Command):
-    """``action`` is begin (``mode`` deferred, immediate or exclusive), commit, rollback, savepoint, release, rollback_to,
-    for SET CONSTRAINTS check_constraints or defer_constraints, and set_isolation for SET TRANSACTION.
-    """
-
-    action: str
-    name: str = ""
-    mode: str = ""
-    isolation: Isolation | None = None
-
-
-@record(frozen=True, slots=True)
-class Pragma(Command):
-    """``PRAGMA name``, ``PRAGMA name = value`` or ``PRAGMA name(value)``."""
-
-    name: str
-    value: object = None
-
-
-@record(frozen=True, slots=True)
-class Explain(Command):
-    """``EXPLAIN`` (the generated Python) or ``EXPLAIN QUERY PLAN`` (the plan) of a statement."""
-
-    statement: Node
-    query_plan: bool
-
-
-@record(frozen=True, slots=True)
-class Maintenance(Command):
-    """VACUUM (pack), ANALYZE, REINDEX."""
-
-    action: str
-    name: str = ""
-
-
 def output_names(node: Node) -> tuple[str, ...]:
     """The column names that a query, or a statement with RETURNING, shows to the user; () for one without rows."""
     match node:
@@ -619,7 +443,7 @@ def output_names(node: Node) -> tuple[str, ...]:
 def output_source(node: Node) -> int:
     """The source under which a single-source node (the root of any query) emits its rows."""
     match node:
-        case Filter() | Distinct() | Sort() | Limit() | HashSeek():
+        case Filter() | Distinct() | Sort() | Limit() | HashSeek() | FirstOfEach():
             return output_source(node.input)
         case Project() | Aggregate() | Compound() | Values() | Materialize() | Recursive() | WorkingRow():
             return node.source

@@ -34,7 +34,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from ZODB.FileStorage.FileStorage import TempFormatter
 from ZODB.FileStorage.format import DATA_HDR_LEN, TRANS_HDR_LEN, CorruptedDataError
 from ZODB.POSException import ConflictError, ReadConflictError, ReadOnlyError, StorageTransactionError
-from ZODB.utils import p64, z64
+from ZODB.utils import p64, u64, z64
 
 from zodbapi.storage.file_log import RECORD, STATUS_AT, TRANSACTION, sync_folders, write_at
 from zodbapi.storage.file_views import note_positions
@@ -67,6 +67,7 @@ class Committing(Packing):
     _transaction: Any
     _oid: bytes
     _tid: bytes
+    _last: tuple[int, int]
     _ude: Any
     _index: Any
     _resolved: list[bytes]
@@ -181,6 +182,8 @@ class Committing(Packing):
     ) -> Appended:
         """Commit in one phase: the records of an ``instance`` of the storage, which is told nothing of its own changes.
 
+        If nobody else has committed since the instance's snapshot, that moves on to what it has committed.
+
         ``read`` maps objects to serial numbers that they must still have, unless they are among the records. Raises
         ConflictError when they have not, or when changes cannot be merged with those of others, or must not be, as those of
         ``unmerged``. Whatever is raised, the file is as it was.
@@ -215,7 +218,10 @@ class Committing(Packing):
                 self._wrapper._invalidate_finish(tid, positions, instance)
                 note_positions(self._index, positions)
                 self._oid = max(self._oid, max(positions, default=z64))
-                self._pos, self._ltid = end, tid
+                self._pos, self._ltid, self._last = end, tid, (end, start)
+                if newest:
+                    instance._start = p64(u64(tid) + 1)
+                instance._ltid = tid
         finally:
             self._commit_lock.release()
         return tid, merged
@@ -258,7 +264,7 @@ class Committing(Packing):
             return
         with self._durable_lock:
             waited = 0
-            while True:
+            while tid > self._durable_tid:
                 notes = self._learn_durable()
                 if tid <= self._durable_tid:
                     return
@@ -278,7 +284,8 @@ class Committing(Packing):
         """Learn what others have waited for."""
         assert self._file_lock is not None
         notes = self._file_lock.notes()
-        self._durable_tid = max(self._durable_tid, notes.durable)
+        if notes.durable > self._durable_tid:
+            self._durable_tid = notes.durable
         return notes
 
     def _await_round(self, number: int) -> None:

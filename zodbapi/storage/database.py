@@ -79,6 +79,7 @@ class Database:
         self._schemas: dict[int, Schema] = {}
         self._lock = threading.RLock()
         self._write_lock: threading.Lock | None = None
+        self._hold: Callable[[float], None] | None = None  # keeps other processes from writing, for those who can share
         self._writer: Transaction | None = None
         self._writer_thread = 0
         self._sessions: list[weakref.ref[Transaction]] = []
@@ -206,6 +207,7 @@ class Database:
                 storage.oldest_snapshot = partial(self._oldest_snapshot, with_writer=True)
             self.local = is_local(storage)
             self.lock_tells = isinstance(storage, MemoryStorage | SharedFileStorage)
+            self._hold = storage.hold if isinstance(storage, SharedFileStorage) else None
             self.blob_folder = blob_folder(storage)
             self._write_lock = threading.Lock() if self.local else None
             self._writer = None
@@ -271,6 +273,7 @@ class Database:
         """Take back the ZODB connection of a session that ends."""
         with self._lock:
             self._sessions[:] = [session for session in self._sessions if session() is not txn]
+        connection.rely_on_nodes(True)
         connection.close()
 
     def _oldest_snapshot(self, with_writer: bool = False) -> bytes | None:
@@ -294,12 +297,14 @@ class Database:
         if self._write_lock is None:
             return
         timeout = self.timeout if timeout is None else timeout
-        deadline = time.monotonic() + timeout
-        if not self._write_lock.acquire(timeout=timeout):
-            raise errors.LockError("database is locked")
+        if not self._write_lock.acquire(False):
+            began = time.monotonic()
+            if not self._write_lock.acquire(timeout=timeout):
+                raise errors.LockError("database is locked")
+            timeout = max(0.0, timeout - (time.monotonic() - began))
         try:
-            if isinstance(self.storage, SharedFileStorage):
-                self.storage.hold(max(0.0, deadline - time.monotonic()))
+            if self._hold is not None:
+                self._hold(timeout)
         except BaseException:
             self._write_lock.release()
             raise
@@ -311,7 +316,7 @@ class Database:
         if self._writer is not txn or self._write_lock is None:
             return
         self._writer = None
-        if isinstance(self.storage, SharedFileStorage):
+        if self._hold is not None:
             self.storage.drop()
         self._write_lock.release()
 

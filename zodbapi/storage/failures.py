@@ -56,6 +56,15 @@ def os_message(error: OSError) -> str:
     return f"disk I/O error: {error}"
 
 
+def raise_translated(error: BaseException | None) -> None:
+    """Raise what stands for an exception of the storage; nothing happens when ``error`` is none of these.
+
+    It is for ``except`` clauses of what runs with every statement, where a ``with`` takes longer.
+    """
+    if isinstance(error, Exception) and (replacement := translate(error)) is not None:
+        raise replacement from error
+
+
 class _Translated:
     """What ``translated`` gives: an object without state, for a generator costs more than what it stands around."""
 
@@ -63,8 +72,7 @@ class _Translated:
         return None
 
     def __exit__(self, _cls: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, Exception) and (replacement := translate(error)) is not None:
-            raise replacement from error
+        raise_translated(error)
 
 
 _TRANSLATED = _Translated()

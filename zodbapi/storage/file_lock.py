@@ -77,12 +77,12 @@ class FileLock:
 
         ``first`` is called when this process did not hold it, before any of its threads goes on.
         """
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
         if not self._mutex.acquire(timeout=timeout):
             raise errors.LockError("database is locked")
         try:
             if self._count == 0:
-                self._lock(deadline)
+                self._lock(began, began + timeout)
                 try:
                     first()
                 except BaseException:
@@ -92,8 +92,16 @@ class FileLock:
         finally:
             self._mutex.release()
 
-    def _lock(self, deadline: float) -> None:
-        began, is_next = time.monotonic(), False
+    def acquire_again(self) -> bool:
+        """Hold the lock once more, if this process holds it; whether it did."""
+        with self._mutex:
+            if self._count == 0:
+                return False
+            self._count += 1
+            return True
+
+    def _lock(self, began: float, deadline: float) -> None:
+        is_next = False
         try:
             while True:
                 try:
@@ -187,7 +195,7 @@ class CommitLock:
     def acquire(self) -> bool:
         self._thread.acquire()
         try:
-            self._storage.hold()
+            self._storage.hold_again()
             try:
                 self._storage.cut_tail()
                 self._storage.keep_for_pack()

@@ -119,6 +119,18 @@ class View(NamedTuple):
                 return os.pread(self.fd, length, back + DATA_HDR_LEN)
 
 
+def position_in(index: fsIndex) -> Callable[[bytes], int | None]:
+    """``index.get``, in half the time."""
+    bucket_of = index._data.get
+
+    def position(oid: bytes) -> int | None:
+        bucket = bucket_of(oid[:6])
+        found = None if bucket is None else bucket.get(oid[6:])
+        return None if found is None else int.from_bytes(found, "big")
+
+    return position
+
+
 def note_positions(index: fsIndex, positions: Mapping[bytes, int]) -> None:
     """``index.update``, in half the time."""
     data = index._data
@@ -148,7 +160,7 @@ class FileViews(UntrustedFile):
     def _set_view(self, reader: Reader, index: fsIndex) -> None:
         """Let readers use this file with this index; both change at once for them."""
         self._initIndex(index, self._tindex)
-        self._view = View(index.get, reader.fd, reader)
+        self._view = View(position_in(index), reader.fd, reader)
         found = os.fstat(reader.fd)
         self._identity = found.st_dev, found.st_ino
 

@@ -8,7 +8,8 @@ for these, which the pickle begins with::
 
     PROTO   date PUT 0 POP   <values, with GET 0 for the class of each date>   STOP
 
-Whatever unpickles finds it an ordinary pickle. Rows that do have a long text in common, as those that a program has made of a
+Whatever unpickles finds it an ordinary pickle. The standard library's pickler makes the same opcodes of values as ZODB's, in
+less time. Rows that do have a long text in common, as those that a program has made of a
 constant, are pickled in the usual way.
 """
 
@@ -16,9 +17,11 @@ from __future__ import annotations
 
 import copyreg
 import io
+import re
 import threading
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pickle import Pickler
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,7 +30,6 @@ from BTrees.OOBTree import OOBTree, OOTreeSet
 from persistent.list import PersistentList
 from ZODB._compat import _protocol
 from ZODB.blob import Blob
-from zodbpickle.pickle import Pickler
 
 from zodbapi.storage.reading import LEAVES, PROTO
 
@@ -36,6 +38,7 @@ TREES: Final = (LOBTree, OOBTree, OOTreeSet)
 _SHARED: Final = (date, datetime, time, timedelta, Decimal, UUID, timezone, UTC)
 LONG: Final = 40  # characters of a text, from which on to note it costs less than to repeat it
 _POP: Final = b"0"
+_GETS: Final = re.compile(b"h[\0-\x0f]")  # opcodes that get one of these
 
 
 class NotPlain(Exception):
@@ -78,7 +81,7 @@ def _has_in_common(value: Any) -> bool:
     first, second = value[1], value[3]
     if type(first) is not tuple or type(second) is not tuple:
         return False
-    return any(a is b and type(a) is str and len(a) >= LONG for a, b in zip(first, second, strict=False))
+    return max([len(a) for a, b in zip(first, second, strict=False) if a is b and type(a) is str], default=0) >= LONG
 
 
 def _pickler(file: io.BytesIO) -> Any:
@@ -95,19 +98,26 @@ class _ValuesPickler:
     def __init__(self) -> None:
         self._file = io.BytesIO()
         self._pickler = _pickler(self._file)
-        self._shared: list[tuple[bytes, bytes]] = []  # the opcode that gets it, those that make it
+        # The opcode that gets it, those that make it, and those of them that get others; the last comes first.
+        self._shared: list[tuple[bytes, bytes, list[bytes]]] = []
         for shared in _SHARED:
             made = self._dump(shared)
-            self._shared.append((b"h" + made[-2:-1], made[len(PROTO) : -1] + _POP))
+            self._shared.insert(0, (b"h" + made[-2:-1], made[len(PROTO) : -1] + _POP, _GETS.findall(made)))
         self._pickler.fast = True
 
     def pickle(self, value: Any) -> bytes:
         """The pickle of the value."""
-        found = self._dump(value)[len(PROTO) :]
-        for get, make in reversed(self._shared):
-            if get in found:  # by chance maybe, which does no harm
-                found = make + found
-        return PROTO + found
+        found = self._dump(value)
+        used = _GETS.findall(found)  # by chance maybe, which does no harm
+        if not used:
+            return found
+        gets, parts = set(used), [found[len(PROTO) :]]
+        for get, make, needs in self._shared:
+            if get in gets:
+                parts.append(make)
+                gets.update(needs)
+        parts.append(PROTO)
+        return b"".join(reversed(parts))
 
     def _dump(self, value: Any) -> bytes:
         self._file.seek(0)

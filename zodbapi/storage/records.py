@@ -33,7 +33,7 @@ from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
 from zodbapi.storage.pickling import TREES, NotPlain, pickle_values
 from zodbapi.storage.read_ahead import ReadAhead
-from zodbapi.storage.reading import LEAF_FORMS, LEAVES, PROTO, RecordReader, class_record, unpickle_values
+from zodbapi.storage.reading import LEAF_FORMS, LEAVES, NODES, PROTO, RecordReader, class_record, unpickle_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,6 +45,14 @@ _ENTRIES = (OOSet, OOBucket)
 
 class RecordWriter(ObjectWriter):  # type: ignore[misc]
     """ZODB's writer, with a shorter way for the nodes of trees."""
+
+    def serialize(self, obj: Any) -> bytes:
+        """The record of an object."""
+        cls = type(obj)
+        if cls in NODES:
+            return self._dump(cls, obj.__getstate__())
+        record: bytes = super().serialize(obj)
+        return record
 
     def _dump(self, classmeta: Any, state: Any) -> bytes:
         try:
@@ -93,6 +101,7 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         self._reader = RecordReader(self, self._cache, find_class)
         self._ahead = ReadAhead(self._reader)
         self._writer: RecordWriter | None = None
+        self._relies = True
         self.passing: Passing | None = None  # notes what is loaded, while a long result is read
         self.unmerged: set[bytes] = set()  # objects whose changes must not be merged with those of others
 
@@ -141,8 +150,11 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
 
         A tree tells of each such node at every change; nobody needs that while nobody else can commit.
         """
+        if rely is self._relies:
+            return
+        self._relies = rely
         if rely:
-            self.__dict__.pop("readCurrent", None)
+            del self.__dict__["readCurrent"]
         else:
             self.readCurrent = callable  # the cheapest function that takes an object and does nothing
 
@@ -163,7 +175,6 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         stored: list[tuple[Any, int]] = []
         mvcc = self._normal_storage
         tid, merged = storage.append(self._records(stored), mvcc, self._readCurrent, self.unmerged)
-        mvcc._ltid = tid
         cache = self._cache
         for item, size in stored:
             oid = item._p_oid
@@ -186,10 +197,12 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         """Object id, serial number and record of what was changed, and of the new objects that it refers to."""
         writer, self._writer = self._writer or RecordWriter(), None  # one that has failed is not used again
         writer._jar = self
+        stack = writer._stack  # what is serialized puts new objects there
         for changed in self._registered_objects:
             if changed._p_changed or changed._p_oid in self._added:
-                writer._stack.append(changed)
-            for item in writer:
+                stack.append(changed)
+            while stack:
+                item = stack.pop()
                 data = writer.serialize(item)
                 stored.append((item, len(data)))
                 yield item._p_oid, item._p_serial, data

@@ -100,6 +100,7 @@ class SharedFileStorage(Committing):
         self._prepare_commits()
         self._files = FilePool(path)  # never used: here because the superclass has it
         self._saved_pos = 4
+        self._last = (0, 0)  # the end of a transaction that was the last once, and where it starts
         self._file = None
         self._next_look = 0.0
         self._prepare_packs()
@@ -209,7 +210,16 @@ class SharedFileStorage(Committing):
         if ltid == z64:
             return os.pread(fd, len(MAGIC), 0) == MAGIC
         start = pos - 8 - int.from_bytes(os.pread(fd, 8, pos - 8), "big")
+        self._last = pos, start
         return start > 0 and os.pread(fd, 8, start) == ltid
+
+    def _ends_as_known(self) -> bool:
+        """Whether the file is what it was and nobody has appended to it; one read, if the last transaction was a small one."""
+        (end, start), pos = self._last, self._pos
+        if end != pos or pos - start > _FEW:
+            return pos == os.lseek(self._view.fd, 0, os.SEEK_END) and self._is_same()
+        found = os.pread(self._view.fd, pos - start + 1, start)
+        return len(found) == pos - start and found[:8] == self._ltid and found[-8:] == p64(pos - start - 8)
 
     def sync(self) -> None:
         """Catch up with what other processes committed; ZODB calls it when a transaction begins."""
@@ -224,12 +234,16 @@ class SharedFileStorage(Committing):
 
     def _catch_up(self) -> None:
         """Take what is committed behind ``_pos`` into the index; the usual case first, which is a few small transactions."""
-        fd = self._view.fd
-        size = os.lseek(fd, 0, os.SEEK_END)
-        records: dict[bytes, int] = {}
+        fd, records = self._view.fd, dict[bytes, int]()
         ltid, pos = self._ltid, self._pos
-        if 0 < size - pos < _FEW:
-            ltid, pos = read_transactions(os.pread(fd, size - pos, pos), pos, ltid, records)
+        buffer = os.pread(fd, _FEW, pos)
+        if len(buffer) < _FEW:
+            size = pos + len(buffer)
+            ltid, pos = read_transactions(buffer, pos, ltid, records)
+            if buffer and pos == size:
+                self._last = pos, pos - 8 - int.from_bytes(buffer[-8:], "big")
+        else:
+            size = os.lseek(fd, 0, os.SEEK_END)
         if pos != size or pos == self._pos:
             if self._was_replaced() or not self._is_same():
                 self._reopen()
@@ -245,6 +259,10 @@ class SharedFileStorage(Committing):
         note_positions(self._index, records)
         self._oid = max(self._oid, max(records, default=z64))
         self._pos, self._ltid = pos, ltid
+
+    def lastTransaction(self) -> bytes:
+        """The newest transaction that this process knows."""
+        return self._ltid
 
     def _was_replaced(self, patience: int = 100) -> bool:
         for _ in range(patience):
@@ -300,10 +318,15 @@ class SharedFileStorage(Committing):
             raise errors.OperationalError("attempt to write a readonly database")
         self._file_lock.acquire(self._timeout if timeout is None else timeout, self._learn)
 
+    def hold_again(self) -> None:
+        """The same, sooner done for those who do so already."""
+        if self._file_lock is None or not self._file_lock.acquire_again():
+            self.hold()
+
     def _learn(self) -> None:
         """Learn what others committed; nobody commits any more."""
         with self._lock:
-            if self._was_replaced() or self._pos != os.lseek(self._view.fd, 0, os.SEEK_END) or not self._is_same():
+            if self._was_replaced() or not self._ends_as_known():
                 self._catch_up()
 
     def drop(self) -> None:

@@ -13,7 +13,7 @@ from ZODB.utils import z64
 
 from zodbapi.catalog import FIRST_TEMPORARY_ID, Schema
 from zodbapi.storage import ddl
-from zodbapi.storage.failures import translated
+from zodbapi.storage.failures import raise_translated
 from zodbapi.storage.leaves import WatchedTrees
 from zodbapi.storage.read_set import ReadSet
 from zodbapi.storage.temporary import Temporary, combined
@@ -67,8 +67,7 @@ class Snapshot:
         self._watching = False  # whether what is read is noted
         self._connection: Any = None
         self.data_version = 0  # grows with each snapshot that has what other connections committed
-        self.own_commit: Any = None  # the id of this connection's last transaction that wrote
-        self._last_seen: Any = None
+        self._known: Any = None  # the last transaction id of a snapshot, or of what this connection did right after it
 
     def settle(self) -> None:
         """Read the rest of unfinished results, before the snapshot moves."""
@@ -87,15 +86,18 @@ class Snapshot:
     def _refresh(self, behind: bool = True) -> None:
         """Move to the newest snapshot; without ``behind`` this process knows already what others have committed."""
         self.settle()
-        with translated():
+        try:
             if behind:
                 self._learn()
             seen = self._mvcc._ltid
             self._connection.newTransaction(None, False)
             self._read_schema()
-            if seen != self.own_commit:
-                self.data_version += seen != self._last_seen
-            self._seen = self._last_seen = seen
+            if seen != self._known:
+                self.data_version += 1
+            self._seen = self._known = seen
+        except Exception as error:
+            raise_translated(error)
+            raise
 
     def _read_schema(self) -> None:
         if self.entry is None:

@@ -35,7 +35,7 @@ from zodbapi import errors
 from zodbapi.catalog import Schema
 from zodbapi.isolation import Isolation
 from zodbapi.storage import ddl, rowids
-from zodbapi.storage.failures import translated
+from zodbapi.storage.failures import raise_translated, translated
 from zodbapi.storage.leaves import plain
 from zodbapi.storage.overflow import put_away
 from zodbapi.storage.restoring import put_back, restore
@@ -152,21 +152,21 @@ class Transaction(Snapshot):
         self._check_alive()
         self.database.lock_for_writing(self, None if wait else 0.0)
         try:
-            with translated():
-                told = self.database.lock_tells
-                moved = self._is_stale(told) and self._move_snapshot()
-                self._begin_managed()
-                self.writing = True
-                self.alone = self.database.local and not self._is_stale(told)
-                # On snapshots that never move it is how two transactions that read the same are made to conflict.
-                self.must_store = not self.alone or self.isolation is Isolation.SNAPSHOT
-                self._connection.rely_on_nodes(not self.alone)
-                if self.alone and self.serializable:
-                    self._watch(False)
-                if self.entry is None:
-                    self._create_entry()
-        except BaseException:
+            told = self.database.lock_tells
+            moved = self._is_stale(told) and self._move_snapshot()
+            self._begin_managed()
+            self.writing = True
+            self.alone = self.database.local and not self._is_stale(told)
+            # On snapshots that never move it is how two transactions that read the same are made to conflict.
+            self.must_store = not self.alone or self.isolation is Isolation.SNAPSHOT
+            self._connection.rely_on_nodes(not self.alone)
+            if self.alone and self.serializable:
+                self._watch(False)
+            if self.entry is None:
+                self._create_entry()
+        except BaseException as error:
             self._stop_writing()
+            raise_translated(error)
             raise
         return moved
 
@@ -199,23 +199,27 @@ class Transaction(Snapshot):
             self._end()
             return
         try:
-            with translated():
-                if self.prepared:
-                    self._connection.tpc_finish(self._manager.get())
-                    self._manager.abort()  # nothing is left to commit
-                else:
+            if self.prepared:
+                self._connection.tpc_finish(self._manager.get())
+                self._manager.abort()  # nothing is left to commit
+            else:
+                if not self.alone:
                     self._guard_reads()
-                    if not self.alone and self._is_stale():
-                        self.data_version += 1
-                    self._manager.commit()
-        except BaseException:
+                self._manager.commit()
+        except BaseException as error:
             self.rollback()
+            raise_translated(error)
             raise
-        committed = self.own_commit = self._mvcc._ltid
+        committed = self._mvcc._ltid
+        if self._mvcc._start > committed:  # it has moved: nobody else had committed since, and what we did is known
+            self._seen = self._known = committed
         self._finished()
         if self._connection.durable_later:
-            with translated():
+            try:
                 self.database.storage.make_durable(committed)
+            except Exception as error:
+                raise_translated(error)
+                raise
 
     def prepare(self) -> None:
         """The first phase of a two-phase commit: after it, ``commit`` will not fail. A failure rolls back.
@@ -312,7 +316,6 @@ class Transaction(Snapshot):
 
     def _stop_writing(self) -> None:
         self.writing = self.prepared = self.alone = False
-        self._connection.rely_on_nodes(True)
         self._connection.unmerged.clear()
         self.newest_tops.clear()
         self.database.unlock(self)
