@@ -59,7 +59,16 @@ class MixedGenerator(ShapeGenerator):
         return f"ALTER TABLE {table.name} ADD COLUMN g {type_} GENERATED ALWAYS AS ({expression}) VIRTUAL"
 
     def _view(self, name: str) -> str:
-        query, types = self.select([])
+        # Of one table or of two stacked: joins of views that join would take all the time there is.
+        types = [self.one_of(*TYPES) for _ in range(self.random.randint(1, 3))]
+        self._depth = 2
+        parts = []
+        for _ in range(self.random.choice((1, 1, 2))):
+            from_, scope = self._some_table()
+            shown = [f"{self._shown(scope, type_)} AS c{i}" for i, type_ in enumerate(types)]
+            parts.append(f"SELECT {', '.join(shown)} FROM {from_}{self._where(scope)}")
+        self._depth = 0
+        query = f" {self.one_of('UNION ALL', 'UNION')} ".join(parts)
         self.views.append(TableDef(name, [(f"c{i}", type_) for i, type_ in enumerate(types)]))
         return f"CREATE VIEW {name} AS {query}"
 
@@ -388,12 +397,16 @@ class MixedGenerator(ShapeGenerator):
 
     def write(self) -> str:
         """A statement that writes, sometimes with RETURNING."""
-        if self.chance(0.35):
-            return super().write()
         self.params = []
         self._aliases = 0
+        views, self.views = self.views, []  # as tables that the statement itself changes
+        text = self._write_shape()
+        self.views = views
+        return text
+
+    def _write_shape(self) -> str:
         shapes = (self._unchanged, self._from, self._upsert, self._upsert, self._replace, self._key_change)
-        text = self.random.choice(shapes)()
+        text = None if self.chance(0.35) else self.random.choice(shapes)()
         return text if text is not None else super().write()
 
     def _free(self, table: TableDef) -> list[tuple[str, str]]:
@@ -466,7 +479,7 @@ class MixedGenerator(ShapeGenerator):
         clauses = ""
         if names[0] == "id" and free and self.chance(0.8):
             name, type_ = self.random.choice(free)
-            scope = self._columns(table, table.name) + self._columns(table, "excluded")
+            scope = self._columns(table, table.name)  # not of excluded, to which SQLite gives no affinity
             self._depth = 2
             value = self.one_of(f"excluded.{name}", f"{table.name}.{name}", "")
             value = value or self.expression(scope, type_, 1)
