@@ -273,4 +273,5 @@ def test_keys_of_rows(both: tuple[Any, Any]) -> None:
 def test_a_text_is_a_sequence_of_parameters(both: tuple[Any, Any]) -> None:
     same(both, "SELECT ?", "a")
     same(both, "SELECT ?, ?", "ab")
+    same(both, "SELECT 1", {"a": 1})
     same(both, "SELECT ?", "ab")
