@@ -15,6 +15,7 @@ begin and end, and so the values of several leaves can be read as one pickle::
 from __future__ import annotations
 
 import pickle
+from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from typing import Any, Final
@@ -28,6 +29,7 @@ from ZODB.serialize import ObjectReader
 from zodbpickle.pickle import Unpickler
 
 from zodbapi.storage.classes import find_class
+from zodbapi.uncollected import UNCOLLECTED
 
 PROTO: Final = bytes([0x80, _protocol])
 _NODE: Final = PROTO + b"cBTrees."
@@ -101,11 +103,15 @@ class _NodeUnpickler(pickle.Unpickler):
 
 
 def unpickle_values(pickles: list[bytes]) -> tuple[Any, ...] | None:
-    """What each run of opcodes makes; None if that is not one value each."""
+    """What each run of opcodes makes; None if that is not one value each.
+
+    The collector rests meanwhile: of many rows it would look through those that have just come, again and again.
+    """
     size = sum(map(len, pickles)) + 5
     file = BytesIO(b"".join((PROTO, b"(", *pickles, b"t.")))
     try:
-        found = _ValuesUnpickler(BufferedReader(file, size)).load()
+        with UNCOLLECTED if len(pickles) > 1 else nullcontext():
+            found = _ValuesUnpickler(BufferedReader(file, size)).load()
     except Exception:
         return None
     return found if type(found) is tuple and len(found) == len(pickles) else None
