@@ -272,8 +272,8 @@ def test_the_collector_rests_while_many_leaves_are_read(tmp_path: Path, monkeypa
         return classes.find_class(None, module, name)
 
     monkeypatch.setattr(reading._ValuesUnpickler, "find_class", find_class)
-    with zodbapi.connect(path) as connection:
-        assert len(connection.execute("SELECT u FROM t WHERE id >= 0").fetchall()) == 5000
+    connection = minimized(path)
+    assert len(connection.execute("SELECT u FROM t WHERE id >= 0").fetchall()) == 5000
     connection.close()
     assert not all(running)
     assert gc.isenabled()
