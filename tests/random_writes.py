@@ -80,6 +80,9 @@ class WriteGenerator(ShapeGenerator):
         for number, event in enumerate(self.random.sample(["INSERT", "UPDATE", "DELETE"], 2)):
             known = [name for name, used in (("new", event != "DELETE"), ("old", event != "INSERT")) if used]
             scope = [Col(f"{name}.{column}", type_) for name in known for column, type_ in table.columns]
+            timing = self.one_of("BEFORE", "AFTER")
+            if timing == "BEFORE":  # NEW.id is not defined before it is drawn
+                scope = [column for column in scope if not column.sql.endswith(".id")]
             self._depth = 2
             of = f" OF {table.columns[-1][0]}" if event == "UPDATE" and self.chance(0.4) else ""
             column = self.random.choice(scope)  # compared with a literal: SQLite gives new and old no affinity
@@ -88,7 +91,7 @@ class WriteGenerator(ShapeGenerator):
             value = self.expression(scope, "INTEGER", 1)
             self._depth = 0
             statements.append(
-                f"CREATE TRIGGER r{number} {self.one_of('BEFORE', 'AFTER')} {event}{of} ON {table.name}{when} "
+                f"CREATE TRIGGER r{number} {timing} {event}{of} ON {table.name}{when} "
                 f"BEGIN INSERT INTO log VALUES ({value}, '{event}'); END"
             )
         return statements
