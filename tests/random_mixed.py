@@ -1,128 +1,25 @@
-"""Random SQL of the kinds that faults came from: collations, anti joins, compounds, frames, upserts, triggers, foreign keys.
+"""Random queries of the kinds that faults came from: collations, anti joins, compounds, frames, related rows.
 
-What has no defined answer is not drawn here either: which of several texts that are alike stands for them (so their
-lower-case form is shown), which of several matches an UPDATE ... FROM takes (so it matches a primary key), and in which
-order rows are changed (so unique columns are not).
+What has no defined answer is not drawn here either: which of several texts that are alike stands for them, so their
+lower-case form is shown.
 """
 
 from __future__ import annotations
 
-from tests.random_shapes import ShapeGenerator
-from tests.random_sql import TYPES, Col, TableDef
+from tests.random_sql import TYPES, Col
+from tests.random_writes import WriteGenerator
 
-ACTIONS = ("CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 EDGES = (
     "UNBOUNDED PRECEDING", "2 PRECEDING", "1 PRECEDING", "CURRENT ROW", "1 FOLLOWING", "2 FOLLOWING", "UNBOUNDED FOLLOWING",
 )  # fmt: skip
 
 
-class MixedGenerator(ShapeGenerator):
-    """Draws views, generated columns, child tables and triggers, and queries and writes in more shapes."""
+class MixedGenerator(WriteGenerator):
+    """Draws queries in more shapes, and collations anywhere in expressions."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
-        self.views: list[TableDef] = []
-        self.generated: dict[str, list[tuple[str, str]]] = {}
-        self.children: list[tuple[str, str]] = []  # child table, parent table
-        self.logs = False  # whether triggers write to a table
         self._plain_texts = False  # whether texts must not have a collation of their own
-        self._constant = False  # whether literals must not become parameters
-
-    # --- schema ---------------------------------------------------------------------------------------------------
-
-    def schema(self) -> list[str]:
-        """The statements; the tables of rows come first, then what is built on them."""
-        statements = ["PRAGMA foreign_keys = ON", *super().schema()]
-        self._constant = True
-        statements += [self._generated_column(table) for table in self.tables if self.chance(0.15)]
-        statements += [self._view(f"v{number}") for number in range(self.random.randint(0, 2))]
-        parents = [t for t in self.tables if t.columns[0][0] == "id"]
-        if parents and self.chance(0.3):
-            statements.append(self._child(self.random.choice(parents)))
-        if self.chance(0.2):
-            statements += self._triggers(self.random.choice(self.tables))
-        self._constant = False
-        return statements
-
-    def literal(self, type_: str) -> str:
-        """A literal or a parameter; where there can be no parameters, a literal."""
-        if self._constant:
-            return self._sql_value(self.value(type_))
-        return super().literal(type_)
-
-    def _generated_column(self, table: TableDef) -> str:
-        column, type_ = self.random.choice(table.columns)
-        expression = {"INTEGER": f"{column} % 3", "REAL": f"{column} * 2", "TEXT": f"lower({column})"}.get(
-            type_, column
-        )
-        self.generated[table.name] = [("g", type_)]
-        return f"ALTER TABLE {table.name} ADD COLUMN g {type_} GENERATED ALWAYS AS ({expression}) VIRTUAL"
-
-    def _view(self, name: str) -> str:
-        # Of one table or of two stacked: joins of views that join would take all the time there is.
-        types = [self.one_of(*TYPES) for _ in range(self.random.randint(1, 3))]
-        self._depth = 2
-        parts = []
-        for _ in range(self.random.choice((1, 1, 2))):
-            from_, scope = self._some_table()
-            shown = [f"{self._shown(scope, type_)} AS c{i}" for i, type_ in enumerate(types)]
-            parts.append(f"SELECT {', '.join(shown)} FROM {from_}{self._where(scope)}")
-        self._depth = 0
-        query = f" {self.one_of('UNION ALL', 'UNION')} ".join(parts)
-        self.views.append(TableDef(name, [(f"c{i}", type_) for i, type_ in enumerate(types)]))
-        return f"CREATE VIEW {name} AS {query}"
-
-    def _child(self, parent: TableDef) -> str:
-        self.children.append((f"k{parent.name}", parent.name))
-        default = self.one_of("", "", " DEFAULT -5", " DEFAULT 99")
-        keys = f"ON DELETE {self.one_of(*ACTIONS)} ON UPDATE {self.one_of(*ACTIONS)}"
-        columns = f"id INTEGER PRIMARY KEY, p INTEGER{default} REFERENCES {parent.name} (id) {keys}, q INTEGER"
-        return f"CREATE TABLE k{parent.name} ({columns})"
-
-    def _triggers(self, table: TableDef) -> list[str]:
-        self.logs = True
-        statements = ["CREATE TABLE log (n INTEGER, what TEXT)"]
-        for number, event in enumerate(self.random.sample(["INSERT", "UPDATE", "DELETE"], 2)):
-            known = [name for name, used in (("new", event != "DELETE"), ("old", event != "INSERT")) if used]
-            scope = [Col(f"{name}.{column}", type_) for name in known for column, type_ in table.columns]
-            self._depth = 2
-            of = f" OF {table.columns[-1][0]}" if event == "UPDATE" and self.chance(0.4) else ""
-            column = self.random.choice(scope)  # compared with a literal: SQLite gives new and old no affinity
-            when = f" WHEN {column.sql} {self.one_of('<', '>=', '<>')} {self._sql_value(self.value(column.type))}"
-            when = when if self.chance(0.5) else ""
-            value = self.expression(scope, "INTEGER", 1)
-            self._depth = 0
-            statements.append(
-                f"CREATE TRIGGER r{number} {self.one_of('BEFORE', 'AFTER')} {event}{of} ON {table.name}{when} "
-                f"BEGIN INSERT INTO log VALUES ({value}, '{event}'); END"
-            )
-        return statements
-
-    def rows(self) -> list[tuple[str, tuple[object, ...]]]:
-        """INSERT statements; rows of children refer to rows that are there, or to nothing."""
-        statements = super().rows()
-        if any(table.name in self.generated for table in self.tables):
-            statements = [(self._without_generated(sql), row) for sql, row in statements]
-        for child, parent in self.children:
-            for number in range(self.random.randint(0, 8)):
-                wanted = self.random.randint(-5, 12)
-                sql = f"INSERT INTO {child} SELECT ?1, (SELECT id FROM {parent} WHERE id = ?2), ?3"
-                statements.append((sql, (number, wanted, self.value("INTEGER"))))
-        return statements
-
-    def _without_generated(self, sql: str) -> str:
-        name = sql.split()[4]
-        table = next(t for t in self.tables if t.name == name)
-        columns = ", ".join(column for column, _ in table.columns)
-        return sql.replace(f"INTO {name} VALUES", f"INTO {name} ({columns}) VALUES")
-
-    def changing(self) -> list[str]:
-        """The tables that statements may change."""
-        return [*super().changing(), *[child for child, _ in self.children], *(["log"] if self.logs else [])]
-
-    def _columns(self, table: TableDef, alias: str) -> list[Col]:  # type: ignore[override]
-        generated = [Col(f"{alias}.{name}", type_) for name, type_ in self.generated.get(table.name, ())]
-        return super()._columns(table, alias) + generated
 
     # --- expressions and relations --------------------------------------------------------------------------------
 
@@ -155,13 +52,6 @@ class MixedGenerator(ShapeGenerator):
         self._plain_texts = plain
         return text
 
-    def _relation(self, outer: list[Col]) -> tuple[str, list[Col]]:
-        if self.views and not self._constant and self.chance(0.1):
-            return self._aliased(self.random.choice(self.views))
-        return super()._relation(outer)
-
-    # --- queries --------------------------------------------------------------------------------------------------
-
     def query(self) -> tuple[str, bool]:
         """A whole query, and whether its order is defined."""
         if self.chance(0.6):
@@ -171,15 +61,10 @@ class MixedGenerator(ShapeGenerator):
         shapes = (
             self.anti, self.anti, self.collated, self.collated, self.alike, self.stacked, self.stacked, self.framed,
             self.outer_page, self.classes, self.aggregated, self.ranged, self.related, self.related,
+            self.joined_by_name, self.reached, self.ranked,
         )  # fmt: skip
         found = self.random.choice(shapes)()
         return found if found is not None else super().query()
-
-    def _some_table(self) -> tuple[str, list[Col]]:
-        return self._aliased(self.random.choice(self.tables))
-
-    def _where(self, scope: list[Col], probability: float = 0.6) -> str:
-        return f" WHERE {self.predicate(scope, 1)}" if self.chance(probability) else ""
 
     def anti(self) -> tuple[str, bool]:
         """Rows without a partner, next to other joins."""
@@ -238,7 +123,7 @@ class MixedGenerator(ShapeGenerator):
                 )
             case 2:
                 distinct = self.one_of("", "DISTINCT ", "DISTINCT ")
-                if "COLLATE" not in text:  # as in ``_query_predicate``
+                if "COLLATE NOCASE" not in text:  # as in ``_query_predicate``
                     text2 = text2.partition(" COLLATE")[0]
                 test = (
                     f"c0 {self.one_of('', 'NOT ')}IN (SELECT {distinct}{text2} FROM {from2}{self._where(scope2, 0.3)})"
@@ -378,6 +263,54 @@ class MixedGenerator(ShapeGenerator):
             return f"SELECT {scope[0].sql}, {shown[0]} FROM {from_} WHERE {shown[-1]}", False
         return f"SELECT {scope[0].sql}, {', '.join(shown)} FROM {from_}{self._where(scope, 0.3)}", False
 
+    def joined_by_name(self) -> tuple[str, bool]:
+        """USING and NATURAL joins, whose common columns are one."""
+        first, second = self.random.choice(self.tables), self.random.choice(self.tables)
+        names = {name for name, _ in second.columns}
+        common = [name for name, _ in first.columns if name in names]
+        kind = self.one_of("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
+        if not common or self.chance(0.2):
+            return f"SELECT * FROM {first.name} AS x NATURAL {kind} {second.name} AS y", False
+        named = self.random.sample(common, self.random.randint(1, min(2, len(common))))
+        shown = self.one_of("*", ", ".join([*named, f"x.{named[0]}", f"y.{named[-1]}"]))
+        where = f" WHERE {named[0]} {self.one_of('IS NOT NULL', 'IS NULL', '> 1', '= x.' + named[0])}"
+        where = where if self.chance(0.5) else ""
+        return (
+            f"SELECT {shown} FROM {first.name} AS x {kind} {second.name} AS y USING ({', '.join(named)}){where}",
+            False,
+        )
+
+    def reached(self) -> tuple[str, bool] | None:
+        """What rows lead to, by a recursive CTE."""
+        from_, scope = self._some_table()
+        right, columns = self._some_table()
+        start, key, value = (self.column(s, "INTEGER") for s in (scope, columns, columns))
+        if start is None or key is None or value is None:
+            return None
+        more = f" AND {self.predicate(columns, 0)}" if self.chance(0.3) else ""
+        step = f"SELECT {value}, r.k + 1 FROM r JOIN {right} ON {key} = r.n WHERE r.k < {self.one_of('1', '2')}{more}"
+        query = f"SELECT {start}, 0 FROM {from_}{self._where(scope, 0.5)} {self.one_of('UNION', 'UNION', 'UNION ALL')} {step}"
+        shown = self.one_of("n, k", "n, count(*)", "max(k), n")
+        group = " GROUP BY n" if shown != "n, k" else ""
+        return (
+            f"WITH RECURSIVE r (n, k) AS ({query}) SELECT {shown} FROM r{self.one_of('', ' WHERE n > 1')}{group}",
+            False,
+        )
+
+    def ranked(self) -> tuple[str, bool] | None:
+        """The first groups in the order of an aggregate."""
+        from_, scope = self.from_clause([], 2)
+        keys = [column for column in scope if not column.folds and column.type in TYPES]
+        if not keys:
+            return None
+        key = self.random.choice(keys).sql
+        value = self._aggregate(scope, "INTEGER")
+        order = f"{self.one_of(value, '2')}{self.one_of('', ' DESC')}, {key}{self.one_of('', ' DESC')}"
+        having = f" HAVING {self._aggregate(scope, 'INTEGER')} > 1" if self.chance(0.3) else ""
+        limit = f" LIMIT {self.random.randint(1, 5)}" + self.one_of("", " OFFSET 1", " OFFSET 2")
+        grouped = f"FROM {from_}{self._where(scope, 0.5)} GROUP BY {key}{having}"
+        return f"SELECT {key}, {value} {grouped} ORDER BY {order}{limit}", True
+
     def outer_page(self) -> tuple[str, bool] | None:
         """A page of an outer join, whose rows may lack either side."""
         identified = [t for t in self.tables if t.columns[0][0] == "id"]
@@ -444,119 +377,3 @@ class MixedGenerator(ShapeGenerator):
         # Of equal integers and floats any may stand for the group.
         names = [f"{key.sql} + 0" if key.type != "TEXT" else key.sql for key in keys if key.type in TYPES]
         return f"SELECT {', '.join([*names, *shown])} FROM {from_}{self._where(scope, 0.5)}{group}{having}", False
-
-    # --- writes ---------------------------------------------------------------------------------------------------
-
-    def write(self) -> str:
-        """A statement that writes, sometimes with RETURNING."""
-        self.params = []
-        self._aliases = 0
-        views, self.views = self.views, []  # as tables that the statement itself changes
-        text = self._write_shape()
-        self.views = views
-        return text
-
-    def _write_shape(self) -> str:
-        shapes = (self._unchanged, self._from, self._upsert, self._upsert, self._replace, self._key_change)
-        text = None if self.chance(0.35) else self.random.choice(shapes)()
-        return text if text is not None else super().write()
-
-    def _free(self, table: TableDef) -> list[tuple[str, str]]:
-        return [(n, t) for n, t in table.columns if n != "id" and n not in table.unique]
-
-    def _returning(self, table: TableDef) -> str:
-        return f" RETURNING {', '.join(name for name, _ in table.columns)}" if self.chance(0.3) else ""
-
-    def _unchanged(self) -> str | None:
-        """An UPDATE that changes some rows, or some columns, or nothing."""
-        table = self.random.choice(self.tables)
-        free = self._free(table)
-        if not free:
-            return None
-        scope = self._columns(table, table.name)
-        self._depth = 2
-        assigned = []
-        for name, type_ in self.random.sample(free, self.random.randint(1, len(free))):
-            kind = self.random.randint(0, 3)
-            if kind == 0:
-                value = name
-            elif kind == 1:
-                value = f"CASE WHEN {self.predicate(scope, 1)} THEN {name} ELSE {self.expression(scope, type_, 0)} END"
-            elif kind == 2 and type_ in ("INTEGER", "REAL"):
-                value = f"{name} + {self.one_of('0', '1')}"
-            else:
-                value = self.expression(scope, type_, 1)
-            assigned.append(f"{name} = {value}")
-        where = self._where(scope)
-        self._depth = 0
-        return f"UPDATE {table.name} SET {', '.join(assigned)}{where}{self._returning(table)}"
-
-    def _from(self) -> str | None:
-        """UPDATE ... FROM a table whose primary key says which row is meant."""
-        table = self.random.choice(self.tables)
-        sources = [t for t in self.tables if t.columns[0][0] == "id" and t is not table]
-        free = self._free(table)
-        if not free or not sources:
-            return None
-        source = self.random.choice(sources)
-        right, columns = self._aliased(source)
-        scope = self._columns(table, table.name)
-        key = self.column(scope, "INTEGER")
-        name, type_ = self.random.choice(free)
-        value = self.column(columns, type_)
-        if key is None or value is None:
-            return None
-        self._depth = 2
-        more = f" AND {self.predicate(scope + columns, 1)}" if self.chance(0.5) else ""
-        self._depth = 0
-        where = f" WHERE {columns[0].sql} = {key}{more}"
-        return f"UPDATE {table.name} SET {name} = {value} FROM {right}{where}{self._returning(table)}"
-
-    def _rows_of_values(self, table: TableDef) -> str:
-        rows = []
-        for _ in range(self.random.randint(1, 4)):
-            items = [
-                str(self.random.randint(-6, 40)) if name == "id" else self.literal(type_)
-                for name, type_ in table.columns
-            ]
-            rows.append(f"({', '.join(items)})")
-        return ", ".join(rows)
-
-    def _upsert(self) -> str | None:
-        """INSERT with one or two ON CONFLICT clauses."""
-        table = self.random.choice(self.tables)
-        names = [name for name, _ in table.columns]
-        free = self._free(table)
-        text = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {self._rows_of_values(table)}"
-        clauses = ""
-        if names[0] == "id" and free and self.chance(0.8):
-            name, type_ = self.random.choice(free)
-            scope = self._columns(table, table.name)  # not of excluded, to which SQLite gives no affinity
-            self._depth = 2
-            value = self.one_of(f"excluded.{name}", f"{table.name}.{name}", "")
-            value = value or self.expression(scope, type_, 1)
-            where = self._where(scope, 0.3)
-            self._depth = 0
-            clauses = f" ON CONFLICT (id) DO UPDATE SET {name} = {value}{where}"
-        if not clauses or self.chance(0.4):
-            clauses += " ON CONFLICT DO NOTHING"
-        return f"{text}{clauses}{self._returning(table)}"
-
-    def _replace(self) -> str:
-        table = self.random.choice(self.tables)
-        names = ", ".join(name for name, _ in table.columns)
-        return f"REPLACE INTO {table.name} ({names}) VALUES {self._rows_of_values(table)}{self._returning(table)}"
-
-    def _key_change(self) -> str | None:
-        """What makes foreign keys act: parents go, or get other keys."""
-        if not self.children:
-            return None
-        child, parent = self.random.choice(self.children)
-        condition = f"id {self.one_of('=', '<', '>')} {self.random.randint(-5, 12)}"
-        match self.random.randint(0, 3):
-            case 0:
-                return f"UPDATE {parent} SET id = id + {self.one_of('100', '0')} WHERE {condition}"
-            case 1:
-                return f"UPDATE {child} SET p = {self.one_of('p', 'NULL', '1', 'q')} WHERE {condition}"
-            case _:
-                return f"DELETE FROM {parent} WHERE {condition}"

@@ -275,3 +275,12 @@ def test_a_text_is_a_sequence_of_parameters(both: tuple[Any, Any]) -> None:
     same(both, "SELECT ?, ?", "ab")
     same(both, "SELECT 1", {"a": 1})
     same(both, "SELECT ?", "ab")
+
+
+@pytest.mark.parametrize(
+    "count", [1, 1.0, 1.5, "1", "1.0", " 2 ", "1x", None, b"1", -1, -2.0, True, 1e300, float("inf")]
+)
+def test_counts_of_limit(both: tuple[Any, Any], count: Any) -> None:
+    query = "SELECT * FROM (VALUES (1), (2), (3)) ORDER BY 1"
+    same(both, f"{query} LIMIT ?", (count,))
+    same(both, f"{query} LIMIT 2 OFFSET ?", (count,))

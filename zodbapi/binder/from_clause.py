@@ -210,7 +210,7 @@ def bind_join(left: Node, join: exp.Join, scope: Scope) -> Node:
     else:
         names = [column.name for column in using] if using else []
     if names:
-        on: Expr | None = _bind_using(names, before, added, side in ("RIGHT", "FULL"), scope)
+        on: Expr | None = _bind_using(names, before, added, side, scope)
     else:
         on = bind_predicate(_condition(join), scope)
     if side in ("LEFT", "FULL"):
@@ -242,7 +242,7 @@ def _common_names(left: Sequence[Relation], right: Sequence[Relation]) -> list[s
 
 
 def _bind_using(
-    names: Sequence[str], left: Sequence[Relation], right: Sequence[Relation], fallback: bool, scope: Scope
+    names: Sequence[str], left: Sequence[Relation], right: Sequence[Relation], side: str, scope: Scope
 ) -> Expr:
     tests: list[Expr] = []
     for name in names:
@@ -257,10 +257,10 @@ def _bind_using(
             raise OperationalError(f"cannot join using column {name} - column not present in both tables")
         if len(first) > 1 and folded not in scope.merged:
             raise OperationalError(f"ambiguous reference to {name} in USING()")
-        merged = scope.merged.setdefault(folded, Merged([(*first[0], False)]))
+        merged = scope.merged.setdefault(folded, Merged([(*first[0], "")]))
         relation, position = found[0]
         tests.append(compare("=", merged.expr(), relation.column(position), scope.binding))
-        merged.parts.append((relation, position, fallback))
+        merged.parts.append((relation, position, side))
         relation.hidden.add(position)
     return conjunction(tests)
 

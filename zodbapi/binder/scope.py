@@ -117,24 +117,28 @@ class Relation:
 
 @dataclass(slots=True)
 class Merged:
-    """A column of USING: its occurrences from left to right, and whether each is the fallback of those before."""
+    """A column of USING: its occurrences from left to right, and the side (RIGHT, FULL) of the join that added each."""
 
-    parts: list[tuple[Relation, int, bool]]
+    parts: list[tuple[Relation, int, str]]
 
     def expr(self) -> Expr:
-        """The leftmost occurrence, or the first that is not NULL where an outer join may leave the left one out."""
+        """The occurrence that no join leaves out: the leftmost, that of a RIGHT join, or for FULL what is not NULL."""
         relation, position, _ = self.parts[0]
         value: Expr = relation.column(position)
-        for relation, position, fallback in self.parts[1:]:
-            if fallback:
+        for relation, position, side in self.parts[1:]:
+            if side == "RIGHT":
+                value = relation.column(position)
+            elif side == "FULL":
                 value = _coalesce(value, relation.column(position))
         return value
 
 
 def _coalesce(first: Expr, second: Column) -> Expr:
+    from zodbapi.binder.typing import merge_types
+
     if not first.nullable:
         return first
-    kind = first.type if first.type.kind is second.type.kind else Type(second.type.kind)
+    kind = merge_types((first.type, second.type))
     return Case(((Not(IsNull(first), nullable=False), first),), second, kind, second.nullable)
 
 

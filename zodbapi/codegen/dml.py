@@ -24,7 +24,7 @@ from zodbapi.codegen.table_writer import WriterProgram, convert_column
 from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
-from zodbapi.plan.nodes import Delete, Insert, Instead, Update, Values, output_source
+from zodbapi.plan.nodes import Delete, Insert, Instead, Limit, Update, Values, output_source
 from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
@@ -286,7 +286,13 @@ def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]]) 
         items = [stored_row(row), *codes()]
         unit.body.line(f"found.setdefault({row.rowid}, {tuple_code(items)})")
 
-    unit.query.produce(node.input, keep)
+    if not isinstance(node.input, Limit):
+        unit.query.produce(node.input, keep)
+        return "found"
+    # What LIMIT cuts are rows of the table, which need their rowids: they are all found first.
+    unit.query.produce(node.input.input, keep)
+    limit, offset = unit.query.count(node.input.limit), unit.query.count(node.input.offset)
+    unit.body.line(f"found = dict({unit.call(runtime.page)}(found.items(), {limit}, {offset}))")
     return "found"
 
 

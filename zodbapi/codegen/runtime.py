@@ -383,9 +383,11 @@ def row_count(value: Any) -> int:
     if type(value) is int:
         return value
     number = values.affine(Kind.INTEGER)(value)
-    if type(number) is not int:
+    if isinstance(number, float) and number.is_integer() and values.MIN_INTEGER <= number < values.MAX_INTEGER:
+        return int(number)
+    if not isinstance(number, int):
         raise errors.IntegrityError("datatype mismatch")
-    return number
+    return int(number)
 
 
 def room_for_best(limit: int) -> int:
