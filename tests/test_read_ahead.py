@@ -189,6 +189,29 @@ def test_a_long_text_that_rows_share_is_stored_once() -> None:
     assert unpickle_values([found[2:-1]] * 2) == (tuple(rows),) * 2
 
 
+def test_records_have_nothing_to_do_with_those_read_before() -> None:
+    dates = pickle_values((datetime.date(2024, 2, 1),))[2:-1]
+    large = pickle_values(("x" * 200_000, "y"))[2:-1]
+    for damaged in (b"h\x00", dates[:-3], b"(", b"t" * 5, large[:-10], b"h\x00" + dates):
+        assert unpickle_values([dates, large]) == ((datetime.date(2024, 2, 1),), ("x" * 200_000, "y"))
+        assert unpickle_values([damaged]) is None
+        assert unpickle_values([b"h\x00"]) is None  # what another record has noted
+
+
+def test_reading_values_while_values_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = datetime.date(2024, 2, 1)
+    inner = pickle_values((1, "one"))[2:-1]
+    read: list[Any] = []
+
+    def find_class(*name: Any) -> Any:
+        read.append(unpickle_values([inner]))
+        return classes.find_class(*name)
+
+    monkeypatch.setattr(reading, "find_class", find_class)
+    assert unpickle_values([pickle_values((day, day))[2:-1]]) == ((day, day),)
+    assert read == [((1, "one"),)]
+
+
 @pytest.mark.parametrize(
     "value", [PersistentList(), LOBTree(), OOBTree(), OOTreeSet()], ids=lambda value: type(value).__name__
 )

@@ -102,8 +102,7 @@ class ManyRowsWriter:
         body.line(f"e{number} = sorted([{item} for rowid, row in zip(rowids, gone){test}])")
         if not bound.index.keyed:
             body.line(f"undo.append((x{number}, e{number}, REMOVED))")
-            with body.block(f"for key in e{number}"):
-                body.line(f"x{number}.remove(key)")
+            body.line(f"txn.move_entries(x{number}, e{number}, ())")
             return
         body.line(
             f"undo.append((x{number}, ([key for key, _ in e{number}], [rowid for _, rowid in e{number}]), REPLACED))"
@@ -141,10 +140,10 @@ class ManyRowsWriter:
             body.line(f"x{number} = txn.index({number})")
             body.line(f"gone{number} = sorted([key for key, _ in moved{number}{test}])")
             body.line(f"undo.append((x{number}, gone{number}, REMOVED))")
-            with body.block(f"for key in gone{number}"):
-                body.line(f"x{number}.remove(key)")
             body.line(f"e{number} = sorted([key for _, key in moved{number}{test}])")
-            self._add_sorted(bound)
+            body.line(f"undo.append((x{number}, e{number}, ADDED))")
+            body.line(f"txn.move_entries(x{number}, gone{number}, e{number})")
+            self._schedule_unique(bound)
 
     def _add_entries(self, bound: BoundIndex, pairs: str) -> None:
         """Adds the entries of rows that have none yet."""
@@ -167,7 +166,12 @@ class ManyRowsWriter:
         number, body = bound.index.id, self.body
         body.line(f"undo.append((x{number}, e{number}, ADDED))")
         body.line(f"x{number}.update(e{number})")
+        self._schedule_unique(bound)
+
+    def _schedule_unique(self, bound: BoundIndex) -> None:
+        """The entries ``eN`` were added: other rows may have these keys."""
+        number = bound.index.id
         if bound.index.unique:
-            with body.block(f"for key in e{number}"):
+            with self.body.block(f"for key in e{number}"):
                 schedule = self.unit.call(schedule_unique)
-                body.line(f"{schedule}(txn, {bound.index.deferred}, unique{number}, key)")
+                self.body.line(f"{schedule}(txn, {bound.index.deferred}, unique{number}, key)")

@@ -6,7 +6,7 @@ the way of another.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from zodbapi.codegen import access
 from zodbapi.codegen.runtime import changed
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from zodbapi.codegen.unit import Unit
+
+# Rows, from which on it pays to put empty trees in the place of a table's: that is a change of the trees of the schema.
+WORTH_EMPTYING: Final = 1000
 
 
 def writer_function(unit: Unit, writer: WriterProgram, name: str, shown: str = "") -> str:
@@ -101,6 +104,19 @@ def simple_delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
         unit.rowids_used.add(node.source)
         unit.query.produce(node.input, remove)
         return
+    if isinstance(node.input, Scan) and not writer.has_children and node.returning is None:
+        tree = unit.query.tree(node.table.id)
+        with unit.body.block(f"if txn.alone and (n := len({tree})) >= {WORTH_EMPTYING}"):
+            unit.body.line(f"txn.empty({unit.namespace.constant(node.table)})")
+        with unit.body.block("else"):
+            _delete_found(unit, node, writer)
+        return
+    _delete_found(unit, node, writer)
+
+
+def _delete_found(unit: Unit, node: Delete, writer: WriterProgram) -> None:
+    """Writes the deletion of rows that are collected first."""
+    delete = writer_function(unit, writer, "delete")
     target, body = _each_found(unit, node, []), unit.body
     column = node.table.rowid_column
     rowid = "rowid" if column is None else f"row[{column}]"

@@ -97,6 +97,7 @@ class WriterProgram:
     touch: Callable[[frozenset[int]], Touch]
     many: Callable[[], ManyRows]
     cascades: bool  # whether deleting a row may write others
+    has_children: bool  # whether rows of other tables, or of this one, may refer to its rows
     restricts_itself: bool  # whether a row may keep another of the same table from being deleted
     generated_from: frozenset[int]  # the columns that generated columns are computed from
     conditions: tuple[tuple[Expr, frozenset[int]], ...]  # of CHECKs, over source 0, and their columns
@@ -322,6 +323,7 @@ class _TableWriter:
             touch,
             many,
             any(foreign.key.on_delete in ("CASCADE", "SET NULL", "SET DEFAULT") for foreign in self.bound.children),
+            bool(self.bound.children),
             any(f.key.on_delete == "RESTRICT" and f.child.id == self.table.id for f in self.bound.children),
             frozenset().union(*(_columns_of(expr, self.table) for _, expr in self.bound.generated)),
             tuple((expr, _columns_of(expr, self.table)) for _, expr in self.bound.checks),

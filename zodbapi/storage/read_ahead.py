@@ -45,14 +45,6 @@ class _Run:
         self.following: bytes | None = None
         self.length = 0
 
-    def ahead(self, oid: bytes) -> int:
-        """How many leaves to read after this one."""
-        if oid != self.following:
-            self.length = 0
-            return 0
-        self.length += 1
-        return min(self.length // _PART, MOST)
-
 
 class ReadAhead:
     """The leaves ahead of the scans of one connection."""
@@ -71,9 +63,13 @@ class ReadAhead:
         elif found := self._ready.pop(oid, None):
             return found, True
         run = self._runs[cls]
-        ahead = run.ahead(oid)
+        if oid != run.following:
+            run.length = 0
+            return self._read_one(oid, cls, snapshot), False
+        run.length += 1
+        ahead = min(run.length // _PART, MOST)
         if not ahead:
-            return self._read_one(oid, cls, snapshot), run.length > 0
+            return self._read_one(oid, cls, snapshot), True
         self._read_run(oid, cls, snapshot, ahead)
         return self._ready.pop(oid, None) or self._read_one(oid, cls, snapshot), True
 

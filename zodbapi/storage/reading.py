@@ -5,8 +5,8 @@ In: the record of an object. Out: its state, of the allowed classes only (see ``
 ZODB gives its unpickler a ``BytesIO``, which cannot be peeked into, and so the unpickler asks it for one opcode at a time: six
 sevenths of loading a leaf of rows are calls of ``BytesIO.read``. Behind a ``BufferedReader`` it takes the record as a whole.
 
-Making an unpickler takes as long as it takes to unpickle a short leaf. A leaf as ``records`` writes it says where its values
-begin and end, and so the values of several leaves can be read as one pickle::
+Making an unpickler takes as long as it takes to unpickle a short leaf. So one for values is used again if it can be, and as
+a leaf that ``records`` writes says where its values begin and end, those of several leaves can be read as one pickle::
 
     a record        <class> STOP   PROTO <values> <reference to the next leaf> TUPLE2 STOP
     what is read    PROTO MARK <values of a leaf> <values of the next> ... TUPLE STOP
@@ -15,6 +15,7 @@ begin and end, and so the values of several leaves can be read as one pickle::
 from __future__ import annotations
 
 import pickle
+import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
@@ -34,6 +35,7 @@ from zodbapi.uncollected import UNCOLLECTED
 PROTO: Final = bytes([0x80, _protocol])
 _NODE: Final = PROTO + b"cBTrees."
 LEAVES: Final = (LOBucket, OOBucket, OOSet)
+_AT_ONCE: Final = 1 << 16  # bytes that the unpickler for values gets from a record
 _OID: Final = b"C\x08"  # what the bytes of an id begin with in a pickle
 NODES: Final = frozenset({*LEAVES, LOBTree, OOBTree, OOTreeSet})  # made without arguments
 
@@ -102,18 +104,52 @@ class _NodeUnpickler(pickle.Unpickler):
         return find_class(None, module, name)
 
 
+class _ValuesReader:
+    """Unpickles one record after the other."""
+
+    __slots__ = ("_buffered", "_file", "_unpickler")
+
+    def __init__(self) -> None:
+        self._file = BytesIO()
+        self._buffered = BufferedReader(self._file, _AT_ONCE)
+        self._unpickler = _ValuesUnpickler(self._buffered)
+
+    def read(self, record: bytes) -> Any:
+        """What it makes. A reader that has raised something is in the middle of that record, and must not be used again."""
+        file = self._file
+        file.seek(0)
+        file.truncate()
+        file.write(record)
+        self._buffered.seek(0)
+        return self._unpickler.load()
+
+    def is_as_new(self) -> bool:
+        """Whether it has noted nothing that another record could ask for, as it does for the classes of dates."""
+        return not self._unpickler.memo.copy()
+
+
+class _OfThread(threading.local):
+    """The reader that waits to be used again."""
+
+    idle: _ValuesReader | None = None
+
+
+_of_thread: Final = _OfThread()
+
+
 def unpickle_values(pickles: list[bytes]) -> tuple[Any, ...] | None:
     """What each run of opcodes makes; None if that is not one value each.
 
     The collector rests meanwhile: of many rows it would look through those that have just come, again and again.
     """
-    size = sum(map(len, pickles)) + 5
-    file = BytesIO(b"".join((PROTO, b"(", *pickles, b"t.")))
+    reader, _of_thread.idle = _of_thread.idle or _ValuesReader(), None
     try:
         with UNCOLLECTED if len(pickles) > 1 else nullcontext():
-            found = _ValuesUnpickler(BufferedReader(file, size)).load()
+            found = reader.read(b"".join((PROTO, b"(", *pickles, b"t.")))
     except Exception:
         return None
+    if reader.is_as_new():
+        _of_thread.idle = reader
     return found if type(found) is tuple and len(found) == len(pickles) else None
 
 

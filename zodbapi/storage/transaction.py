@@ -31,10 +31,13 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from BTrees.OOBTree import OOTreeSet
+
 from zodbapi import errors
 from zodbapi.catalog import Schema
 from zodbapi.isolation import Isolation
 from zodbapi.storage import ddl, rowids
+from zodbapi.storage.bulk import move_entries
 from zodbapi.storage.failures import raise_translated, translated
 from zodbapi.storage.leaves import plain
 from zodbapi.storage.overflow import put_away
@@ -46,6 +49,7 @@ from zodbapi.undo import MISSING, Mark
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from zodbapi.catalog import Table
     from zodbapi.storage.cache import Passing
     from zodbapi.storage.database import Database
 
@@ -410,6 +414,10 @@ class Transaction(Snapshot):
         """Whether these rowids are all different, and none is taken."""
         return rowids.are_free(self._rows[table_id], wanted)
 
+    def empty(self, table: Table) -> None:
+        """Take all rows out of a table that no foreign key refers to; only while no other transaction can commit."""
+        ddl.clear_rows(self, table)
+
     def free_rowid(self, table_id: int, rowid: int) -> None:
         """Note that a row of an AUTOINCREMENT table has gone."""
         rowids.free_rowid(self, table_id, self._rows[table_id], rowid)
@@ -438,6 +446,15 @@ class Transaction(Snapshot):
         """Remove a key of a mapping, so that it can be undone."""
         self.undo.append((tree, key, tree[key]))
         del tree[key]
+
+    def move_entries(self, tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
+        """Remove entries of an index, and add others; both are in ascending order, and logged already."""
+        if self.alone and type(tree) is OOTreeSet:
+            move_entries(tree, gone, added)
+            return
+        for key in gone:
+            tree.remove(key)
+        tree.update(added)
 
     def schema_changed(self, stored: Schema, temporary: Schema) -> None:
         """Go on with another schema, so that it can be undone; called by ``ddl``."""
