@@ -324,7 +324,7 @@ def greatest(unit: Unit, node: IndexSeek | IndexRange | IndexGroups, width: int)
     index = node.index
     if width < len(index.columns):
         type_, nullable = part_type(node.table, index.columns[width])
-        whole = type_.kind is Kind.INTEGER and not nullable
+        whole = (type_.kind is Kind.INTEGER or index.columns[width].numbered) and not nullable
     else:
         whole = not index.keyed  # the rowid
     return unit.call_value(inf, "inf") if whole else unit.call_value(values.ABOVE, "above")

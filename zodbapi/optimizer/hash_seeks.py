@@ -17,6 +17,8 @@ from zodbapi.plan.nodes import HashSeek, Node, Scan
 
 HASH_FACTOR = 1.3  # a hash join must be so much cheaper than an index loop: its cost is sure, the loop's is a guess
 HASH_LEFT_ROWS = 1000.0  # fewer left rows than that always loop when there is an index
+STEP = 0.1  # adding one row to what is made of its group
+RESULT = 0.4  # making the result of the rows that were found, each time
 CALL = 0.2  # microseconds of asking for the table, beside the look-up itself
 
 
@@ -65,11 +67,12 @@ def hash_seek(
     targets = [target_of(key, scan.source, scan.table, False) for _, (_, key) in pairs]
     kept = passing(rows, local, context)
     each = context.matching(scan.table, kept, targets)
-    made = rows * SCAN_ROW + kept * BUILD
+    once = grouped and not rest
+    made = rows * SCAN_ROW + kept * (BUILD + STEP if once else BUILD)
     sort = each * SORT if wanted else 0.0
     seek = path.cost if wanted is None else min(path.cost, SEEK + wanted * FETCH) if wanted else COUNT
-    found = PROBE if grouped and not rest else CALL + PROBE + each * SCAN_ROW + sort
-    if (made + times * found) * HASH_FACTOR > times * seek:
+    found = PROBE if once else CALL + PROBE + each * SCAN_ROW + sort
+    if (made + times * found) * HASH_FACTOR > times * (seek + RESULT if once else seek):
         return None
     keys, probes = tuple(pair[1] for _, pair in pairs), tuple(pair[0] for _, pair in pairs)
     context.introduce(HashSeek)
