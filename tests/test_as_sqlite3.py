@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,6 +77,48 @@ EXPRESSIONS += [
 ]
 
 
+LOCAL_DAYS = (
+    "1850-07-01",
+    "1950-07-01 12:00",
+    "1969-12-31 23:00",
+    "2024-03-31 01:30",
+    "2024-07-01",
+    "2050-07-01",
+    "-0044-03-15",
+)
+FORMATS = (
+    *("%f %.0f %.3f %10.2f|%-10.1f|%010.2f %+f % f %+ f % +f %,f %#.0f %!f %!.0f %.20f".split(" ")),
+    *("%e %.0e %.3E %!e %!.0E %12.2e| %g %.0g %.3g %#g %!g %G %.10g".split(" ")),
+    *("%d %5d| %-5d| %05d %-05d| %,d %,012d %+d %+ d %.4d %u %,u %05u %x %#x %08X %-08x %o %#o %i".split(" ")),
+    *("%s %8s| %-8s| %.2s %q %8q| %Q %.3Q %w %c %.3c %5c|".split(" ")),
+)
+EXPRESSIONS += [
+    f"printf('{form}', {value})"
+    for form in FORMATS
+    for value in ("1.5", "0.005", "-1234.5678", "1e21", "12345", "-7", "'abc'", "'aé'", "NULL", "x'4142'")
+    if (form, value) not in {("%.2s", "'aé'")}  # half a character
+]
+WORDS = ("''", "'a'", "'é日x'", "x'61'", "'1a'", "NULL", "2.5")
+EXPRESSIONS += [
+    form.format(word)
+    for word in WORDS
+    for form in (
+        *["length({})", "unicode({})", "hex({})", "quote({})", "soundex({})", "substr({}, 2)", "substr({}, -1, 1)"],
+        *["instr({}, 'a')", "instr('xa', {})", "replace({}, 'a', 'é')", "replace('aba', {}, 'x')", "trim({}, 'a')"],
+        *[
+            "trim('axa', {})",
+            "round({})",
+            "{} + 1",
+            "-{}",
+            "~{}",
+            "{} || 1",
+            "CAST({} AS INTEGER)",
+            "CAST({} AS NUMERIC)",
+        ],
+    )
+]
+
+
 def outcome(connection: Any, sql: str, parameters: Any = ()) -> Any:
     """The rows of a statement with the classes of their values, or the class and the message of its error."""
     try:
@@ -103,6 +146,19 @@ def same(both: tuple[Any, Any], sql: str, parameters: Any = ()) -> None:
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_expressions(both: tuple[Any, Any], expression: str) -> None:
     same(both, f"SELECT {expression}")
+
+
+@pytest.mark.parametrize("modifier", ["localtime", "utc"])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC"])
+def test_local_time(both: tuple[Any, Any], zone: str, modifier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for day in LOCAL_DAYS:
+            same(both, f"SELECT datetime('{day}', '{modifier}'), datetime('{day}', '{modifier}', '+1 month')")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("pattern", [None, "a", b"a", 1])
@@ -175,3 +231,26 @@ def test_recursive_triggers(both: tuple[Any, Any]) -> None:
         each("UPDATE OR REPLACE t SET b = 3 WHERE a = 2", "SELECT n FROM log ORDER BY n", "SELECT * FROM t")
     each("CREATE TRIGGER ever AFTER INSERT ON t BEGIN INSERT INTO t (b) VALUES (new.b + 1); END")
     each("INSERT INTO t VALUES (100, 100)", "SELECT count(*) FROM t")
+
+
+def test_what_functions_of_the_user_may_not_return(both: tuple[Any, Any]) -> None:
+    for connection in both:
+        connection.create_function("strange", 0, object)
+        connection.create_function("broken", 0, lambda: 1 // 0)
+    same(both, "SELECT strange()")
+    same(both, "SELECT broken()")
+
+
+def test_keys_of_rows(both: tuple[Any, Any]) -> None:
+    for connection, module in zip(both, (sqlite3, zodbapi), strict=True):
+        connection.row_factory = module.Row
+        row = connection.execute("SELECT 1 AS a").fetchone()
+        for key in (1.5, None, "b", 7, -2):
+            with pytest.raises(IndexError):
+                row[key]
+
+
+def test_a_text_is_a_sequence_of_parameters(both: tuple[Any, Any]) -> None:
+    same(both, "SELECT ?", "a")
+    same(both, "SELECT ?, ?", "ab")
+    same(both, "SELECT ?", "ab")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -173,3 +174,23 @@ def test_a_collation_of_the_connection(sql: str, oracle: sqlite3.Connection, eng
         connection.executemany("INSERT INTO w VALUES (?, ?)", rows)
         found.append(connection.execute(sql, ["B"] if "?" in sql else []).fetchall())
     assert found[1] == found[0]
+
+
+PARTS = (
+    *("SELECT trim(x) FROM a", "SELECT x FROM b", "SELECT trim(x) COLLATE NOCASE FROM d", "SELECT x || '' FROM b"),
+    "SELECT 'AB' COLLATE NOCASE",
+)
+
+
+def test_all_operations_of_a_compound_tell_rows_apart_in_one_way() -> None:
+    connections = sqlite3.connect(":memory:"), zodbapi.connect(":memory:")
+    for connection in connections:
+        connection.executescript("CREATE TABLE a (x TEXT); CREATE TABLE b (x TEXT); CREATE TABLE d (x TEXT)")
+        connection.executescript("INSERT INTO a VALUES ('ab'), ('%'); INSERT INTO b VALUES ('aB')")
+        connection.executescript("INSERT INTO d VALUES ('aB'), ('%')")
+    operations = ("UNION", "EXCEPT", "INTERSECT", "UNION ALL")
+    for a, b, c, x, y in product(PARTS[:2], PARTS, PARTS[::2], operations, operations):
+        order = " ORDER BY 1" if len(a + b + c) % 2 else ""
+        sql = f"{a} {x} {b} {y} {c}{order}"
+        expected, found = (sorted(row[0].lower() for row in each.execute(sql)) for each in connections)
+        assert found == expected, sql

@@ -115,7 +115,7 @@ def test_a_range_is_seen_as_large_as_it_is(
 
 def test_a_wide_range_is_not_relied_on(connection: zodbapi.Connection) -> None:
     assert expected_rows(connection, "SELECT title FROM book WHERE pages > ?", (1,)) <= 0.1
-    assert "INDEX RANGE book#0 USING book_pages (pages > ?1:integer)" in plan(
+    assert "INDEX RANGE book#0 USING book_pages (pages > ?1:integer) OR SCAN" in plan(
         connection, "SELECT title FROM book WHERE pages > ?", (1,)
     )
 
@@ -131,7 +131,7 @@ def test_the_table_of_the_narrow_range_comes_first(connection: zodbapi.Connectio
     sql = "SELECT b.id, a.name FROM book b JOIN author a ON a.id = b.author_id WHERE a.country = ? AND b.pages {} ?"
     few, many = ("de", ROWS - 10), ("fr", 10)
     assert plan(connection, sql.format(">"), few)[2:] == [
-        "INDEX RANGE book#0 USING book_pages (pages > ?2:integer)",
+        "INDEX RANGE book#0 USING book_pages (pages > ?2:integer) OR SCAN",
         "FILTER country#1 = ?1:text",
         "ROWID SEEK author#1 (rowid = author_id#0)",
     ]

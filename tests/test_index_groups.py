@@ -10,7 +10,7 @@ import pytest
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
 import zodbapi
-from zodbapi.codegen.index_groups import FIRST, WORTH_A_SEEK, group_prefixes, group_sizes
+from zodbapi.codegen.index_groups import FIRST, WORTH_A_SEEK, group_count, group_prefixes, group_sizes
 from zodbapi.storage.leaves import WatchedTree, find_leaf
 
 LARGE, SMALL = 3 * WORTH_A_SEEK, 3
@@ -58,6 +58,7 @@ def test_all_groups_in_order(sizes: list[int], width: int, watched: bool) -> Non
             expected = [(prefix[0], size) for prefix, size in expected]
         assert list(group_sizes(found, width, inf)) == expected
         assert list(group_prefixes(found, width, inf)) == [prefix for prefix, _ in expected]
+        assert group_count(found, width, inf) == len(expected)
 
 
 @pytest.mark.parametrize("groups", [group_prefixes, group_sizes])

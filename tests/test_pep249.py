@@ -337,6 +337,7 @@ def test_format_style_without_parameters_takes_percent_as_it_is() -> None:
         ("SELECT :a", {"b": 1}, "You did not supply a value for binding parameter :a."),
         ("SELECT ?", {"a": 1}, "Binding 1 has no name, but you supplied a dictionary"),
         ("SELECT ?", 5, "parameters are of unsupported type"),
+        ("SELECT ?", "abc", "The current statement uses 1, and there are 3 supplied."),
         ("SELECT 1; SELECT 2", (), "You can only execute one statement at a time."),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 import pytest
 
 import zodbapi
+from zodbapi import statement
 from zodbapi.catalog import IndexColumn
 
 RNG = random.Random(3)
@@ -107,3 +109,50 @@ def test_a_column_becomes_a_uuid_and_text_again(connection: Any) -> None:
         assert ask(connection, "SELECT id FROM t WHERE x = ?", key) == [6]
         assert ask(connection, "SELECT x FROM t WHERE id = 6") == [key]
     connection.commit()
+
+
+JOINS = [
+    "SELECT a.id, b.n FROM a JOIN b ON b.u = a.id",
+    "SELECT a.id, b.n FROM a LEFT JOIN b ON b.u = a.id",
+    "SELECT a.id, b.n FROM a LEFT JOIN b ON b.u = a.id AND b.n > a.n",
+    "SELECT b.n, c.n FROM b JOIN b c ON c.u = b.u",
+    "SELECT b.n, c.n FROM b LEFT JOIN b c ON c.u = b.u AND c.n = b.n",
+    "SELECT a.n FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.u = a.id AND b.n > 50)",
+    "SELECT a.n FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.u = a.id AND b.n > 50)",
+    "SELECT a.n, (SELECT max(b.n) FROM b WHERE b.u = a.id) FROM a",
+    "SELECT a.n, EXISTS (SELECT 1 FROM b WHERE b.u = a.id) FROM a",
+    "SELECT a.n, count(b.n), sum(b.n) FROM a LEFT JOIN b ON b.u = a.id GROUP BY a.id",
+    "SELECT a.n, s.c FROM a JOIN (SELECT coalesce(u, 'none') AS c FROM b) s ON s.c = a.id",
+    "SELECT a.n, s.c FROM a JOIN (SELECT max(u) AS c FROM b GROUP BY n) s ON s.c = a.id",
+    "SELECT a.n, s.c FROM a JOIN (SELECT u AS c FROM b UNION SELECT n FROM b) s ON s.c = a.id",
+    "SELECT a.n, s.c FROM a LEFT JOIN (SELECT CASE WHEN n > 9 THEN u ELSE t END AS c FROM b) s ON s.c = a.id",
+    "SELECT a.n, b.n FROM a JOIN b ON b.t = a.id",
+    "SELECT a.n, b.n FROM a FULL JOIN b ON b.u = a.id",
+]
+
+
+@pytest.fixture(scope="module")
+def joined() -> Iterator[zodbapi.Connection]:
+    connection = zodbapi.connect(":memory:", autocommit=True)
+    connection.execute("CREATE TABLE a (id UUID PRIMARY KEY, n INTEGER NOT NULL)")
+    connection.execute("CREATE TABLE b (u UUID, n INTEGER NOT NULL, t TEXT)")
+    rng = random.Random(8)
+    ids = [UUID(int=rng.getrandbits(128)) for _ in range(300)]
+    connection.executemany("INSERT INTO a VALUES (?, ?)", list(zip(ids, range(300), strict=True)))
+    rows = [(rng.choice((None, *ids[:90])), rng.randint(1, 99), str(rng.choice(ids))) for _ in range(200)]
+    connection.executemany("INSERT INTO b VALUES (?, ?, ?)", rows)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("sql", JOINS)
+def test_joins_by_uuids_are_those_of_the_plan_as_bound(joined: zodbapi.Connection, sql: str) -> None:
+    found = sorted(joined.execute(sql), key=repr)
+    optimize = statement.optimize
+    statement.STATEMENTS.clear()
+    statement.optimize = partial(optimize, rules=())
+    try:
+        assert found == sorted(joined.execute(sql), key=repr)
+    finally:
+        statement.optimize = optimize
+        statement.STATEMENTS.clear()

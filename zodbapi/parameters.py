@@ -22,7 +22,7 @@ def as_tuple(parameters: Any) -> tuple[Any, ...]:
         if not parameters:
             return ()
         raise ProgrammingError("Binding 1 has no name, but you supplied a dictionary (which has only names).")
-    if isinstance(parameters, str) or not hasattr(parameters, "__getitem__") or not hasattr(parameters, "__len__"):
+    if not hasattr(parameters, "__getitem__") or not hasattr(parameters, "__len__"):
         raise ProgrammingError("parameters are of unsupported type")
     return tuple(parameters)
 

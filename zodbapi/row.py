@@ -20,7 +20,10 @@ class Row:
 
     def __getitem__(self, key: int | str | slice) -> Any:
         if not isinstance(key, str):
-            return self._values[key]
+            try:
+                return self._values[key]
+            except TypeError:
+                raise IndexError("Index must be int or string") from None
         folded = key.lower()
         for name, value in zip(self._names, self._values, strict=False):
             if name.lower() == folded:

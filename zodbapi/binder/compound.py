@@ -22,20 +22,34 @@ def bind_compound(tree: exp.SetOperation, scope: Scope) -> Node:
     from zodbapi.binder.select import bind_query
 
     chain: list[exp.SetOperation] = [tree]
-    while isinstance(chain[-1].this, exp.SetOperation) and not chain[-1].this.args.get("with_"):
-        chain.append(chain[-1].this)
+    while isinstance(first := _left(chain[-1]), exp.SetOperation) and not first.args.get("with_"):
+        chain.append(first)
     for operation in chain:
         for clause, word in (("order", "ORDER BY"), ("limit", "LIMIT")):
             if operation.this.args.get(clause) and not isinstance(operation.this, exp.Subquery):
                 raise OperationalError(f"{word} clause should come after {operation.key.upper()} not before")
     node = bind_query(chain[-1].this, scope.binding, scope.outer, scope.ctes)
-    for operation in reversed(chain):
-        right = bind_query(operation.expression, scope.binding, scope.outer, scope.ctes)
-        node = _combine(operation, node, right, scope.binding)
+    rights = [bind_query(operation.expression, scope.binding, scope.outer, scope.ctes) for operation in reversed(chain)]
+    # All operations of a chain tell rows apart in one way, as in SQLite.
+    every = [scope.binding.fields[output_source(part)] for part in (node, *rights)]
+    brought = [next((f.brings for f in column if f.brings), None) for column in zip(*every, strict=False)]
+    for operation, right in zip(reversed(chain), rights, strict=True):
+        node = _combine(operation, node, right, scope.binding, brought)
     return bind_modifiers(node, tree, scope)
 
 
-def _combine(operation: exp.SetOperation, left: Node, right: Node, binding: Binding) -> Node:
+def _left(operation: exp.SetOperation) -> exp.Expression:
+    """The left part; sqlglot puts parentheses around what comes before an INTERSECT, which SQLite binds no tighter."""
+    left: exp.Expression = operation.this
+    if not isinstance(left, exp.Subquery) or any(value for name, value in left.args.items() if name != "this"):
+        return left
+    inner: exp.Expression = left.this
+    return left if inner.args.get("order") or inner.args.get("limit") else inner
+
+
+def _combine(
+    operation: exp.SetOperation, left: Node, right: Node, binding: Binding, brought: Sequence[tuple[str, bool] | None]
+) -> Node:
     a, b = binding.fields[output_source(left)], binding.fields[output_source(right)]
     keep_all = not operation.args.get("distinct")
     if len(a) != len(b):
@@ -45,7 +59,8 @@ def _combine(operation: exp.SetOperation, left: Node, right: Node, binding: Bind
         raise OperationalError('near "ALL": syntax error')
     source = binding.new_source()
     binding.fields[source] = [_field(operation.key, x, y) for x, y in zip(a, b, strict=True)]
-    collations = tuple(field.brings[0] if field.brings else BINARY for field in binding.fields[source])
+    brings = brought or [field.brings for field in binding.fields[source]]
+    collations = tuple(found[0] if found else BINARY for found in brings)
     return Compound(source, operation.key, keep_all, left, right, collations)
 
 

@@ -23,8 +23,9 @@ from zodbapi.codegen.compare import comparable, comparison_class, items_code
 from zodbapi.codegen.descending import items_descending, keys_descending, values_descending
 from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
+from zodbapi.codegen.wide_ranges import found_items, found_rows
 from zodbapi.plan.entries import covers, readable
-from zodbapi.plan.expr import Affine, Const, Expr
+from zodbapi.plan.expr import Affine, And, Const, Expr
 from zodbapi.plan.lists import param_list, seeks_once
 from zodbapi.plan.nodes import IndexGroups, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 
@@ -201,7 +202,11 @@ def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_saf
         test = f"{first} is not None"
     if _needs_guard(expr, type_):
         code = f"{unit.call(runtime.guard(type_.kind))}({code})"
-    code = writer.folded(code, column.folding)
+        code = writer.folded(code, column.folding)
+    elif column.numbered:
+        code = f"{code}.int"
+    else:
+        code = writer.folded(code, column.folding)
     return test, encode(unit, code, type_, nullable, maybe_null=False)
 
 
@@ -329,6 +334,9 @@ def _loop_entries(
     unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume, until: Sequence[str] = ()
 ) -> None:
     """A loop over entries; ``until``: codes of the leading parts that all of them have, another ends it."""
+    if node.tests:
+        _loop_either(unit, node, arguments, consume)
+        return
     tree = _tree(unit, node.index)
     row, rowid = bind_row(unit, node.source, node.table)
     rows = unit.query.tree(node.table.id)
@@ -362,6 +370,18 @@ def _loop_entries(
         is_covered = isinstance(unit.env[node.source], ComputedRow) or not unit.uses_source(node.source)
         if is_covered and not _mentions(unit.body.lines[place + 1 :], row):
             del unit.body.lines[place]  # the entry says enough: nobody looks at the row
+
+
+def _loop_either(unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume) -> None:
+    """A loop over the rows of some entries or, if these are a large part of all, over all rows."""
+    tree, rows = _tree(unit, node.index), unit.query.tree(node.table.id)
+    row, rowid = bind_row(unit, node.source, node.table)
+    with_rowid = node.source in unit.rowids_used and node.table.rowid_column is None
+    target, found = (f"{rowid}, {row}", found_items) if with_rowid else (row, found_rows)
+    with unit.body.block(f"for {target} in {unit.call(found)}(txn, {tree}, {rows}, {node.index.keyed}, {arguments})"):
+        test = And(node.tests) if len(node.tests) > 1 else node.tests[0]
+        with unit.body.block(f"if {unit.expr.is_true(test)}"):
+            consume()
 
 
 def _bind_entry(unit: Unit, node: IndexSeek | IndexRange) -> list[str]:

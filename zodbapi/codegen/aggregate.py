@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from zodbapi import values
 from zodbapi.catalog import NUMBERS, Kind
-from zodbapi.codegen import runtime
+from zodbapi.codegen import index_groups, runtime
 from zodbapi.codegen.aggregate_list import (
     aggregate_list,
     count_entries,
@@ -25,7 +25,7 @@ from zodbapi.codegen.aggregate_list import (
 )
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
-from zodbapi.plan.nodes import IndexRange, Scan
+from zodbapi.plan.nodes import IndexGroups, IndexRange, Scan
 from zodbapi.plan.walk import sources_used
 
 if TYPE_CHECKING:
@@ -114,6 +114,12 @@ def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
         name = unit.fresh("a")
         unit.body.line(f"{name} = len({unit.query.tree(node.input.table.id)})")
         unit.env[node.source] = ComputedRow([name])
+        consume()
+        return
+    if isinstance(node.input, IndexGroups) and all(map(is_count_all, node.calls)):
+        name = unit.fresh("a")
+        unit.body.line(f"{name} = {index_groups.count(unit, node.input)}")
+        unit.env[node.source] = ComputedRow([name] * len(node.calls))
         consume()
         return
     entries = isinstance(node.input, IndexRange) and is_count_all(node.calls[0])

@@ -15,7 +15,7 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import ComputedRow, tuple_code
 from zodbapi.functions.aggregate import sum_of
-from zodbapi.plan.nodes import Filter, IndexRange, Join, Node, Project, RowidRange, Scan
+from zodbapi.plan.nodes import Filter, IndexRange, IndexSeek, Join, Node, Project, RowidRange, Scan
 from zodbapi.plan.walk import descend
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def is_flat(node: Node) -> bool:
             return is_flat(left) and is_flat(right)
         case Scan() | RowidRange() | IndexRange():
             return True
+        case IndexSeek(tests=tests):
+            return bool(tests)
         case _:
             return False
 

@@ -46,6 +46,24 @@ def produce(unit: Unit, node: IndexGroups, consume: Consume) -> None:
         consume()
 
 
+def count(unit: Unit, node: IndexGroups) -> str:
+    """Code of the number of groups."""
+    tree = unit.hoist(f"txn.index({node.index.id})", "x")
+    return f"{unit.call(group_count)}({tree}, {node.width}, {access.greatest(unit, node, node.width)})"
+
+
+def group_count(tree: Any, width: int, above: Any) -> int:
+    """How many different first ``width`` parts the keys have."""
+    key = first = least(tree)
+    groups = 0
+    while key is not None:
+        groups += 1
+        key = least(tree, (*key[:width], above))
+        if groups == FIRST and key is not None and _are_few(tree.keys(first, key), FIRST * WORTH_A_SEEK):
+            return groups + len(set(map(itemgetter(*range(width)), tree.keys(key))))
+    return groups
+
+
 def group_prefixes(tree: Any, width: int, above: Any) -> Iterator[Any]:
     """The first ``width`` parts of the keys, each once and in order: a tuple, or the part if it is one."""
     prefix = itemgetter(*range(width))

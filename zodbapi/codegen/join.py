@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from zodbapi.catalog import Kind
 from zodbapi.codegen import access, runtime
 from zodbapi.codegen.rowbuffer import RowBuffer, row_width, source_widths
 from zodbapi.codegen.unit import denied, tuple_code
@@ -169,10 +170,10 @@ def produce_hash(unit: Unit, node: HashJoin, consume: Consume) -> None:
     free = free_sources(node.right)
     build_here = any(source in unit.env and source not in unit.scopes[-1].outer for source in free)
     if build_here:
-        _build(unit, node.right, node.right_keys, table, nulls, pack, single=single)
+        _build(unit, node.right, node.right_keys, node.left_keys, table, nulls, pack, single=single)
     else:
         with unit.aside():
-            _build(unit, node.right, node.right_keys, table, nulls, pack, single=single)
+            _build(unit, node.right, node.right_keys, node.left_keys, table, nulls, pack, single=single)
 
     def probe() -> None:
         match node.kind:
@@ -218,11 +219,10 @@ def _sought(unit: Unit, node: HashSeek, pack: Callable[[], str] | None) -> tuple
     """Writes what makes the table when it is asked for the first time; code of the table, and of the key to look for."""
     name = unit.fresh("h")
     with unit.query.function_for(node.input) as function:
-        _build(unit, node.input, node.keys, name, None, pack, single=node.single)
+        _build(unit, node.input, node.keys, node.probes, name, None, pack, single=node.single)
         unit.body.line(f"return {name}")
     made = unit.query.remembered(node.input, function)
-    codes = [unit.expr.value(probe) for probe in node.probes]
-    return f"{made}()", codes[0] if len(codes) == 1 else tuple_code(codes)
+    return f"{made}()", _probe_key(unit, node.probes, node.keys)
 
 
 def _with_keys(node: HashJoin) -> Expr:
@@ -232,23 +232,41 @@ def _with_keys(node: HashJoin) -> Expr:
     return And(tuple(tests)) if len(tests) > 1 else tests[0]
 
 
-def _key(unit: Unit, keys: tuple[Expr, ...]) -> tuple[str, str]:
-    """Code that tests that no key is NULL ("" when none can be), and code of the key after it."""
+def _key(unit: Unit, keys: tuple[Expr, ...], others: tuple[Expr, ...]) -> tuple[str, str]:
+    """Code that tests that no key is NULL ("" when none can be), and code of the key after it, to be equal to the others."""
     tests, codes = unit.expr.not_null([(key, unit.expr.value(key)) for key in keys])
     test = " and ".join(map(denied, tests))
+    numbered = map(_are_uuids, keys, others)
+    codes = [f"{code}.int" if is_uuid else code for code, is_uuid in zip(codes, numbered, strict=True)]
     return test, codes[0] if len(codes) == 1 else tuple_code(codes)
 
 
-def _probe_key(unit: Unit, node: HashJoin) -> str:
-    """Code of the left key. One with a NULL finds nothing, for none was stored."""
-    codes = [unit.expr.value(key) for key in node.left_keys]
+def _probe_key(unit: Unit, keys: tuple[Expr, ...], others: tuple[Expr, ...]) -> str:
+    """Code of a key to look for. One with a NULL finds nothing, for none was stored."""
+    codes = []
+    for key, other in zip(keys, others, strict=True):
+        code = unit.expr.value(key)
+        if _are_uuids(key, other) and unit.expr.nullable(key):
+            first, code = unit.expr.hold(code)
+            code = f"(None if {first} is None else {code}.int)"
+        elif _are_uuids(key, other):
+            code = f"{code}.int"
+        codes.append(code)
     return codes[0] if len(codes) == 1 else tuple_code(codes)
+
+
+def _are_uuids(key: Expr, other: Expr) -> bool:
+    """Whether both keys have nothing but UUIDs, which hash and compare in Python code of their own; their integers do not."""
+    return all(isinstance(expr, Column) and expr.type.kind is Kind.UUID for expr in (key, other))
 
 
 def is_unique(node: Node, keys: tuple[Expr, ...]) -> bool:
     """Whether no two rows of a node have the same keys: they are the rowid, or a unique key, of one table."""
     while isinstance(node, Filter):
         node = node.input
+    if isinstance(node, Project):
+        shown = [key for key in keys if isinstance(key, Column) and key.source == node.source]
+        return is_unique(node.input, tuple(node.columns[key.position] for key in shown))
     if isinstance(node, IndexGroups):
         return {key.position for key in keys if isinstance(key, Column)} == set(range(node.width))
     if isinstance(node, Aggregate):
@@ -270,6 +288,7 @@ def _build(
     unit: Unit,
     right: Node,
     keys: tuple[Expr, ...],
+    others: tuple[Expr, ...],
     table: str,
     nulls: str | None,
     pack: Callable[[], str] | None,
@@ -284,7 +303,7 @@ def _build(
         unit.body.line(f"{nulls} = False")
 
     def add() -> None:
-        test, key = _key(unit, keys)
+        test, key = _key(unit, keys, others)
         if pack is None:
             store = f"{table}.add({key})"
         else:
@@ -305,7 +324,7 @@ def _build(
 
 def _probe_single(unit: Unit, node: HashJoin, table: str, buffer: RowBuffer, consume: Consume) -> None:
     """Inner and left joins with a table that has one row a key at most."""
-    key = _probe_key(unit, node)
+    key = _probe_key(unit, node.left_keys, node.right_keys)
     found = buffer.unpack()
     packed = found if found.isidentifier() and found != "_" else unit.fresh("m")
     nulls = unit.constant_code(buffer.nulls(source_widths(node.right))) if node.kind == "left" else ""
@@ -334,14 +353,14 @@ def _probe_single(unit: Unit, node: HashJoin, table: str, buffer: RowBuffer, con
 
 
 def _probe_inner(unit: Unit, node: HashJoin, table: str, buffer: RowBuffer, consume: Consume) -> None:
-    key = _probe_key(unit, node)
+    key = _probe_key(unit, node.left_keys, node.right_keys)
     with unit.body.block(f"for {buffer.unpack()} in {table}.get({key}, ())"):
         buffer.bind()
         _if(unit, node.on, consume)
 
 
 def _probe_left(unit: Unit, node: HashJoin, table: str, buffer: RowBuffer, consume: Consume) -> None:
-    key = _probe_key(unit, node)
+    key = _probe_key(unit, node.left_keys, node.right_keys)
     nulls = unit.constant_code(f"({buffer.nulls(source_widths(node.right))},)")
     if node.on is None:
         with unit.body.block(f"for {buffer.unpack()} in {table}.get({key}, {nulls})"):
@@ -359,7 +378,7 @@ def _probe_left(unit: Unit, node: HashJoin, table: str, buffer: RowBuffer, consu
 
 
 def _probe_semi(unit: Unit, node: HashJoin, table: str, nulls: str | None, buffer: RowBuffer, consume: Consume) -> None:
-    key = _probe_key(unit, node)
+    key = _probe_key(unit, node.left_keys, node.right_keys)
     if node.on is not None:
         found = unit.fresh("m")
         unit.body.line(f"{found} = False")
@@ -372,7 +391,7 @@ def _probe_semi(unit: Unit, node: HashJoin, table: str, nulls: str | None, buffe
     elif node.kind == "semi":
         test = f"{key} in {table}"
     elif nulls:
-        present, key = _key(unit, node.left_keys)
+        present, key = _key(unit, node.left_keys, node.right_keys)
         test = f"not {nulls} and (not {table} or {present + ' and ' if present else ''}{key} not in {table})"
     else:
         test = f"{key} not in {table}"

@@ -143,8 +143,10 @@ class QueryWriter:
         scopes = unit.scopes
         if not free_sources(node):
             unit.scopes = scopes[:1]
+        counts, unit.counts_entries = unit.counts_entries, False
         with unit.function(f"def {name}()"):
             yield name
+        unit.counts_entries = counts
         unit.scopes = scopes
 
     def rows_function(self, node: Node) -> str:

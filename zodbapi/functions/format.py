@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from decimal import ROUND_HALF_UP, Context, Decimal
+import sys
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from zodbapi.values import to_integer, to_number, to_text
@@ -11,6 +13,7 @@ from zodbapi.values import to_integer, to_number, to_text
 _SPECIFIER = re.compile(r"%([-+ 0#!,]*)(\*|\d{1,18})?(?:\.(\*|\d{1,18})?)?(?:hh|h|ll|l|)([a-zA-Z%])?", re.ASCII)
 _MAX_WIDTH = 1_000_000
 _ROUNDING = Context(prec=2000, rounding=ROUND_HALF_UP)
+_CUT = {count: Context(prec=count, rounding=ROUND_DOWN) for count in (16, 26)}
 
 
 class _Arguments:
@@ -68,28 +71,29 @@ def _convert(match: re.Match[str], arguments: _Arguments) -> str | None:
         case "%":
             body = "%"
         case "d" | "i":
-            body = _signed(str(abs(number := to_integer(_zero(arguments.take())))), number < 0, flags, width, precision)
+            number = to_integer(_zero(arguments.take()))
+            body = _whole(str(abs(number)), _sign(number < 0, flags), flags, width, precision)
         case "u":
-            body = _signed(
-                str(to_integer(_zero(arguments.take())) & 0xFFFF_FFFF_FFFF_FFFF), False, "", width, precision
-            )
+            number = to_integer(_zero(arguments.take())) & 0xFFFF_FFFF_FFFF_FFFF
+            body = _whole(str(number), "", flags, width, precision)
         case "x" | "X" | "o":
             body = _radix(conversion, to_integer(_zero(arguments.take())), flags, width, precision)
         case "f" | "F" | "e" | "E" | "g" | "G":
             body = _real(conversion, float(to_number(_zero(arguments.take()))), flags, width, precision)
         case "s" | "z":
             value = arguments.take()
-            body = "" if value is None else to_text(value)
-            body = body if precision is None else body[:precision]
+            body = "" if value is None else _cut(to_text(value), precision, flags)
         case "c":
             value = arguments.take()
             body = (("" if value is None else to_text(value))[:1] or "\0") * max(precision or 1, 1)
         case "q" | "Q" | "w":
-            body = _quoted(conversion, arguments.take(), precision)
+            body = _quoted(conversion, arguments.take(), precision, flags)
         case "p":
             body = f"{to_integer(_zero(arguments.take())):X}"
         case _:
             return None
+    if "!" not in flags and conversion != "c" and not body.isascii():  # the width counts bytes
+        width -= len(body.encode("utf-8", "surrogatepass")) - len(body)
     return body.ljust(width) if "-" in flags else body.rjust(width)
 
 
@@ -104,14 +108,15 @@ def _count(text: str | None, arguments: _Arguments) -> int | None:
 
 
 def _sign(negative: bool, flags: str) -> str:
-    return "-" if negative else "+" if "+" in flags else " " if " " in flags else ""
+    """The sign; of the flags ``+`` and space the last one counts."""
+    if negative:
+        return "-"
+    return max("+", " ", key=flags.rfind) if "+" in flags or " " in flags else ""
 
 
-def _signed(digits: str, negative: bool, flags: str, width: int, precision: int | None) -> str:
-    sign = _sign(negative, flags)
-    if precision is not None:
-        digits = digits.rjust(min(precision, _MAX_WIDTH), "0")
-    if "0" in flags and "-" not in flags:
+def _whole(digits: str, sign: str, flags: str, width: int, precision: int | None) -> str:
+    digits = digits.rjust(min(precision or 0, _MAX_WIDTH), "0")
+    if "0" in flags:
         digits = digits.rjust(width - len(sign), "0")
     if "," in flags:
         digits = re.sub(r"(?<=\d)(?=(?:\d{3})+\Z)", ",", digits)
@@ -119,55 +124,58 @@ def _signed(digits: str, negative: bool, flags: str, width: int, precision: int 
 
 
 def _radix(conversion: str, number: int, flags: str, width: int, precision: int | None) -> str:
-    digits = format(number & 0xFFFF_FFFF_FFFF_FFFF, conversion)
-    if precision is not None:
-        digits = digits.rjust(min(precision, _MAX_WIDTH), "0")
+    digits = _whole(format(number & 0xFFFF_FFFF_FFFF_FFFF, conversion), "", flags.replace(",", ""), width, precision)
     prefix = "" if "#" not in flags or number == 0 else {"x": "0x", "X": "0X", "o": "0"}[conversion]
-    if "0" in flags and "-" not in flags:
-        digits = digits.rjust(width, "0")
     return prefix + digits
 
 
 def _real(conversion: str, number: float, flags: str, width: int, precision: int | None) -> str:
     sign = _sign(number < 0, flags)
-    if number in (float("inf"), float("-inf")):
+    if math.isinf(number):
         return sign + "Inf"
-    digits = _fixed(abs(number), 6 if precision is None else precision, flags) if conversion in "fF" else ""
-    shape = (
-        "#" if "#" in flags or "!" in flags else ""
-    ) + f".{min(6 if precision is None else precision, 350)}{conversion}"
-    digits = digits or format(abs(number), shape)
-    if "!" in flags:
-        digits = _shortened(digits)
-    if "," in flags and conversion in "fF":
-        whole, point, fraction = digits.partition(".")
-        digits = f"{int(whole):,}" + point + fraction
-    if "0" in flags and "-" not in flags:
-        digits = digits.rjust(width - len(sign), "0")
-    return sign + digits
+    digits = _digits(conversion, abs(number), flags, 6 if precision is None else min(precision, 350))
+    return sign + (digits.rjust(width - len(sign), "0") if "0" in flags and "-" not in flags else digits)
 
 
-def _fixed(number: float, precision: int, flags: str) -> str:
-    """The digits, rounded half up from the shortest decimal text, as in SQLite."""
-    step = Decimal(1).scaleb(-min(precision, 350))
-    digits = format(_ROUNDING.quantize(Decimal(repr(number)), step), "f")
-    return digits + "." if precision == 0 and ("#" in flags or "!" in flags) else digits
+def _digits(conversion: str, number: float, flags: str, precision: int) -> str:
+    """The digits, rounded half up from the shortest decimal text, or with ``!`` from the exact value; 16 or 26 count."""
+    value = Decimal(number) if "!" in flags or number < sys.float_info.min else Decimal(repr(number))
+    form, strip = conversion.lower(), "!" in flags
+    if form == "g":
+        precision = max(precision - 1, 0)
+        strip = "#" not in flags
+    power = 0
+    if form != "f":
+        value = _ROUNDING.quantize(value, Decimal(1).scaleb(value.adjusted() - precision)) if value else value
+        power = value.adjusted() if value else 0
+        if form == "g" and -4 <= power <= precision:
+            form, precision = "f", precision - power
+        else:
+            form, value = "e", value.scaleb(-power, _ROUNDING)
+    value = _ROUNDING.quantize(value, Decimal(1).scaleb(-precision))
+    text = format(value, "f")
+    count = 26 if "!" in flags else 16
+    if len(value.as_tuple().digits) > count:
+        text = format(_CUT[count].plus(value).quantize(Decimal(1).scaleb(-precision), context=_ROUNDING), "f")
+    if "." not in text and ("#" in flags or "!" in flags):
+        text += "."
+    if strip and "." in text:
+        text = text.rstrip("0")
+        text = (text + "0" if "!" in flags else text[:-1]) if text.endswith(".") else text
+    return text if form == "f" else f"{text}{'e' if conversion.islower() else 'E'}{power:+03d}"
 
 
-def _shortened(digits: str) -> str:
-    """With the flag ``!`` trailing zeros go, but one digit stays behind the point."""
-    mantissa, e, exponent = digits.partition("e")
-    if "." in mantissa:
-        mantissa = mantissa.rstrip("0")
-        mantissa += "0" if mantissa.endswith(".") else ""
-    return mantissa + e + exponent
+def _cut(text: str, precision: int | None, flags: str) -> str:
+    """As many bytes of the text as the precision says, with ``!`` characters."""
+    if precision is None or "!" in flags or text.isascii():
+        return text if precision is None else text[:precision]
+    return text.encode("utf-8", "surrogatepass")[:precision].decode("utf-8", "ignore")
 
 
-def _quoted(conversion: str, value: Any, precision: int | None) -> str:
+def _quoted(conversion: str, value: Any, precision: int | None, flags: str) -> str:
     if value is None:
-        return "NULL" if conversion == "Q" else "(NULL)"
-    text = to_text(value)
-    text = text if precision is None else text[:precision]
+        return _cut("NULL" if conversion == "Q" else "(NULL)", precision, flags)
+    text = _cut(to_text(value), precision, flags)
     if conversion == "w":
         return text.replace('"', '""')
     text = text.replace("'", "''")

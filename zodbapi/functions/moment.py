@@ -7,6 +7,7 @@ that years from -4713 to 9999 work.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -18,6 +19,7 @@ from zodbapi.values.temporal import naive_utc
 
 DAY = 86_400_000  # milliseconds
 UNIX_EPOCH = 210_866_760_000_000
+_END_OF_32_BITS = 213_014_145_600_000  # 2038-01-18
 _END = 464_269_060_800_000  # the end of year 9999
 _ORDINAL_ZERO = 17_214_245 * DAY // 10  # the day before 0001-01-01, where Python's ordinals start
 
@@ -179,6 +181,8 @@ def _with_clock(midnight: int, clock: list[Any], day: tuple[int, int, int] | Non
     if int(zone_hour) > 14 or int(zone_minute) > 59:
         return None
     offset = (int(zone_hour) * 60 + int(zone_minute)) * 60_000
+    if not offset:
+        return Moment(ms, clock=(h, m, s), utc=True, day=day)
     return Moment(ms + offset if sign == "-" else ms - offset, utc=True)
 
 
@@ -243,11 +247,14 @@ def _shifted(before: Moment, ms: int, modifier: str) -> int | None:
 
 
 def _local_offset(ms: int) -> int:
-    """How far local time is ahead of UTC at that moment, in milliseconds; 0 outside the years that Python knows."""
-    try:
-        there = datetime.fromtimestamp((ms - UNIX_EPOCH) / 1000, UTC).astimezone()
-    except (OverflowError, ValueError, OSError):
-        return 0
+    """How far local time is ahead of UTC at that moment, in milliseconds.
+
+    Before 1970 and after 2038 it is what it was at that day of one of the years 1997 to 2003, as in SQLite.
+    """
+    if not UNIX_EPOCH <= ms <= _END_OF_32_BITS:
+        year, month, day = _ymd(ms)
+        ms += julian(2000 + int(math.fmod(year, 4)), month, day) - julian(year, month, day)
+    there = datetime.fromtimestamp((ms - UNIX_EPOCH) / 1000, UTC).astimezone()
     offset = there.utcoffset()
     return 0 if offset is None else int(offset.total_seconds() * 1000)
 

@@ -158,7 +158,7 @@ def char(*codes: Any) -> str:
 def code_point(value: Any) -> int | None:
     """The code point of the first character; NULL for an empty text."""
     text = to_text(value)
-    return ord(text[0]) if text else None
+    return ord(text[0]) if text and text[0] != "\0" else None
 
 
 _SOUNDEX = {**dict.fromkeys("BFPV", "1"), **dict.fromkeys("CGJKQSXZ", "2"), **dict.fromkeys("DT", "3"), "L": "4",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zodbapi import values
-from zodbapi.errors import Error, OperationalError
+from zodbapi.errors import DataError, Error, OperationalError
 from zodbapi.functions.registry import AggregateFunction, Function
 
 
@@ -19,8 +19,14 @@ def scalar(name: str, arity: int, call: Callable[..., Any], deterministic: bool)
 
     def guarded(*args: Any) -> Any:
         try:
-            return values.adapt(call(*args))
+            result = call(*args)
         except Error:
+            raise
+        except Exception as error:
+            raise OperationalError("user-defined function raised exception") from error
+        try:
+            return values.adapt(result)
+        except DataError:
             raise
         except Exception as error:
             raise OperationalError("user-defined function raised exception") from error

@@ -8,6 +8,7 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     merge_projects       subqueries in FROM become part of the query around them
     unnest_subqueries    correlated EXISTS and IN become semi and anti joins
     drive_by_keys        IN (SELECT ...) of few values seeks them
+    join_members         IN (SELECT ...) of many rows is a semi join
     push_filters         predicates move to the tables they read; outer joins that reject NULLs become inner
     anti_joins           outer joins of which only rows without a match are kept become anti joins
     order_joins          the cheapest table first
@@ -47,6 +48,7 @@ from zodbapi.optimizer.group_before_join import group_before_join
 from zodbapi.optimizer.group_by_index import group_by_index
 from zodbapi.optimizer.group_by_rows import group_by_rows
 from zodbapi.optimizer.group_queries import group_queries
+from zodbapi.optimizer.join_members import join_members
 from zodbapi.optimizer.limit_branches import limit_branches
 from zodbapi.optimizer.merge_projects import merge_projects
 from zodbapi.optimizer.order_joins import order_joins
@@ -69,6 +71,7 @@ RULES: tuple[Rule, ...] = (
     merge_projects,
     unnest_subqueries,
     drive_by_keys,
+    join_members,
     push_filters,
     anti_joins,
     order_joins,

@@ -11,12 +11,12 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from zodbapi.catalog import INTEGER, NUMBERS, TEXTS, Index, Kind, Table, Type
+from zodbapi.catalog import BOOLEAN, INTEGER, NUMBERS, TEXTS, Index, Kind, Table, Type
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import GET, SCAN_ROW, SEEK, entries_found, entry_cost, range_rows
 from zodbapi.optimizer.implication import implied
 from zodbapi.optimizer.predicates import LEAVES, kind_of, used, volatile
-from zodbapi.plan.expr import Affine, Between, Column, Compare, Const, Expr, InList, IsNull, Rowid
+from zodbapi.plan.expr import Affine, Between, Column, Compare, Const, Expr, InList, IsNull, Not, Rowid
 from zodbapi.plan.lists import how_many, param_list
 from zodbapi.plan.nodes import Bound, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 from zodbapi.plan.walk import Part, transform
@@ -26,6 +26,7 @@ ROWID = -1  # target of a predicate on the rowid
 Target = int | Expr  # a column's position, ROWID, or an expression over source 0
 FLIPPED = {"=": "=", "is": "is", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
 PLAIN_NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC})  # convert alike in comparisons
+TRUE, FALSE = Const(True, BOOLEAN), Const(False, BOOLEAN)
 MOST_ALTERNATIVES = 1000  # keys of one seek that come from several IN lists
 
 
@@ -126,6 +127,10 @@ def _comparisons(term: Expr) -> tuple[tuple[Expr, str, tuple[Expr, ...], str], .
             return ((term.operand, "in", term.items, term.collation),)
         case IsNull():
             return ((term.operand, "is", (Const(None),), ""),)
+        case Column() if kind_of(term) is Kind.BOOLEAN:
+            return ((term, "=", (TRUE,), "BINARY"),)
+        case Not(operand=Column() as column) if kind_of(column) is Kind.BOOLEAN:
+            return ((column, "=", (FALSE,), "BINARY"),)
         case _:
             return ()
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from zodbapi.optimizer.context import LEAST_ROWS, Context
+from zodbapi.optimizer.access import Path
+from zodbapi.optimizer.context import LEAST_ROWS, LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import (
     BUILD,
     GET,
@@ -34,6 +35,7 @@ from zodbapi.optimizer.predicates import (
     each_input,
     emitted,
     filtered,
+    holds_query,
     outer_queries,
     split,
     used,
@@ -52,6 +54,7 @@ from zodbapi.optimizer.wishes import (
     page_rows,
 )
 from zodbapi.plan.expr import Column, Const, Expr
+from zodbapi.plan.lists import seeks_once
 from zodbapi.plan.nodes import (
     Aggregate,
     Compound,
@@ -81,6 +84,7 @@ from zodbapi.plan.walk import descend, parts, rebuild
 from zodbapi.record import replace
 
 GROWN_ROWS = 500.0  # of a table that is no longer taken for a small one
+WIDE_KEY = 0.02  # part of the rows that a key is expected to find, from which on another may find far more
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
 
 
@@ -188,7 +192,26 @@ def _choose_path(scan: Scan, terms: list[Expr], wish: Wish, context: Context) ->
     answered = path.answered()
     rest = [term for term in terms if not any(term is done for done in answered)] if answered else terms
     node = path.node(backwards)
+    if isinstance(node, (IndexSeek, IndexRange)) and _may_be_wide(scan, node, path, answered, wish, context):
+        node = replace(node, tests=tuple(answered))
     return filtered(scan if node == scan else node, rest)
+
+
+def _may_be_wide(
+    scan: Scan, node: IndexSeek | IndexRange, path: Path, answered: list[Expr], wish: Wish, context: Context
+) -> bool:
+    """Whether an access may find so much, with the values of some call, that reading all rows takes less."""
+    if path.single or wish.keys or wish.is_limited or wish.times > 1 or node.index.where is not None or path.needs():
+        return False
+    if isinstance(context.root, (Insert, Update, Delete, Instead)) or context.table_of(scan.source) is None:
+        return False
+    if context.is_covered(scan.source, scan.table, node.index) or not context.reads_more(scan.source, answered):
+        return False  # no row is fetched
+    if any(holds_query(term) for term in answered):
+        return False
+    if isinstance(node, IndexRange):
+        return bool(answered)
+    return seeks_once(node) and path.rows > max(context.rows(scan.table), LIKELY_ROWS) * WIDE_KEY
 
 
 # --- joins ------------------------------------------------------------------------------------------------------------

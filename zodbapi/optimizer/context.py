@@ -14,7 +14,7 @@ from zodbapi.optimizer.predicates import LEAVES
 from zodbapi.plan.entries import covers
 from zodbapi.plan.expr import Column, Exists, Expr, InQuery, ScalarQuery
 from zodbapi.plan.nodes import Bound, Node, Scan
-from zodbapi.plan.walk import Part, parts, sources_made
+from zodbapi.plan.walk import Part, descend, parts, sources_made
 from zodbapi.plan.writer import BoundIndex
 
 LEAST_ROWS = 100  # plans are cached while tables grow, so a table is never taken for smaller than this
@@ -71,6 +71,7 @@ class Context:
         default_factory=dict, init=False
     )  # by id of a term; see ``selectivity``
     _read: dict[int, set[int]] = field(default_factory=dict, init=False)  # by source: the columns that are read of it
+    _times_read: Counter[tuple[int, int]] = field(default_factory=Counter, init=False)  # by source and column
     _covered: dict[tuple[int, int], bool] = field(default_factory=dict, init=False)
     paths: dict[tuple[object, ...], tuple[Any, Any]] = field(default_factory=dict, init=False)  # see ``access``
     _tables: dict[int, Table] = field(default_factory=dict, init=False)  # by source
@@ -87,6 +88,7 @@ class Context:
                 self.classes.add(cls)
                 if cls is Column:
                     self._read.setdefault(part.source, set()).add(part.position)  # type: ignore[union-attr]
+                    self._times_read[part.source, part.position] += 1  # type: ignore[union-attr]
                 elif cls is Scan:
                     self._tables[part.source] = part.table  # type: ignore[union-attr]
                 elif cls not in LEAVES:
@@ -136,6 +138,17 @@ class Context:
             known = source in self._tables and covers(table, index, self._read.get(source, set()))
             self._covered[source, index.id] = known
         return known
+
+    def reads_more(self, source: int, terms: Sequence[Expr]) -> bool:
+        """Whether the statement reads of a source more than some of its terms do, and the rowid."""
+        own = [part for term in terms for part in descend(term) if isinstance(part, Column)]
+        read = Counter(part.position for part in own if part.source == source)
+        rowid = self._tables[source].rowid_column
+        return any(
+            self._times_read[source, position] > read[position]
+            for position in self._read.get(source, ())
+            if position != rowid
+        )
 
     def sample(self, table: Table, position: int) -> list[Any]:
         """Values of a column in some rows; none of a small table, or where large values may be elsewhere."""

@@ -160,6 +160,8 @@ def _ordered_access(node: Access, keys: Keys, terms: list[Expr], context: Contex
     backwards = direction(keys, order, fixed, node.source, node.table)
     if backwards is None:
         return None
+    if isinstance(node, (IndexSeek, IndexRange)) and node.tests:
+        node = replace(node, tests=())
     return node if backwards == node.descending else replace(node, descending=backwards)
 
 

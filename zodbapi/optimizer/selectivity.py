@@ -76,7 +76,10 @@ def _seen(term: Expr, context: Context) -> float | None:
         case IsNull(operand=Column() as column):
             sample = _sample(column, context)
             return _part(sample.count(None), len(sample)) if sample else None
-        case Not(operand=IsNull(operand=Column()) as test):
+        case Column():
+            sample = _sample(term, context) if kind_of(term) is Kind.BOOLEAN else []
+            return _part(sample.count(True), len(sample)) if sample else None
+        case Not(operand=IsNull(operand=Column()) | Column() as test):
             seen = _seen(test, context)
             return None if seen is None else 1 - seen
         case _:

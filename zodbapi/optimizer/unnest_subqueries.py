@@ -30,7 +30,7 @@ def _unnest(node: Node) -> Node:
     rest: list[Expr] = []
     left = emitted(node.input)
     for term in split(node.predicate):
-        join = _as_join(term, left)
+        join = as_join(term, left)
         if join is None:
             rest.append(term)
         else:
@@ -43,8 +43,8 @@ def _unnest(node: Node) -> Node:
     return result
 
 
-def _as_join(term: Expr, left: frozenset[int]) -> tuple[str, Node, list[Expr]] | None:
-    """Kind, right input and ON terms of the join that the term is, or None."""
+def as_join(term: Expr, left: frozenset[int], *, correlated: bool = True) -> tuple[str, Node, list[Expr]] | None:
+    """Kind, right input and ON terms of the join that the term is, or None; only an IN can do without being ``correlated``."""
     match term:
         case Exists(query=query):
             return _lifted("semi", query, (), left)
@@ -52,12 +52,12 @@ def _as_join(term: Expr, left: frozenset[int]) -> tuple[str, Node, list[Expr]] |
             return _lifted("anti", query, (), left)
         case InQuery():
             equalities = _equalities(term)
-            return _lifted("semi", term.query, equalities, left) if equalities else None
+            return _lifted("semi", term.query, equalities, left, correlated=correlated) if equalities else None
         case Not(operand=InQuery() as within):
             equalities = _equalities(within)
             if not equalities or any(equal.nullable for equal in equalities):
                 return None
-            return _lifted("anti", within.query, equalities, left)
+            return _lifted("anti", within.query, equalities, left, correlated=correlated)
         case _:
             return None
 
@@ -81,7 +81,7 @@ def _equalities(within: InQuery) -> tuple[Compare, ...]:
 
 
 def _lifted(
-    kind: str, query: Node, equalities: tuple[Compare, ...], left: frozenset[int]
+    kind: str, query: Node, equalities: tuple[Compare, ...], left: frozenset[int], *, correlated: bool = True
 ) -> tuple[str, Node, list[Expr]] | None:
     """The subquery as a right input, its terms that use left's sources lifted out of it."""
     project = _stripped(query)
@@ -94,8 +94,8 @@ def _lifted(
         for term in split(body.predicate):
             (inside if left.isdisjoint(used(term)) else on).append(term)
         body = body.input
-    if len(on) == len(equalities) or not isinstance(body, (Scan, Join, Materialize, TableFunctionScan)):
-        return None  # not correlated, or not plain
+    if correlated is (len(on) == len(equalities)) or not isinstance(body, (Scan, Join, Materialize, TableFunctionScan)):
+        return None  # not as wanted, or not plain
     if not any(isinstance(term, Compare) and term.op == "=" for term in on):
         return None
     right = filtered(body, inside)

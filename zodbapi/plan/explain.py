@@ -91,7 +91,8 @@ def describe(node: Node) -> str:
     """One line for one node, without its inputs."""
     match node:
         case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
-            return _access(node) + (" BACKWARDS" if node.descending else "")
+            either = " OR SCAN" if isinstance(node, (IndexSeek, IndexRange)) and node.tests else ""
+            return _access(node) + (" BACKWARDS" if node.descending else "") + either
         case Join():
             return f"{node.kind.upper()} JOIN{_on(node.on)}"
         case HashJoin():

@@ -76,6 +76,9 @@ class IndexSeek(Node):
 
     ``alternatives`` has one tuple of keys for ``a = ?``, several for ``a IN (...)`` (made distinct, visited in key order).
     A NULL key matches nothing unless ``null_safe`` has True at its place (IS). Rows come in index order within one key.
+
+    ``tests``, here and in ``IndexRange``, are the conditions that the access answers. Where they are given, no order is asked
+    for, and when a large part of the index turns out to be found all rows of the table are read and tested instead.
     """
 
     source: int
@@ -84,6 +87,7 @@ class IndexSeek(Node):
     alternatives: tuple[tuple[Expr, ...], ...]
     null_safe: tuple[bool, ...] = ()
     descending: bool = False
+    tests: tuple[Expr, ...] = ()
 
 
 @record(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class IndexRange(Node):
     lower: Bound | None = None
     upper: Bound | None = None
     descending: bool = False
+    tests: tuple[Expr, ...] = ()
 
 
 @record(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from zodbapi.storage.leaves import plain
 from zodbapi.storage.overflow import put_away
 from zodbapi.storage.restoring import put_back, restore
 from zodbapi.storage.snapshot import Snapshot
+from zodbapi.storage.stats import place_of
 from zodbapi.undo import MISSING, Mark
 
 if TYPE_CHECKING:
@@ -429,6 +430,12 @@ class Transaction(Snapshot):
         """Note how many rows a statement inserted, updated or deleted."""
         self.changes = rows
         self.total_changes += rows
+
+    def part_between(self, tree: Any, low: Any, high: Any) -> float:
+        """About which part of a tree's keys is between two (None: no bound); 0 if looking would count as reading."""
+        if plain(tree) is not tree:
+            return 0.0
+        return (1.0 if high is None else place_of(tree, high)) - (0.0 if low is None else place_of(tree, low))
 
     def put(self, tree: Any, key: Any, value: Any) -> None:
         """Set a key of a mapping, so that it can be undone."""
