@@ -181,7 +181,7 @@ class _Insert:
         if clause.indexes is None:
             return "found"
         wanted = self.unit.namespace.constant(frozenset(clause.indexes))
-        return f"any(index in {wanted} for index, _ in found)"
+        return f"found and any([index in {wanted} for index, _ in found])"
 
     def _act(self, clause: ConflictClause) -> None:
         body = self.unit.body
