@@ -121,7 +121,10 @@ class _ValuesReader:
         file.truncate()
         file.write(record)
         self._buffered.seek(0)
-        return self._unpickler.load()
+        found = self._unpickler.load()
+        if self._buffered.peek(1):
+            raise pickle.UnpicklingError("a pickle that ends early: its rest would be taken for the next one")
+        return found
 
     def is_as_new(self) -> bool:
         """Whether it has noted nothing that another record could ask for, as it does for the classes of dates."""
