@@ -23,7 +23,7 @@ from zodbapi.plan.nodes import Aggregate, Distinct, Filter, HashJoin, IndexRange
 from zodbapi.plan.walk import descend
 from zodbapi.record import replace
 
-MANY = 10_000  # rows of a table from which on what a scan reads falls out of the fastest of the processor's caches
+MANY = 100_000  # rows of a table from which on the groups and joined rows of a scan fall out of the processor's caches
 Uses = dict[int, set[int]]
 _ROWID = -1
 
