@@ -59,7 +59,16 @@ class MixedGenerator(ShapeGenerator):
         return f"ALTER TABLE {table.name} ADD COLUMN g {type_} GENERATED ALWAYS AS ({expression}) VIRTUAL"
 
     def _view(self, name: str) -> str:
-        query, types = self.select([])
+        # Of one table or of two stacked: joins of views that join would take all the time there is.
+        types = [self.one_of(*TYPES) for _ in range(self.random.randint(1, 3))]
+        self._depth = 2
+        parts = []
+        for _ in range(self.random.choice((1, 1, 2))):
+            from_, scope = self._some_table()
+            shown = [f"{self._shown(scope, type_)} AS c{i}" for i, type_ in enumerate(types)]
+            parts.append(f"SELECT {', '.join(shown)} FROM {from_}{self._where(scope)}")
+        self._depth = 0
+        query = f" {self.one_of('UNION ALL', 'UNION')} ".join(parts)
         self.views.append(TableDef(name, [(f"c{i}", type_) for i, type_ in enumerate(types)]))
         return f"CREATE VIEW {name} AS {query}"
 
@@ -161,7 +170,7 @@ class MixedGenerator(ShapeGenerator):
         self._aliases = 0
         shapes = (
             self.anti, self.anti, self.collated, self.collated, self.alike, self.stacked, self.stacked, self.framed,
-            self.outer_page, self.classes, self.aggregated,
+            self.outer_page, self.classes, self.aggregated, self.ranged, self.related, self.related,
         )  # fmt: skip
         found = self.random.choice(shapes)()
         return found if found is not None else super().query()
@@ -317,6 +326,58 @@ class MixedGenerator(ShapeGenerator):
         where = self._where(scope, 0.4)
         return f"SELECT {scope[0].sql}, {', '.join(shown)} FROM {from_}{where}", False
 
+    def ranged(self) -> tuple[str, bool] | None:
+        """Aggregates over frames that reach to values, not to rows; peers are in them together."""
+        from_, scope = self._some_table()
+        numbers = [column for column in scope if column.type in ("INTEGER", "REAL")]
+        if not numbers:
+            return None
+        key, other = self.random.choice(numbers), self.random.choice(numbers)
+        bounds = ["UNBOUNDED PRECEDING", "2 PRECEDING", "0.5 PRECEDING", "CURRENT ROW", "1 FOLLOWING", "2.5 FOLLOWING"]
+        start = self.random.randrange(len(bounds))
+        end = self.random.choice([*bounds[max(start, 1) :], "UNBOUNDED FOLLOWING"])
+        exclude = self.one_of("", "", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES")
+        order = f"ORDER BY {key.sql}{self.one_of('', ' DESC', ' NULLS LAST', ' DESC NULLS FIRST')}"
+        partition = f"PARTITION BY {self.column(scope)} " if self.chance(0.3) else ""
+        call = self.one_of("sum", "count", "min", "max", "total", "avg")
+        window = f"({partition}{order} RANGE BETWEEN {bounds[start]} AND {end}{exclude})"
+        return f"SELECT {key.sql}, {call}({other.sql}) OVER {window} FROM {from_}{self._where(scope, 0.3)}", False
+
+    def related(self) -> tuple[str, bool] | None:
+        """Values of related rows, by keys of any types: aggregates, the first row, whether there is one."""
+        identified = [t for t in self.tables if t.columns[0][0] == "id"]
+        if not identified:
+            return None
+        from_, scope = self._some_table()
+        shown = []
+        for _ in range(self.random.randint(1, 3)):
+            right, inner = self._aliased(self.random.choice(identified))
+            key = self.random.choice(scope)
+            same = (self.column(inner, key.type) if self.chance(0.7) else None) or self.random.choice(inner).sql
+            collate = f" COLLATE {self.one_of('NOCASE', 'BINARY')}" if key.type == "TEXT" and self.chance(0.2) else ""
+            on = f"{same} {self.one_of('=', '=', '=', 'IS', '<')} {key.sql}{collate}"
+            if self.chance(0.5):
+                on += f" AND {self.predicate(inner + scope if self.chance(0.3) else inner, 0)}"
+            number = self.column(inner, "INTEGER") or "1"
+            match self.random.randint(0, 3):
+                case 0:
+                    value = self.one_of("count(*)", f"sum({number})", f"max({number})", f"count(DISTINCT {number})")
+                    value = self.one_of(value, f"coalesce(sum({number}), 0)", f"total({number})")
+                    shown.append(f"(SELECT {value} FROM {right} WHERE {on})")
+                case 1:
+                    shown.append(f"{self.one_of('', 'NOT ')}EXISTS (SELECT 1 FROM {right} WHERE {on})")
+                case 2:
+                    first = f"{self.random.choice(inner).sql}{self.one_of('', ' DESC')}, {inner[0].sql}"
+                    offset = self.one_of("", "", " OFFSET 1")
+                    value = self.random.choice(inner).sql
+                    shown.append(f"(SELECT {value} FROM {right} WHERE {on} ORDER BY {first} LIMIT 1{offset})")
+                case _:
+                    left = self.random.choice(scope).sql
+                    shown.append(f"{left} {self.one_of('', 'NOT ')}IN (SELECT {number} FROM {right} WHERE {on})")
+        if self.chance(0.3):
+            return f"SELECT {scope[0].sql}, {shown[0]} FROM {from_} WHERE {shown[-1]}", False
+        return f"SELECT {scope[0].sql}, {', '.join(shown)} FROM {from_}{self._where(scope, 0.3)}", False
+
     def outer_page(self) -> tuple[str, bool] | None:
         """A page of an outer join, whose rows may lack either side."""
         identified = [t for t in self.tables if t.columns[0][0] == "id"]
@@ -388,12 +449,16 @@ class MixedGenerator(ShapeGenerator):
 
     def write(self) -> str:
         """A statement that writes, sometimes with RETURNING."""
-        if self.chance(0.35):
-            return super().write()
         self.params = []
         self._aliases = 0
+        views, self.views = self.views, []  # as tables that the statement itself changes
+        text = self._write_shape()
+        self.views = views
+        return text
+
+    def _write_shape(self) -> str:
         shapes = (self._unchanged, self._from, self._upsert, self._upsert, self._replace, self._key_change)
-        text = self.random.choice(shapes)()
+        text = None if self.chance(0.35) else self.random.choice(shapes)()
         return text if text is not None else super().write()
 
     def _free(self, table: TableDef) -> list[tuple[str, str]]:
@@ -466,7 +531,7 @@ class MixedGenerator(ShapeGenerator):
         clauses = ""
         if names[0] == "id" and free and self.chance(0.8):
             name, type_ = self.random.choice(free)
-            scope = self._columns(table, table.name) + self._columns(table, "excluded")
+            scope = self._columns(table, table.name)  # not of excluded, to which SQLite gives no affinity
             self._depth = 2
             value = self.one_of(f"excluded.{name}", f"{table.name}.{name}", "")
             value = value or self.expression(scope, type_, 1)

@@ -233,6 +233,26 @@ def test_recursive_triggers(both: tuple[Any, Any]) -> None:
     each("INSERT INTO t VALUES (100, 100)", "SELECT count(*) FROM t")
 
 
+def test_data_version(tmp_path: Any) -> None:
+    first = [module.connect(str(tmp_path / module.__name__), isolation_level=None) for module in (sqlite3, zodbapi)]
+    second = [module.connect(str(tmp_path / module.__name__), isolation_level=None) for module in (sqlite3, zodbapi)]
+    question = "PRAGMA data_version"
+    for connections, sql in (
+        *[(first, question), (first, "CREATE TABLE t (a)"), (first, question), (second, "INSERT INTO t VALUES (1)")],
+        *[
+            (first, question),
+            (first, question),
+            (first, "BEGIN"),
+            (first, "INSERT INTO t VALUES (2)"),
+            (first, "COMMIT"),
+        ],
+        *[(first, question), (second, "DELETE FROM t"), (first, "INSERT INTO t VALUES (3)"), (first, question)],
+    ):
+        same((connections[0], connections[1]), sql)
+    for connection in (*first, *second):
+        connection.close()
+
+
 def test_what_functions_of_the_user_may_not_return(both: tuple[Any, Any]) -> None:
     for connection in both:
         connection.create_function("strange", 0, object)
@@ -253,4 +273,5 @@ def test_keys_of_rows(both: tuple[Any, Any]) -> None:
 def test_a_text_is_a_sequence_of_parameters(both: tuple[Any, Any]) -> None:
     same(both, "SELECT ?", "a")
     same(both, "SELECT ?, ?", "ab")
+    same(both, "SELECT 1", {"a": 1})
     same(both, "SELECT ?", "ab")

@@ -111,7 +111,8 @@ class Statement:
         if self.names is not None:
             parameters = by_name(self.names, parameters)
         elif type(parameters) is not tuple:
-            parameters = as_tuple(parameters)
+            unused = not self.parameter_count and isinstance(parameters, Mapping)
+            parameters = () if unused else as_tuple(parameters)
         if len(parameters) != self.parameter_count:
             raise ProgrammingError(
                 "Incorrect number of bindings supplied. "

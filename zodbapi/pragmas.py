@@ -229,6 +229,7 @@ QUESTIONS: dict[str, Question] = {
     "freelist_count": _fixed("freelist_count", 0),
     "temp_store": _fixed("temp_store", 0),
     "busy_timeout": Question((("timeout", INTEGER),), lambda txn, stages, _: [(int(txn.database.timeout * 1000),)]),
+    "data_version": Question((("data_version", INTEGER),), lambda txn, stages, _: [(txn.data_version,)]),
     "schema_version": Question(
         (("schema_version", INTEGER),), lambda txn, stages, _: [(txn.schema.version & 0x7FFFFFFF,)]
     ),

@@ -66,6 +66,8 @@ class Snapshot:
         self.read_set = ReadSet()
         self._watching = False  # whether what is read is noted
         self._connection: Any = None
+        self.data_version = 0  # grows with each snapshot that has what other connections committed
+        self._known: Any = None  # the last transaction id of a snapshot, or of what this connection did right after it
 
     def settle(self) -> None:
         """Read the rest of unfinished results, before the snapshot moves."""
@@ -90,7 +92,9 @@ class Snapshot:
             seen = self._mvcc._ltid
             self._connection.newTransaction(None, False)
             self._read_schema()
-            self._seen = seen
+            if seen != self._known:
+                self.data_version += 1
+            self._seen = self._known = seen
         except Exception as error:
             raise_translated(error)
             raise

@@ -217,7 +217,7 @@ class Transaction(Snapshot):
             raise
         committed = self._mvcc._ltid
         if self._mvcc._start > committed:  # it has moved: nobody else had committed since, and what we did is known
-            self._seen = committed
+            self._seen = self._known = committed
         self._finished()
         if self._connection.durable_later:
             try:
