@@ -26,6 +26,7 @@ from ZODB.utils import z64
 import zodbapi
 from zodbapi import errors
 from zodbapi.storage import database, server
+from zodbapi.storage.reading import unpickle_values
 
 ROOT = Path(__file__).parent.parent
 
@@ -241,3 +242,9 @@ def test_a_server_is_reached_from_this_machine_only(served: int, extended: Path)
 def test_other_addresses_are_refused_without_certificates(path: Path, address: str) -> None:
     with pytest.raises((errors.ProgrammingError, errors.OperationalError), match=r"certificate|unknown host|unable"):
         server.serve(str(path), address)
+
+
+def test_what_follows_values_that_end_early_is_not_taken_for_those_of_another_leaf() -> None:
+    assert unpickle_values([b"K\x01"]) == (1,)
+    assert unpickle_values([b"K\x01t.(K\x02"]) is None
+    assert unpickle_values([b"K\x03"]) == (3,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import pickle
 import uuid
 from decimal import Decimal
@@ -279,3 +280,23 @@ def test_entries_of_a_large_load_are_made_again(path: str, monkeypatch: pytest.M
         )
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
+
+
+def test_the_collector_rests_while_many_leaves_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "rest.fs")
+    with zodbapi.connect(path) as connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, u UUID)")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", [(i, uuid.UUID(int=i)) for i in range(5000)])
+    connection.close()
+    running: list[bool] = []
+
+    def find_class(_self: Any, module: str, name: str) -> Any:
+        running.append(gc.isenabled())
+        return classes.find_class(None, module, name)
+
+    monkeypatch.setattr(reading._ValuesUnpickler, "find_class", find_class)
+    connection = minimized(path)
+    assert len(connection.execute("SELECT u FROM t WHERE id >= 0").fetchall()) == 5000
+    connection.close()
+    assert not all(running)
+    assert gc.isenabled()

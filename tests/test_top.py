@@ -42,7 +42,20 @@ def connections() -> list[Any]:
     return [_filled(zodbapi.connect(":memory:")), _filled(sqlite3.connect(":memory:"))]
 
 
-@pytest.mark.parametrize("column", ["some", "many", "few", "day", "some + many", "few COLLATE NOCASE"])
+COLUMNS = [
+    "some",
+    "many",
+    "few",
+    "day",
+    "some + many",
+    "few COLLATE NOCASE",
+    "CASE g WHEN 1 THEN some WHEN 2 THEN few ELSE 5 END",
+    "CASE WHEN g = 1 THEN 'b' WHEN some > 300 THEN NULL WHEN g = 2 THEN 3.5 ELSE 7 END",
+    "CASE g WHEN 1 THEN 'B' WHEN 2 THEN 'a' WHEN 3 THEN few END COLLATE NOCASE",
+]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("direction", ["", "DESC", "NULLS LAST", "DESC NULLS FIRST"])
 def test_first_rows(connections: list[Any], column: str, direction: str) -> None:
     for limit, offset, rest in itertools.product((1, 10, 700), (0, 15), ("id", "g DESC, id", "id DESC")):

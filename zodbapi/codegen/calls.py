@@ -15,7 +15,7 @@ from zodbapi.codegen.unit import is_cheap
 from zodbapi.functions.text import MATCHERS, length
 from zodbapi.plan.expr import Column, Compare
 from zodbapi.values import to_text
-from zodbapi.values.pattern import contained_text, leading_text
+from zodbapi.values.pattern import contained_text, leading_text, trailing_text
 
 if TYPE_CHECKING:
     from zodbapi.codegen.expr import ExprWriter
@@ -118,6 +118,8 @@ def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
     if fold == "none":
         leading = writer.unit.hoist(f"{writer.unit.call(leading_text)}({arguments})", "lead")
         code += f" else {again}.startswith({leading}) if {leading} is not None"
+        trailing = writer.unit.hoist(f"{writer.unit.call(trailing_text)}({arguments})", "tail")
+        code += f" else {again}.endswith({trailing}) if {trailing} is not None"
     return first, f"({code} else {matcher}({again}))"
 
 

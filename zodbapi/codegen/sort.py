@@ -20,7 +20,7 @@ from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.rowbuffer import RowBuffer
 from zodbapi.codegen.unit import tuple_code
-from zodbapi.plan.expr import Const, is_positive
+from zodbapi.plan.expr import Case, Const, Expr, is_positive
 from zodbapi.plan.nodes import Limit, Project, Sort
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 def key_code(unit: Unit, key: SortKey) -> str:
     """Code of a value that Python sorts as the key demands, NULL included, up to the direction."""
     writer = unit.expr
-    code = writer.folded(writer.value(key.expr), key.collation)
     typed = comparison_class(key.expr.type) is not None
+    if isinstance(key.expr, Case) and not typed and writer.nullable(key.expr):
+        return _case_code(unit, key, key.expr)
+    code = writer.folded(writer.value(key.expr), key.collation)
     if not writer.nullable(key.expr):
         return code if typed else f"{unit.call(values.sort_key)}({code})"
     first, again = writer.hold(code)
@@ -41,6 +43,19 @@ def key_code(unit: Unit, key: SortKey) -> str:
     smallest = key.descending != key.nulls_first
     test = "is not None" if smallest else "is None"
     return f"({first} {test}, {again if typed else f'{unit.call(values.sort_key)}({again})'})"
+
+
+def _case_code(unit: Unit, key: SortKey, expr: Case) -> str:
+    """The sort key of a CASE is a CASE of sort keys: those of results that are the same for all rows are made once."""
+    smallest = key.descending != key.nulls_first
+
+    def of(result: Expr) -> str:
+        first, again = unit.expr.hold(unit.expr.folded(unit.expr.value(result), key.collation))
+        code = f"({first} {'is not None' if smallest else 'is None'}, {unit.call(values.sort_key)}({again}))"
+        return unit.hoist(code) if unit.expr.independent(result) and ":=" not in code else code
+
+    arms = [(unit.expr.is_true(test), of(result)) for test, result in expr.whens]
+    return f"({''.join(f'{code} if {test} else ' for test, code in arms)}{of(expr.default)})"
 
 
 def produce(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool) -> None:

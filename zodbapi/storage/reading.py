@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from typing import Any, Final
@@ -29,6 +30,7 @@ from ZODB.serialize import ObjectReader
 from zodbpickle.pickle import Unpickler
 
 from zodbapi.storage.classes import find_class
+from zodbapi.uncollected import UNCOLLECTED
 
 PROTO: Final = bytes([0x80, _protocol])
 _NODE: Final = PROTO + b"cBTrees."
@@ -119,7 +121,10 @@ class _ValuesReader:
         file.truncate()
         file.write(record)
         self._buffered.seek(0)
-        return self._unpickler.load()
+        found = self._unpickler.load()
+        if self._buffered.peek(1):
+            raise pickle.UnpicklingError("a pickle that ends early: its rest would be taken for the next one")
+        return found
 
     def is_as_new(self) -> bool:
         """Whether it has noted nothing that another record could ask for, as it does for the classes of dates."""
@@ -136,10 +141,14 @@ _of_thread: Final = _OfThread()
 
 
 def unpickle_values(pickles: list[bytes]) -> tuple[Any, ...] | None:
-    """What each run of opcodes makes; None if that is not one value each."""
+    """What each run of opcodes makes; None if that is not one value each.
+
+    The collector rests meanwhile: of many rows it would look through those that have just come, again and again.
+    """
     reader, _of_thread.idle = _of_thread.idle or _ValuesReader(), None
     try:
-        found = reader.read(b"".join((PROTO, b"(", *pickles, b"t.")))
+        with UNCOLLECTED if len(pickles) > 1 else nullcontext():
+            found = reader.read(b"".join((PROTO, b"(", *pickles, b"t.")))
     except Exception:
         return None
     if reader.is_as_new():

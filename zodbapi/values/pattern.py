@@ -67,6 +67,16 @@ def leading_text(pattern: Any, escape: Any = None) -> str | None:
             return None
 
 
+@lru_cache(maxsize=512)
+def trailing_text(pattern: Any, escape: Any = None) -> str | None:
+    """The text that a pattern ``%text`` ends with; None for patterns of any other form."""
+    match _plain_segments(pattern, escape):
+        case [[], [str() as text]]:
+            return text
+        case _:
+            return None
+
+
 def _plain_segments(pattern: Any, escape: Any) -> list[list[str | None]] | None:
     if type(pattern) is not str or not (escape is None or (type(escape) is str and len(escape) == 1)):
         return None
