@@ -1,4 +1,4 @@
-"""Writes to views with INSTEAD OF triggers: which rows the triggers are handed, and what RETURNING shows of them."""
+"""Writes to views with INSTEAD OF triggers: which rows the triggers are handed, and what RETURNING shows; NEW and excluded."""
 
 from __future__ import annotations
 
@@ -71,3 +71,16 @@ def test_limit(both: tuple[Any, Any], verb: str, clauses: str) -> None:
 def test_from_is_refused(both: tuple[Any, Any]) -> None:
     with pytest.raises(zodbapi.NotSupportedError):
         both[1].execute("UPDATE vw SET u = t.u FROM t WHERE t.id = vw.k")
+
+
+def test_columns_of_new_and_excluded_are_compared_as_those_of_their_table() -> None:
+    connection = zodbapi.connect(":memory:", isolation_level=None)
+    connection.executescript(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, n INTEGER); CREATE TABLE log (id);"
+        "CREATE TRIGGER r AFTER INSERT ON t WHEN new.a > new.n BEGIN INSERT INTO log VALUES (new.id); END"
+    )
+    connection.execute("INSERT INTO t VALUES (1, '10', 9), (2, '8', 9)")
+    assert connection.execute("SELECT id FROM log").fetchall() == [(1,)]
+    connection.execute("INSERT INTO t VALUES (1, '1', 1) ON CONFLICT (id) DO UPDATE SET n = 100 WHERE excluded.a = 1")
+    assert connection.execute("SELECT n FROM t WHERE id = 1").fetchone() == (100,)
+    connection.close()
