@@ -123,7 +123,7 @@ class MixedGenerator(WriteGenerator):
                 )
             case 2:
                 distinct = self.one_of("", "DISTINCT ", "DISTINCT ")
-                if "COLLATE NOCASE" not in text:  # as in ``_query_predicate``
+                if not text.startswith(("trim(", "ifnull(", "(")):  # as in ``_query_predicate``
                     text2 = text2.partition(" COLLATE")[0]
                 test = (
                     f"c0 {self.one_of('', 'NOT ')}IN (SELECT {distinct}{text2} FROM {from2}{self._where(scope2, 0.3)})"

@@ -90,6 +90,24 @@ FOUND = [
 ]
 
 
+FOUND += [
+    pytest.param(
+        ["CREATE TABLE t (a, b INTEGER)", "CREATE INDEX i ON t (a)"],
+        ["INSERT INTO t VALUES (1, 1), ('x', 2), (-5, 3), (NULL, 4)"],
+        "SELECT b FROM t WHERE a > coalesce(NULL, ?1) AND a < ifnull(?2, 'z')",
+        (-2, None),
+        id="a computed bound of an index of anything",
+    ),
+    pytest.param(
+        ["CREATE TABLE t (id INTEGER PRIMARY KEY)"],
+        [],
+        "SELECT ntile(3) OVER (ORDER BY id) FROM t",
+        (),
+        id="buckets of no rows",
+    ),
+]
+
+
 @pytest.mark.parametrize(("schema", "rows", "sql", "params"), FOUND)
 def test_found_differences(schema: list[str], rows: list[str], sql: str, params: tuple[object, ...]) -> None:
     assert complaint_of(Case(schema, [(row, ()) for row in rows], sql, params, ordered="ORDER BY" in sql)) is None

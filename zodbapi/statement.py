@@ -208,7 +208,7 @@ def compile_parsed(
     writes = isinstance(plan, Insert | Update | Delete | Instead)
     if isinstance(plan, Insert | Update | Delete | Instead):
         compiler.check_triggers(plan, schema)
-    silent = isinstance(plan, Instead) or (isinstance(plan, Insert | Update | Delete) and plan.returning is None)
+    silent = isinstance(plan, Insert | Update | Delete | Instead) and plan.returning is None
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
     inserts, scanned = isinstance(plan, Insert), _scanned(plan)

@@ -12,25 +12,30 @@ from collections.abc import Iterator, Sequence
 from sqlglot import exp
 
 from zodbapi.binder.conflict import bind_conflicts
-from zodbapi.binder.expr import bind_expr, bind_predicate, bind_projection
+from zodbapi.binder.expr import bind_expr
 from zodbapi.binder.instead import bind_instead, view_table, view_target
 from zodbapi.binder.scope import Binding, Scope
-from zodbapi.binder.select import bind_from, bind_limit, bind_query, bind_with, query_fields
-from zodbapi.binder.target import Assignment, bind_assignments, find_target, is_default, rowid_alias
+from zodbapi.binder.select import bind_from, bind_query, bind_with, query_fields
+from zodbapi.binder.target import (
+    Assignment,
+    bind_assignments,
+    bind_restriction,
+    bind_returning,
+    find_target,
+    is_default,
+    rowid_alias,
+)
 from zodbapi.binder.writer import NULL, bind_default
 from zodbapi.catalog import ANY, Table
 from zodbapi.errors import NotSupportedError, OperationalError
-from zodbapi.plan.expr import Case, Column, Expr, IsNull, Not, SortKey
+from zodbapi.plan.expr import Case, Column, Expr, IsNull, Not
 from zodbapi.plan.nodes import (
     Delete,
-    Filter,
     Insert,
     Instead,
     Join,
-    Limit,
     Node,
     Scan,
-    Sort,
     Update,
     Values,
     output_source,
@@ -72,9 +77,12 @@ def bind_insert(tree: exp.Expression, binding: Binding) -> Node:
     for position, value in zip(positions, source.values, strict=True):
         given.setdefault(position, value)  # SQLite uses the first when a column is named twice
     if view is not None:
-        return Instead("INSERT", table, source.input, None, tuple(given.get(i) for i in range(len(table.columns))))
+        row = tuple(given.get(i) for i in range(len(table.columns)))
+        shown = binding.new_source()
+        returned = bind_returning(tree, outer, table, target.alias, shown)
+        return Instead("INSERT", table, source.input, None, row, (), shown, *returned)
     written = binding.new_source()
-    returning, names = _bind_returning(tree, outer, table, target.alias, written)
+    returning, names = bind_returning(tree, outer, table, target.alias, written)
     clauses = bind_conflicts(tree, table, outer, target.alias)
     values = [_column_value(table, position, given, binding) for position in range(len(table.columns))]
     if any(clause.action == "replace" for clause in clauses):
@@ -197,7 +205,7 @@ def bind_update(tree: exp.Update, binding: Binding) -> Node:
         node = Join("inner", node, bind_from(tree, scope))
     source = scope.relations[0].source
     assignments = list(bind_assignments(tree.expressions, table, scope))
-    returning, names = _bind_returning(tree, outer, table, tree.this.alias, source)
+    returning, names = bind_returning(tree, outer, table, tree.this.alias, source)
     action = _bind_action(tree.args.get("alternative"))
     values = dict(_last_assignments(assignments))
     if action == "replace":
@@ -205,7 +213,7 @@ def bind_update(tree: exp.Update, binding: Binding) -> Node:
     return Update(
         source,
         table,
-        _bind_restriction(tree, scope, node),
+        bind_restriction(tree, scope, node),
         tuple(values.items()),
         action,
         returning,
@@ -229,33 +237,14 @@ def bind_delete(tree: exp.Delete, binding: Binding) -> Node:
     table = find_target(tree.this, binding)
     scope, node = _target_scan(tree, outer, table)
     source = scope.relations[0].source
-    returning, names = _bind_returning(tree, outer, table, tree.this.alias, source)
-    return Delete(source, table, _bind_restriction(tree, scope, node), returning, names)
+    returning, names = bind_returning(tree, outer, table, tree.this.alias, source)
+    return Delete(source, table, bind_restriction(tree, scope, node), returning, names)
 
 
 def _target_scan(tree: exp.Expression, outer: Scope, table: Table) -> tuple[Scope, Node]:
     scope = outer.inner()
     relation = scope.add_table(table, tree.this.alias, outer.binding.new_source())
     return scope, Scan(relation.source, table)
-
-
-def _bind_restriction(tree: exp.Expression, scope: Scope, node: Node) -> Node:
-    """WHERE, ORDER BY and LIMIT above what finds the rows."""
-    where = tree.args.get("where")
-    predicate = bind_predicate(where.this if where else None, scope)
-    if predicate is not None:
-        node = Filter(node, predicate)
-    if order := tree.args.get("order"):
-        node = Sort(node, tuple(_bind_sort_key(term, scope) for term in order.expressions))
-    if tree.args.get("limit"):
-        node = Limit(node, *bind_limit(tree, scope))
-    return node
-
-
-def _bind_sort_key(term: exp.Expression, scope: Scope) -> SortKey:
-    expr = bind_expr(term.this, scope)
-    collation = getattr(expr, "collation", "BINARY")
-    return SortKey(expr, bool(term.args.get("desc")), bool(term.args.get("nulls_first")), collation)
 
 
 def _bind_action(alternative: str | None) -> str:
@@ -272,15 +261,3 @@ def _with_scope(tree: exp.Expression, binding: Binding) -> Scope:
     scope = Scope(binding, binding.around)
     bind_with(tree, scope)
     return scope
-
-
-def _bind_returning(
-    tree: exp.Expression, outer: Scope, table: Table, alias: str, source: int
-) -> tuple[tuple[Expr, ...] | None, tuple[str, ...]]:
-    """RETURNING sees the written row alone, as ``source``."""
-    returning = tree.args.get("returning")
-    if returning is None:
-        return None, ()
-    scope = outer.inner()
-    scope.add_table(table, alias, source)
-    return bind_projection(returning.expressions, scope)

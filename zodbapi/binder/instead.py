@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from zodbapi.binder.expr import bind_predicate
 from zodbapi.binder.from_clause import bind_view
 from zodbapi.binder.scope import Binding, Field, Relation, Scope
 from zodbapi.binder.select import query_fields
-from zodbapi.binder.target import bind_assignments
+from zodbapi.binder.target import bind_assignments, bind_restriction, bind_returning
 from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import Table, View
+from zodbapi.errors import NotSupportedError
 from zodbapi.plan.expr import Column, Expr
-from zodbapi.plan.nodes import Filter, Instead, Node, output_source
+from zodbapi.plan.nodes import Instead, Node, output_source
 
 
 def view_target(tree: exp.Expression, event: str, binding: Binding) -> View | None:
@@ -47,17 +47,18 @@ def bind_instead(tree: exp.Update | exp.Delete, view: View, outer: Scope) -> Nod
     node, fields = bind_view_fields(view, binding)
     scope = outer.inner()
     relation = scope.add(Relation(tree.this.alias or view.name, output_source(node), fields))
-    where = tree.args.get("where")
-    predicate = bind_predicate(where.this if where else None, scope)
-    if predicate is not None:
-        node = Filter(node, predicate)
+    shown = binding.new_source()
+    returned = bind_returning(tree, outer, table, tree.this.alias, shown)
+    if tree.args.get("from_"):
+        raise NotSupportedError("UPDATE ... FROM of a view is not supported")
+    node = bind_restriction(tree, scope, node)
     old: tuple[Column, ...] = tuple(relation.column(i) for i in range(len(fields)))
     if isinstance(tree, exp.Delete):
-        return Instead("DELETE", table, node, old, None)
+        return Instead("DELETE", table, node, old, None, (), shown, *returned)
     new: list[Expr] = list(old)
     assigned = []
     for assignment in bind_assignments(tree.expressions, table, scope):
         if assignment.position is not None:
             new[assignment.position] = assignment.value
             assigned.append(assignment.position)
-    return Instead("UPDATE", table, node, old, tuple(new), tuple(assigned))
+    return Instead("UPDATE", table, node, old, tuple(new), tuple(assigned), shown, *returned)

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
-from zodbapi.binder.expr import bind_expr
+from zodbapi.binder.expr import bind_expr, bind_predicate, bind_projection
 from zodbapi.binder.scope import Binding, Scope, database_of
-from zodbapi.binder.select import bind_query, query_fields
+from zodbapi.binder.select import bind_limit, bind_query, query_fields
 from zodbapi.binder.writer import bind_default
 from zodbapi.catalog import Table
 from zodbapi.errors import OperationalError
-from zodbapi.plan.expr import Column, Expr, ScalarQuery
-from zodbapi.plan.nodes import Project, output_source
+from zodbapi.plan.expr import Column, Expr, ScalarQuery, SortKey
+from zodbapi.plan.nodes import Filter, Limit, Node, Project, Sort, output_source
 from zodbapi.record import record
 
 _ROWID_NAMES = frozenset({"rowid", "_rowid_", "oid"})
@@ -117,3 +117,34 @@ def _bind_part(query: exp.Expression, i: int, width: int, scope: Scope) -> Expr:
 def _check_width(columns: int, values: int) -> None:
     if columns != values:
         raise OperationalError(f"{columns} columns assigned {values} values")
+
+
+def bind_restriction(tree: exp.Expression, scope: Scope, node: Node) -> Node:
+    """WHERE, ORDER BY and LIMIT above what finds the rows."""
+    where = tree.args.get("where")
+    predicate = bind_predicate(where.this if where else None, scope)
+    if predicate is not None:
+        node = Filter(node, predicate)
+    if order := tree.args.get("order"):
+        node = Sort(node, tuple(_bind_sort_key(term, scope) for term in order.expressions))
+    if tree.args.get("limit"):
+        node = Limit(node, *bind_limit(tree, scope))
+    return node
+
+
+def _bind_sort_key(term: exp.Expression, scope: Scope) -> SortKey:
+    expr = bind_expr(term.this, scope)
+    collation = getattr(expr, "collation", "BINARY")
+    return SortKey(expr, bool(term.args.get("desc")), bool(term.args.get("nulls_first")), collation)
+
+
+def bind_returning(
+    tree: exp.Expression, outer: Scope, table: Table, alias: str, source: int
+) -> tuple[tuple[Expr, ...] | None, tuple[str, ...]]:
+    """RETURNING sees the written row alone, as ``source``."""
+    returning = tree.args.get("returning")
+    if returning is None:
+        return None, ()
+    scope = outer.inner()
+    scope.add_table(table, alias, source)
+    return bind_projection(returning.expressions, scope)

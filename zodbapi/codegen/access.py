@@ -421,7 +421,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
         if bound is not None:
             assert column is not None
             bound_test, code = _part(unit, node.table, column, bound.value, null_safe=False)
-            if unit.expr.independent(bound.value) and unit.expr.nullable(bound.value):
+            if not bound_test and unit.expr.independent(bound.value) and unit.expr.nullable(bound.value):
                 bound_test = f"{unit.expr.value(bound.value)} is not None"
             tests += [bound_test] if bound_test else []
             after = bound.inclusive != lower

@@ -342,6 +342,8 @@ def _delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
 def write_instead(unit: Unit, node: Instead, fire: Callable[..., None]) -> None:
     """Writes the body of a program that hands rows of a view to its triggers. They do not count as changed."""
     unit.body.line("found = []")
+    if node.returning is not None:
+        unit.body.line("out = []")
 
     def keep() -> None:
         codes = []
@@ -354,5 +356,9 @@ def write_instead(unit: Unit, node: Instead, fire: Callable[..., None]) -> None:
     assigned = unit.namespace.constant(frozenset(node.assigned))
     with unit.body.block("for old, new in found"):
         unit.body.line(f"{unit.call_value(fire, 'instead')}(txn, {node.event!r}, old, new, {assigned})")
+        if node.returning is not None:
+            unit.env[node.source] = StoredRow("old" if node.event == "DELETE" else "new")
+            returned = tuple_code([unit.expr.value(expr) for expr in node.returning])
+            unit.body.line(f"out.append({returned})")
     unit.body.line("txn.count_changes(0)")
-    unit.body.line("return None")
+    unit.body.line("return None" if node.returning is None else "return out")

@@ -405,6 +405,7 @@ class Instead(Node):
     """Writes to a view: hands each row of ``input`` to the view's INSTEAD OF triggers, as it was and as it would be.
 
     ``table`` describes the view's columns; no such table exists. ``old`` is None for INSERT, ``new`` for DELETE.
+    ``returning`` sees the row as it would be, for DELETE as it was, under ``source``.
     """
 
     event: str
@@ -413,6 +414,9 @@ class Instead(Node):
     old: tuple[Expr, ...] | None
     new: tuple[Expr | None, ...] | None
     assigned: tuple[int, ...] = ()
+    source: int = -1
+    returning: tuple[Expr, ...] | None = None
+    names: tuple[str, ...] = ()
 
 
 OLD_ROW, NEW_ROW = 1_000_000, 1_000_001  # the sources of the rows around the statements of a trigger
@@ -429,10 +433,8 @@ class BoundTrigger:
 def output_names(node: Node) -> tuple[str, ...]:
     """The column names that a query, or a statement with RETURNING, shows to the user; () for one without rows."""
     match node:
-        case Project() | Insert() | Update() | Delete():
+        case Project() | Insert() | Update() | Delete() | Instead():
             return node.names
-        case Instead():
-            return ()
         case Filter() | Distinct() | Sort() | Limit() | Materialize():
             return output_names(node.input)
         case Compound():
@@ -465,10 +467,8 @@ def output_types(node: Node) -> tuple[Type, ...]:
     match node:
         case Project(columns=columns):
             return tuple(column.type for column in columns)
-        case Insert(returning=columns) | Update(returning=columns) | Delete(returning=columns):
-            return tuple(column.type for column in columns or ())
-        case Instead():
-            return ()
+        case Insert() | Update() | Delete() | Instead():
+            return tuple(column.type for column in node.returning or ())
         case Filter() | Distinct() | Sort() | Limit() | Materialize():
             return output_types(node.input)
         case Compound(left=left, right=right):
