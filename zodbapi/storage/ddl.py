@@ -49,7 +49,7 @@ from zodbapi.storage.temporary import divided
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zodbapi.storage.transaction import Transaction
+    from zodbapi.storage.changes import Changes
 
 T = TypeVar("T")
 ENTRY = "zodbapi"
@@ -139,7 +139,7 @@ def load_schema(records: Any) -> Schema:
 # --- changes ------------------------------------------------------------------------------------------------------
 
 
-def allot(txn: Transaction, count: int) -> range:
+def allot(txn: Changes, count: int) -> range:
     """Ids for that many new tables and indexes."""
     records = txn.entry["schema"]
     first = records["next id"]
@@ -147,7 +147,7 @@ def allot(txn: Transaction, count: int) -> range:
     return range(first, first + count)
 
 
-def number(txn: Transaction, table: Table, *, temporary: bool = False) -> Table:
+def number(txn: Changes, table: Table, *, temporary: bool = False) -> Table:
     """The table with ids in the places where it and its indexes have 0."""
     missing = (table.id == 0) + sum(index.id == 0 for index in table.indexes)
     if temporary or table.temporary:
@@ -159,7 +159,7 @@ def number(txn: Transaction, table: Table, *, temporary: bool = False) -> Table:
     return replace(table, id=table_id, indexes=indexes)
 
 
-def set_schema(txn: Transaction, schema: Schema) -> None:
+def set_schema(txn: Changes, schema: Schema) -> None:
     """Make ``schema`` the transaction's: records, new trees, and the trees of what is gone. Undone with the statement.
 
     New indexes start empty: whoever adds one to a table with rows fills it.
@@ -167,7 +167,7 @@ def set_schema(txn: Transaction, schema: Schema) -> None:
     set_parts(txn, *divided(schema, txn.stored, txn.temporary.schema))
 
 
-def set_parts(txn: Transaction, stored: Schema, temporary: Schema) -> None:
+def set_parts(txn: Changes, stored: Schema, temporary: Schema) -> None:
     """The same, with what the database has and what the connection has for itself told apart."""
     if stored is not txn.stored:
         _store(txn, txn.stored, stored)
@@ -177,7 +177,7 @@ def set_parts(txn: Transaction, stored: Schema, temporary: Schema) -> None:
     txn.schema_changed(stored, temporary)
 
 
-def _store(txn: Transaction, before: Schema, schema: Schema) -> None:
+def _store(txn: Changes, before: Schema, schema: Schema) -> None:
     records = txn.entry["schema"]
     old, new = _changed(before.tables, schema.tables), _changed(schema.tables, before.tables)
     old_records = _records(old, before, schema)
@@ -205,7 +205,7 @@ def _records(tables: dict[str, Table], schema: Schema, other: Schema) -> dict[st
     }
 
 
-def _set_trees(txn: Transaction, entry: Any, old: dict[str, Table], new: dict[str, Table]) -> None:
+def _set_trees(txn: Changes, entry: Any, old: dict[str, Table], new: dict[str, Table]) -> None:
     rows, indexes, sequences = entry["rows"], entry["indexes"], entry["sequences"]
     old_tables, new_tables = {t.id for t in old.values()}, {t.id for t in new.values()}
     assert 0 not in new_tables, "tables get their ids from number()"
@@ -225,7 +225,7 @@ def _set_trees(txn: Transaction, entry: Any, old: dict[str, Table], new: dict[st
             txn.put(indexes, index_id, OOBTree() if unique else OOTreeSet())
 
 
-def mark_large(txn: Transaction, table_id: int, position: int) -> None:
+def mark_large(txn: Changes, table_id: int, position: int) -> None:
     """Let rows have markers in the place of the values of a column."""
     table = txn.schema.table_by_id(table_id)
     column = replace(table.columns[position], large=True)
@@ -237,21 +237,21 @@ def mark_large(txn: Transaction, table_id: int, position: int) -> None:
         set_parts(txn, txn.stored.with_table(changed), txn.temporary.schema)
 
 
-def restart_sequence(txn: Transaction, table: Table) -> None:
+def restart_sequence(txn: Changes, table: Table) -> None:
     """Forget the rowids that were ever used."""
     sequences = txn.home(table.id)["sequences"]
     if table.id in sequences:
         txn.drop(sequences, table.id)
 
 
-def clear_index(txn: Transaction, index: Index) -> None:
+def clear_index(txn: Changes, index: Index) -> None:
     """Put an empty tree in the place of the index's, for REINDEX."""
     home = txn.home(index.id)
     txn.put(home["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
     _trees_replaced(txn, home)
 
 
-def clear_rows(txn: Transaction, table: Table) -> None:
+def clear_rows(txn: Changes, table: Table) -> None:
     """Empty a table and its indexes in constant time."""
     home = txn.home(table.id)
     if table.autoincrement:
@@ -262,7 +262,7 @@ def clear_rows(txn: Transaction, table: Table) -> None:
     _trees_replaced(txn, home)
 
 
-def _trees_replaced(txn: Transaction, home: Any) -> None:
+def _trees_replaced(txn: Changes, home: Any) -> None:
     if home is txn.entry:
         records = txn.entry["schema"]
         txn.put(records, TREES_COOKIE, records.get(TREES_COOKIE, 0) + 1)

@@ -19,12 +19,12 @@ from zodbapi import errors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zodbapi.storage.transaction import Transaction
+    from zodbapi.storage.changes import Changes
 
 MAX_ROWID: Final = 2**63 - 1
 
 
-def next_rowid(txn: Transaction, table_id: int, rows: Any, autoincrement: bool) -> int:
+def next_rowid(txn: Changes, table_id: int, rows: Any, autoincrement: bool) -> int:
     """A rowid for a new row of the tree ``rows``."""
     database = txn.database
     if not database.local and rows._p_serial not in (None, z64):
@@ -41,7 +41,7 @@ def next_rowid(txn: Transaction, table_id: int, rows: Any, autoincrement: bool) 
     raise errors.OperationalError("database or disk is full")
 
 
-def next_rowids(txn: Transaction, table_id: int, rows: Any, autoincrement: bool, count: int) -> Sequence[int] | None:
+def next_rowids(txn: Changes, table_id: int, rows: Any, autoincrement: bool, count: int) -> Sequence[int] | None:
     """Rowids for ``count`` new rows, ascending; None near the end of them all."""
     if not txn.database.local and rows._p_serial not in (None, z64):
         return [next_rowid(txn, table_id, rows, autoincrement) for _ in range(count)]
@@ -49,7 +49,7 @@ def next_rowids(txn: Transaction, table_id: int, rows: Any, autoincrement: bool,
     return range(top + 1, top + 1 + count) if top <= MAX_ROWID - count else None
 
 
-def _top(txn: Transaction, table_id: int, rows: Any, autoincrement: bool) -> int:
+def _top(txn: Changes, table_id: int, rows: Any, autoincrement: bool) -> int:
     """The largest rowid that there is or, with ``autoincrement``, that ever was."""
     top: int = rows.maxKey() if rows else 0
     if not txn.alone and rows._p_serial not in (None, z64):
@@ -65,7 +65,7 @@ def are_free(rows: Any, wanted: Sequence[int]) -> bool:
     return len(set(wanted)) == len(wanted) and not any(map(rows.has_key, wanted))
 
 
-def _newest_top(txn: Transaction, table_id: int) -> int:
+def _newest_top(txn: Changes, table_id: int) -> int:
     """The largest rowid of the newest state, which cannot change while this transaction has the lock."""
     top = txn.newest_tops.get(table_id)
     if top is None:
@@ -73,7 +73,7 @@ def _newest_top(txn: Transaction, table_id: int) -> int:
     return top
 
 
-def free_rowid(txn: Transaction, table_id: int, rows: Any, rowid: int) -> None:
+def free_rowid(txn: Changes, table_id: int, rows: Any, rowid: int) -> None:
     """Note that an AUTOINCREMENT table's row has gone: no other gets its rowid, also if it was the largest."""
     sequences = txn.home(table_id)["sequences"]
     if (not rows or rows.maxKey() < rowid) and rowid > sequences.get(table_id, 0):
