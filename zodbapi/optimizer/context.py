@@ -70,8 +70,9 @@ class Context:
     passing: dict[int, tuple[Expr, float]] = field(
         default_factory=dict, init=False
     )  # by id of a term; see ``selectivity``
-    _read: dict[int, set[int]] = field(default_factory=dict, init=False)  # by source: the columns that are read of it
-    _times_read: Counter[tuple[int, int]] = field(default_factory=Counter, init=False)  # by source and column
+    _read: dict[int, list[int]] = field(
+        default_factory=dict, init=False
+    )  # by source: its columns, as often as they are read
     _covered: dict[tuple[int, int], bool] = field(default_factory=dict, init=False)
     paths: dict[tuple[object, ...], tuple[Any, Any]] = field(default_factory=dict, init=False)  # see ``access``
     _tables: dict[int, Table] = field(default_factory=dict, init=False)  # by source
@@ -87,8 +88,7 @@ class Context:
                 cls = part.__class__
                 self.classes.add(cls)
                 if cls is Column:
-                    self._read.setdefault(part.source, set()).add(part.position)  # type: ignore[union-attr]
-                    self._times_read[part.source, part.position] += 1  # type: ignore[union-attr]
+                    self._read.setdefault(part.source, []).append(part.position)  # type: ignore[union-attr]
                 elif cls is Scan:
                     self._tables[part.source] = part.table  # type: ignore[union-attr]
                 elif cls not in LEAVES:
@@ -135,20 +135,17 @@ class Context:
         """Whether an index's entries have all that the statement reads of a source, so that rows need not be fetched."""
         known = self._covered.get((source, index.id))
         if known is None:
-            known = source in self._tables and covers(table, index, self._read.get(source, set()))
+            known = source in self._tables and covers(table, index, set(self._read.get(source, ())))
             self._covered[source, index.id] = known
         return known
 
     def reads_more(self, source: int, terms: Sequence[Expr]) -> bool:
         """Whether the statement reads of a source more than some of its terms do, and the rowid."""
         own = [part for term in terms for part in descend(term) if isinstance(part, Column)]
-        read = Counter(part.position for part in own if part.source == source)
-        rowid = self._tables[source].rowid_column
-        return any(
-            self._times_read[source, position] > read[position]
-            for position in self._read.get(source, ())
-            if position != rowid
-        )
+        others = Counter(self._read.get(source, ()))
+        others.subtract(part.position for part in own if part.source == source)
+        del others[self._tables[source].rowid_column]
+        return any(times > 0 for times in others.values())
 
     def sample(self, table: Table, position: int) -> list[Any]:
         """Values of a column in some rows; none of a small table, or where large values may be elsewhere."""
