@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 
 import zodbapi
-from zodbapi import statement
+from tests.unoptimised import unoptimised
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +52,5 @@ def test_extremes(connection: zodbapi.Connection, sql: str, apart: bool) -> None
     plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
     assert any("(SELECT ...) AS m" in line for line in plan) == apart
     found = connection.execute(sql).fetchall()
-    optimize = statement.optimize
-    statement.STATEMENTS.clear()
-    statement.optimize = partial(optimize, rules=())
-    try:
+    with unoptimised():
         assert found == connection.execute(sql).fetchall()
-    finally:
-        statement.optimize = optimize
-        statement.STATEMENTS.clear()

@@ -14,13 +14,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import zodbapi
+from tests.unoptimised import unoptimised
 from zodbapi import statement
 from zodbapi.plan.explain import explain
 
@@ -137,19 +137,6 @@ def test_golden(path: Path, request: pytest.FixtureRequest) -> None:
         path.write_text(found, encoding="utf-8")
     else:
         assert found == text
-
-
-@contextmanager
-def unoptimised() -> Iterator[None]:
-    """Statements compiled inside run as they were bound."""
-    optimize = statement.optimize
-    statement.optimize = partial(optimize, rules=())
-    statement.STATEMENTS.clear()
-    try:
-        yield
-    finally:
-        statement.optimize = optimize
-        statement.STATEMENTS.clear()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

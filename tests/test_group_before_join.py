@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import pytest
 
 import zodbapi
-from zodbapi import statement
+from tests.unoptimised import unoptimised
 
 AUTHORS, BOOKS = 1200, 2500
 
@@ -100,11 +99,5 @@ def _rows(connection: zodbapi.Connection, sql: str) -> list[Any]:
 
 
 def _unoptimised(connection: zodbapi.Connection, sql: str) -> list[Any]:
-    optimize = statement.optimize
-    statement.STATEMENTS.clear()
-    statement.optimize = partial(optimize, rules=())
-    try:
+    with unoptimised():
         return _rows(connection, sql)
-    finally:
-        statement.optimize = optimize
-        statement.STATEMENTS.clear()

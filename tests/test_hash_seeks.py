@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
 
 import zodbapi
-from zodbapi import statement
+from tests.unoptimised import unoptimised
 
 AUTHORS, BOOKS = 1050, 1200
 
@@ -143,11 +142,5 @@ def _rows(connection: zodbapi.Connection, sql: str) -> list[Any]:
 
 
 def _unoptimised(connection: zodbapi.Connection, sql: str) -> list[Any]:
-    optimize = statement.optimize
-    statement.STATEMENTS.clear()
-    statement.optimize = partial(optimize, rules=())
-    try:
+    with unoptimised():
         return _rows(connection, sql)
-    finally:
-        statement.optimize = optimize
-        statement.STATEMENTS.clear()

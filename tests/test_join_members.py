@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
 
 import zodbapi
-from zodbapi import statement
+from tests.unoptimised import unoptimised
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +74,5 @@ def _is_joined(connection: zodbapi.Connection, sql: str) -> bool:
 
 
 def _unoptimised(connection: zodbapi.Connection, sql: str) -> list[Any]:
-    optimize = statement.optimize
-    statement.STATEMENTS.clear()
-    statement.optimize = partial(optimize, rules=())
-    try:
+    with unoptimised():
         return sorted(connection.execute(sql), key=repr)
-    finally:
-        statement.optimize = optimize
-        statement.STATEMENTS.clear()

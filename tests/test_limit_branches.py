@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
 
 import zodbapi
-from zodbapi import statement
+from tests.unoptimised import unoptimised
 
 ROWS = 1500
 
@@ -71,11 +70,5 @@ def test_indexes_give_the_first_rows(connection: zodbapi.Connection) -> None:
 
 
 def _unoptimised(connection: zodbapi.Connection, sql: str, params: tuple[Any, ...]) -> list[Any]:
-    optimize = statement.optimize
-    statement.STATEMENTS.clear()
-    statement.optimize = partial(optimize, rules=())
-    try:
+    with unoptimised():
         return connection.execute(sql, params).fetchall()
-    finally:
-        statement.optimize = optimize
-        statement.STATEMENTS.clear()

@@ -12,7 +12,7 @@ from BTrees.OOBTree import OOTreeSet
 import zodbapi
 from zodbapi.catalog import Table
 from zodbapi.storage import bulk
-from zodbapi.storage.bulk import move_entries
+from zodbapi.storage.bulk import move_by_leaf
 from zodbapi.storage.transaction import Transaction
 
 Entry = tuple[int, int]
@@ -40,7 +40,7 @@ def test_entries_move(seed: int) -> None:
         added = sorted({(key + shift, rowid + 1_000_000) for key, rowid in gone if rng.random() < 0.8})
         added = sorted({*added, *((rng.randint(-9, 3000), -n) for n in range(rng.choice((0, 3, 500))))} - set(entries))
         tree = tree_of(entries)
-        move_entries(tree, gone, added)
+        move_by_leaf(tree, gone, added)
         entries = sorted((set(entries) - set(gone)) | set(added))
         assert list(tree) == entries
         tree._check()
@@ -49,12 +49,12 @@ def test_entries_move(seed: int) -> None:
 
 def test_most_leaves_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     single: list[Entry] = []
-    one_by_one = bulk._one_by_one
+    one_by_one = bulk.move_one_by_one
     monkeypatch.setattr(
-        bulk, "_one_by_one", lambda tree, gone, added: (single.extend(gone), one_by_one(tree, gone, added))
+        bulk, "move_one_by_one", lambda tree, gone, added: (single.extend(gone), one_by_one(tree, gone, added))
     )
     entries = [(n // 3, n) for n in range(3000)]
-    move_entries(tree_of(entries), entries, [(key + 1, rowid) for key, rowid in entries])
+    move_by_leaf(tree_of(entries), entries, [(key + 1, rowid) for key, rowid in entries])
     assert len(single) < 100
 
 
@@ -64,9 +64,9 @@ def test_an_entry_that_is_not_there_is_an_error(size: int, missing: Entry) -> No
     entries = [(n, 0) for n in range(size)]
     for gone in ([missing], sorted([missing, *entries])):
         with pytest.raises(KeyError):
-            move_entries(tree_of(entries), gone, [])
+            move_by_leaf(tree_of(entries), gone, [])
     with pytest.raises(KeyError):
-        move_entries(OOTreeSet(), [missing] * 10, [])
+        move_by_leaf(OOTreeSet(), [missing] * 10, [])
 
 
 # --- emptying a table -----------------------------------------------------------------------------------------------------

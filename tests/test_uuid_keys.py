@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,7 @@ from uuid import UUID
 import pytest
 
 import zodbapi
-from zodbapi import statement
+from tests.unoptimised import unoptimised
 from zodbapi.catalog import IndexColumn
 
 RNG = random.Random(3)
@@ -148,11 +147,5 @@ def joined() -> Iterator[zodbapi.Connection]:
 @pytest.mark.parametrize("sql", JOINS)
 def test_joins_by_uuids_are_those_of_the_plan_as_bound(joined: zodbapi.Connection, sql: str) -> None:
     found = sorted(joined.execute(sql), key=repr)
-    optimize = statement.optimize
-    statement.STATEMENTS.clear()
-    statement.optimize = partial(optimize, rules=())
-    try:
+    with unoptimised():
         assert found == sorted(joined.execute(sql), key=repr)
-    finally:
-        statement.optimize = optimize
-        statement.STATEMENTS.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
 import zodbapi
-from zodbapi import statement
+from tests.unoptimised import unoptimised
 from zodbapi.codegen.wide_ranges import WORTH_ASKING, found_items, found_rows
 from zodbapi.storage.stats import place_of
 
@@ -112,11 +111,5 @@ def _rows(connection: zodbapi.Connection, sql: str, params: tuple[Any, ...]) -> 
 
 
 def _unoptimised(connection: zodbapi.Connection, sql: str, params: tuple[Any, ...]) -> list[Any]:
-    optimize = statement.optimize
-    statement.STATEMENTS.clear()
-    statement.optimize = partial(optimize, rules=())
-    try:
+    with unoptimised():
         return _rows(connection, sql, params)
-    finally:
-        statement.optimize = optimize
-        statement.STATEMENTS.clear()

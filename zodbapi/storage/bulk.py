@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 FEW: Final = 6  # changes of a leaf, up to which the tree makes them one by one
 
 
-def move_entries(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
+def move_by_leaf(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
     """Remove entries of a set and add others; both are sorted. KeyError if one that is to go is not there."""
     if len(gone) <= FEW:
-        _one_by_one(tree, gone, added)
+        move_one_by_one(tree, gone, added)
         return
     start = taken = 0  # how many have gone, and how many of the others have found their place
     beyond: list[Any] = []
@@ -38,7 +38,7 @@ def move_entries(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
         if leaf is None or leaf.maxKey() < gone[start]:
             leaf = find_leaf(tree, gone[start])
         if leaf is tree:  # it has so few keys that it is its own leaf, or none any more
-            _one_by_one(tree, gone[start:], added[taken:])
+            move_one_by_one(tree, gone[start:], added[taken:])
             taken = len(added)
             break
         keys, *following = leaf.__getstate__()
@@ -52,7 +52,8 @@ def move_entries(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
     tree.update(beyond)
 
 
-def _one_by_one(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
+def move_one_by_one(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
+    """The same in a tree of any class, and beside others who may change its leaves too."""
     for key in gone:
         tree.remove(key)
     tree.update(added)
@@ -73,4 +74,4 @@ def _change_leaf(tree: Any, leaf: Any, gone: Sequence[Any], added: Sequence[Any]
             if not made:
                 tree.remove(keys[0])  # the tree takes a leaf out that has lost its last key
             return
-    _one_by_one(tree, gone, added)
+    move_one_by_one(tree, gone, added)

@@ -17,7 +17,7 @@ from BTrees.OOBTree import OOTreeSet
 from zodbapi import errors
 from zodbapi.catalog import Schema
 from zodbapi.storage import ddl, rowids
-from zodbapi.storage.bulk import move_entries
+from zodbapi.storage.bulk import move_by_leaf, move_one_by_one
 from zodbapi.storage.leaves import plain
 from zodbapi.storage.overflow import put_away
 from zodbapi.storage.restoring import put_back
@@ -130,12 +130,8 @@ class Changes(Snapshot):
 
     def move_entries(self, tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
         """Remove entries of an index, and add others; both are in ascending order, and logged already."""
-        if self.alone and type(tree) is OOTreeSet:
-            move_entries(tree, gone, added)
-            return
-        for key in gone:
-            tree.remove(key)
-        tree.update(added)
+        by_leaf = self.alone and type(tree) is OOTreeSet
+        (move_by_leaf if by_leaf else move_one_by_one)(tree, gone, added)
 
     def schema_changed(self, stored: Schema, temporary: Schema) -> None:
         """Go on with another schema, so that it can be undone; called by ``ddl``."""

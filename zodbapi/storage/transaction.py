@@ -171,8 +171,7 @@ class Transaction(Changes):
                 self._connection.tpc_finish(self._manager.get())
                 self._manager.abort()  # nothing is left to commit
             else:
-                if not self.alone:
-                    self._guard_reads()
+                self._guard_reads()
                 self._manager.commit()
         except BaseException as error:
             self.rollback()
