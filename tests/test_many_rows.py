@@ -229,6 +229,12 @@ CHANGES = (
     "UPDATE t SET a = CASE WHEN id = {low} THEN 'word' ELSE 5 + id END RETURNING (SELECT count(*) FROM t WHERE a > 7)",
     "UPDATE plain SET n = n + 1, word = upper(word) WHERE n < {high}",
     "UPDATE plain SET at = '2021-02-03 04:05' WHERE rowid > {low} RETURNING rowid, at",
+    "UPDATE t SET b = 'b' || (a + {small}) WHERE id BETWEEN {low} AND {high} RETURNING id, b",
+    "UPDATE t SET b = 'b' || (a - 1)",
+    "UPDATE t SET a = a + {small}, n = 5 WHERE id < {high}",
+    "UPDATE t SET a = a - 1, b = CASE WHEN id > {high} THEN NULL ELSE b END",
+    "UPDATE plain SET word = 'w' || (rowid + {small}) WHERE rowid > {low}",
+    "UPDATE plain SET n = n - {small}, word = CASE WHEN rowid < 9 THEN 'w9' ELSE word END",
     "UPDATE key SET n = n + 1",
     "UPDATE tree SET up = NULL WHERE id < {low}",
     "DELETE FROM t WHERE id BETWEEN {low} AND {high} RETURNING id, double",
@@ -302,6 +308,8 @@ def test_changes_of_many_rows(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("UPDATE t SET price = 2.5", 3),  # rows, and what goes from and comes into an index
         ("UPDATE t SET code = 'c'", 1),
+        ("UPDATE t SET a = a + 100", 7),
+        ("UPDATE t SET b = b || 'x'", 5),
         ("DELETE FROM plain", 2),
         ("DELETE FROM t", 6),
     ],
@@ -314,7 +322,7 @@ def test_rows_are_changed_in_one_go(connection: zodbapi.Connection, sql: str, en
     assert len(connection._txn.undo) == entries
 
 
-@pytest.mark.parametrize("sql", ["UPDATE t SET a = a + 70, n = NULL", "UPDATE t SET price = id", "DELETE FROM t"])
+@pytest.mark.parametrize("sql", ["UPDATE t SET a = a + 70, n = NULL", "UPDATE t SET b = 'b' || (a - 1)", "UPDATE t SET price = id", "DELETE FROM t"])
 def test_interrupt_of_a_change(connection: zodbapi.Connection, sql: str) -> None:
     fill(connection)
     connection.execute("SAVEPOINT s")
