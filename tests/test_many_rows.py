@@ -126,6 +126,63 @@ def test_random_rows(seed: int, in_transaction: bool, monkeypatch: pytest.Monkey
             assert fast.tables() == slow.tables()
 
 
+MET_TAILS = {
+    "t": (
+        "ON CONFLICT (b) DO UPDATE SET a = excluded.a + 1",
+        "ON CONFLICT (b) DO UPDATE SET n = excluded.n, price = t.price + 1 WHERE t.a % 2 RETURNING id, b, n, double",
+        "ON CONFLICT (b) DO UPDATE SET b = excluded.b, pid = excluded.pid RETURNING id, b",
+        "ON CONFLICT (b) DO UPDATE SET pid = CASE WHEN excluded.id % 3 THEN 2 ELSE 99 END",
+        "ON CONFLICT (id) DO UPDATE SET b = excluded.b",
+        "ON CONFLICT (id) DO UPDATE SET n = t.n + excluded.pid RETURNING *",
+        "ON CONFLICT (a, n) DO UPDATE SET b = excluded.b || 'z'",
+        "ON CONFLICT DO UPDATE SET code = 'c', price = excluded.price RETURNING id",
+        "ON CONFLICT DO NOTHING RETURNING id, b",
+        "ON CONFLICT (b) DO NOTHING",
+    ),
+    "plain": ("ON CONFLICT (word) WHERE n < 8 DO UPDATE SET at = NULL RETURNING rowid", "ON CONFLICT DO NOTHING"),
+    "tree": ("ON CONFLICT (id) DO UPDATE SET up = excluded.id", "ON CONFLICT DO NOTHING RETURNING id"),
+    "key": ("ON CONFLICT (id) DO UPDATE SET n = excluded.n + 1 RETURNING n", "ON CONFLICT DO NOTHING"),
+}
+
+
+def row_that_may_meet(table: str, rng: random.Random, often: float, given: bool) -> tuple[Any, ...]:
+    """A good row, which has a key of one of the rows of ``fill`` so often; ``given``: with a rowid."""
+    number = rng.randint(1, 10**6)
+    old = rng.randint(0, 59)
+    meets = rng.random() < often
+    match table:
+        case "t":
+            b = f"b{old}" if meets and not given else f"B{number}"
+            rowid = (old + 1 if meets else number) if given else None
+            a, n = (old, old + 20) if rng.random() < often / 4 else (number, 50)
+            return (rowid, a, b, Decimal("1.5"), n, rng.choice((1, 2, None)), "b")
+        case "plain":
+            return (f"w{old}" if meets else f"x{number}", rng.randint(1, 20), None)
+        case "tree":
+            return ((old + 1 if meets else number) if given else None, 1)
+        case _:
+            return (number, old + 1 if meets else number)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_rows_that_meet_others(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    fast, slow = Side(), Side()
+    for side in (fast, slow):
+        fill(side.connection)
+    monkeypatch.setattr(compiled, "WORTH_COMPILING", 1)
+    for _ in range(8):
+        table, often, given = rng.choice(("t", "t", *COLUMNS)), rng.choice((0.05, 0.5, 1)), rng.random() < 0.5
+        rows = [row_that_may_meet(table, rng, often, given) for _ in range(rng.choice((4, 9, 25)))]
+        many, tail = rng.random() < 0.4, rng.choice(MET_TAILS[table])
+        if many:
+            tail = tail.partition(" RETURNING")[0]
+        monkeypatch.setattr(compiled, "WORTHWHILE", 1)
+        found = fast.run(many, table, "INSERT", tail, rows)
+        monkeypatch.setattr(compiled, "WORTHWHILE", 10**9)
+        assert found == slow.run(many, table, "INSERT", tail, rows), (table, tail, rows)
+
+
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> zodbapi.Connection:
     monkeypatch.setattr(compiled, "WORTH_COMPILING", 1)
@@ -155,6 +212,24 @@ def test_rows_are_written_in_one_go(connection: zodbapi.Connection, sql: str) ->
     assert len(connection._txn.undo) == 2 * written
     connection.rollback()
     assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("tail", "steps"),
+    [
+        ("(b) DO UPDATE SET code = excluded.b", 7),  # rows and five indexes of what is new, rows of what was there
+        ("(b) DO UPDATE SET b = excluded.b, code = NULL", 7),
+        ("(b) DO UPDATE SET price = 3 WHERE t.a > 5", 9),  # the entries of an index go and come
+        ("DO NOTHING", 6),
+        ("(b) DO UPDATE SET b = 'c' || excluded.b", 550),
+    ],
+)
+def test_rows_that_meet_others_are_written_in_one_go(connection: zodbapi.Connection, tail: str, steps: int) -> None:
+    connection.executemany(INSERT, ROWS[::2])
+    connection.commit()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(f"{INSERT} ON CONFLICT {tail}", ROWS)
+    assert len(connection._txn.undo) == steps
 
 
 def test_a_savepoint_takes_them_back(connection: zodbapi.Connection) -> None:

@@ -90,11 +90,9 @@ class Statement:
         mark, last_rowid, total = txn.mark(), txn.last_rowid, txn.total_changes
         try:
             with UNCOLLECTED:
-                found = insert.run(txn, rows)
-            if statements:
-                txn.changes = 1
-                if txn.immediate:
-                    txn.run_immediate()
+                found = insert.run(txn, rows, statements)
+            if statements and txn.immediate:
+                txn.run_immediate()
             return (found,)
         except BaseException as error:
             if txn.active:

@@ -287,8 +287,9 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
         while failure is None and (block is None or len(block) == BLOCK):
             current = renewed(connection, current)  # a large value may have changed the schema
             block, failure = _next_block(left, current.normalise)
+            total = txn.total_changes
             if current.insert_rows(txn, block, statements=True) is not None:
-                changes += len(block)
+                changes += txn.total_changes - total
                 continue
             for parameters in block:
                 current = renewed(connection, current)

@@ -8,11 +8,13 @@ what was done and runs the statement row by row, which says what is wrong, or do
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.codegen.dml import rowid_name
 from zodbapi.codegen.expr import ExprWriter
 from zodbapi.codegen.query import QueryWriter
+from zodbapi.codegen.resolve_rows import Declined, Resolution, make_resolution
 from zodbapi.codegen.runtime import given_rowid
 from zodbapi.codegen.table_writer import convert_column
 from zodbapi.codegen.unit import Unit, tuple_code
@@ -31,10 +33,6 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 
-class Declined(Exception):
-    """The rows have to be inserted one by one."""
-
-
 @record(frozen=True, slots=True)
 class RowsInsert:
     """The compiled statement."""
@@ -44,39 +42,90 @@ class RowsInsert:
     make: Callable[[int, Row], Row]  # rowid, parameters -> row
     given: int | None  # the parameter that has the rowid
     careful: bool  # whether the statement says what to do about a row that is there already
+    resolution: Resolution | None  # what that is, if it can be done for many rows
     returned: Callable[[int, Row], Row] | None  # rowid, row -> what RETURNING gives
     refers_to_itself: bool  # whether a row may be the parent of one that is inserted with it
 
-    def run(self, txn: Any, parameters: Sequence[Row]) -> list[Row] | None:
-        """Inserts a row for each item.
+    def run(self, txn: Any, parameters: Sequence[Row], statements: bool = False) -> list[Row] | None:
+        """Inserts a row for each item; ``statements``: each is a statement of its own, and the last one's changes count.
 
         Raises:
             Declined: a row may be in the way.
             Exception: any other, when something has gone wrong; what was done is for the caller to undo.
         """
-        rowids = self._rowids(txn, parameters)
+        rowids, given = self._rowids(txn, parameters)
         made = list(map(self.make, rowids, parameters))
-        if self.careful and self.writer.conflicts(txn, rowids[0], made[0]):
-            raise Declined
+        if self.careful:
+            if self.resolution is None:
+                if self.writer.conflicts(txn, rowids[0], made[0]):
+                    raise Declined
+            else:
+                met = self.resolution.find_met(txn, rowids, made, given=given)
+                if any(other is not None for other in met):
+                    if not given:
+                        rowids, made = self._with_rowids_of_new(rowids, made, met, parameters)
+                    return self._resolve(self.resolution, txn, parameters, rowids, made, met, statements)
         self.writer.many().insert(txn, rowids, made)
         txn.last_rowid = rowids[-1]
         txn.count_changes(len(made))
+        if statements:
+            txn.changes = 1
         return None if self.returned is None else list(map(self.returned, rowids, made))
 
-    def _rowids(self, txn: Any, parameters: Sequence[Row]) -> Sequence[int]:
+    def _resolve(
+        self,
+        resolution: Resolution,
+        txn: Any,
+        parameters: Sequence[Row],
+        rowids: Sequence[int],
+        made: list[Row],
+        met: list[int | None],
+        statements: bool,
+    ) -> list[Row] | None:
+        """The same where rows are there already: ``met`` has their rowids, None for a new row."""
+        new = [(rowid, row) for rowid, row, other in zip(rowids, made, met, strict=True) if other is None]
+        if new:
+            self.writer.many().insert(txn, [rowid for rowid, _ in new], [row for _, row in new])
+            txn.last_rowid = new[-1][0]
+        there = [
+            (other, rowid, row, given)
+            for other, rowid, row, given in zip(met, rowids, made, parameters, strict=True)
+            if other is not None
+        ]
+        updated = iter(resolution.update(txn, there))
+        outcome = [
+            (rowid, row) if other is None else (other, next(updated))
+            for rowid, row, other in zip(rowids, made, met, strict=True)
+        ]
+        written = [(rowid, row) for rowid, row in outcome if row is not None]
+        txn.count_changes(len(written))
+        if statements:
+            txn.changes = int(outcome[-1][1] is not None)
+        return None if self.returned is None else [self.returned(rowid, row) for rowid, row in written]
+
+    def _with_rowids_of_new(
+        self, rowids: Sequence[int], made: list[Row], met: list[int | None], parameters: Sequence[Row]
+    ) -> tuple[Sequence[int], list[Row]]:
+        """Rowids and rows where only new rows take a rowid; others have that of the next new one."""
+        taken = accumulate((other is None for other in met), initial=0)
+        rowids = [rowids[place] for place in islice(taken, len(met))]
+        return rowids, made if self.table.rowid_column is None else list(map(self.make, rowids, parameters))
+
+    def _rowids(self, txn: Any, parameters: Sequence[Row]) -> tuple[Sequence[int], bool]:
+        """Rowids, and whether they are given by the parameters."""
         table = self.table
         if self.given is not None:
             place, name = self.given, rowid_name(table)
             given = [given_rowid(row[place], name) for row in parameters]
             wanted = [rowid for rowid in given if rowid is not None]
-            if len(wanted) == len(given) and txn.are_free(table.id, wanted):
-                return wanted
+            if len(wanted) == len(given) and (self.resolution is not None or txn.are_free(table.id, wanted)):
+                return wanted, True
             if wanted:
                 raise Declined
         found: Sequence[int] | None = txn.next_rowids(table.id, table.autoincrement, len(parameters))
         if found is None:
             raise Declined
-        return found
+        return found, False
 
 
 def generate_rows_insert(
@@ -100,6 +149,7 @@ def generate_rows_insert(
         _make(_unit(collations), node, writer),
         given.index if isinstance(given, Param) else None,
         bool(node.clauses),
+        make_resolution(node, writer, _unit(collations), _function),
         None if node.returning is None else _returned(_unit(collations), node, node.returning),
         any(key.parent.lower() == table.name.lower() for key in table.foreign_keys),
     )
@@ -139,7 +189,8 @@ def _make(unit: Unit, node: Insert, writer: WriterProgram) -> Callable[[int, Row
         )
 
     unit.query.produce(node.input, row)
-    return _function(unit, "make(rowid, p)")
+    made: Callable[[int, Row], Row] = _function(unit, "make(rowid, p)")
+    return made
 
 
 def _returned(unit: Unit, node: Insert, exprs: tuple[Expr, ...]) -> Callable[[int, Row], Row]:
@@ -147,14 +198,14 @@ def _returned(unit: Unit, node: Insert, exprs: tuple[Expr, ...]) -> Callable[[in
     unit.rowids_used.add(node.source)
     unit.env[node.source] = unit.table_row(node.table, "row", "rowid")
     unit.body.line(f"return {tuple_code([unit.expr.value(expr) for expr in exprs])}")
-    return _function(unit, "returned(rowid, row)")
+    made: Callable[[int, Row], Row] = _function(unit, "returned(rowid, row)")
+    return made
 
 
-def _function(unit: Unit, header: str) -> Callable[[int, Row], Row]:
+def _function(unit: Unit, header: str) -> Any:
     scope, writer = unit.scopes[0], Writer()
     with writer.block(f"def {header}"):
         writer.extend(scope.prologue)
         writer.extend(scope.body)
     execute(writer, unit.namespace, header.partition("(")[0])
-    made: Callable[[int, Row], Row] = unit.namespace.globals[header.partition("(")[0]]
-    return made
+    return unit.namespace.globals[header.partition("(")[0]]
