@@ -397,7 +397,15 @@ def test_rows_are_changed_in_one_go(connection: zodbapi.Connection, sql: str, en
     assert len(connection._txn.undo) == entries
 
 
-@pytest.mark.parametrize("sql", ["UPDATE t SET a = a + 70, n = NULL", "UPDATE t SET b = 'b' || (a - 1)", "UPDATE t SET price = id", "DELETE FROM t"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE t SET a = a + 70, n = NULL",
+        "UPDATE t SET b = 'b' || (a - 1)",
+        "UPDATE t SET price = id",
+        "DELETE FROM t",
+    ],
+)
 def test_interrupt_of_a_change(connection: zodbapi.Connection, sql: str) -> None:
     fill(connection)
     connection.execute("SAVEPOINT s")
