@@ -13,6 +13,7 @@ import zodbapi
 from zodbapi.catalog import Table
 from zodbapi.storage import bulk
 from zodbapi.storage.bulk import move_by_leaf
+from zodbapi.storage.leaves import find_leaves
 from zodbapi.storage.transaction import Transaction
 
 Entry = tuple[int, int]
@@ -44,6 +45,24 @@ def test_entries_move(seed: int) -> None:
         entries = sorted((set(entries) - set(gone)) | set(added))
         assert list(tree) == entries
         tree._check()
+        check(tree)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_nodes_with_one_new_leaf(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OOTreeSet, "max_leaf_size", 8)
+    monkeypatch.setattr(OOTreeSet, "max_internal_size", 4)
+    rng = random.Random(seed)
+    entries = entries_of(400, rng)
+    tree = tree_of(entries)
+    for _ in range(6):
+        low = rng.randint(0, 300)
+        gone = [entry for entry in entries[low : low + 200] if rng.random() < 0.95]
+        added = sorted({(key + 1, rowid + 1_000_000) for key, rowid in gone if rng.random() < 0.3} - set(entries))
+        move_by_leaf(tree, gone, added)
+        entries = sorted((set(entries) - set(gone)) | set(added))
+        assert list(tree) == entries
+        assert [key for leaf in find_leaves(tree) for key in leaf.keys()] == entries  # noqa: SIM118 - a leaf
         check(tree)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
 import zodbapi
@@ -177,6 +179,75 @@ def test_after_a_rollback_memory_is_as_the_storage(connection: Any, seed: int) -
             assert_as_stored(connection)
     assert joined
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+MANY = (
+    "UPDATE t SET a = a + 1",
+    "UPDATE t SET a = a % 3 WHERE id BETWEEN {n} AND {n} + 200",
+    "UPDATE t SET b = b || 'x' WHERE id < {n}",
+    "UPDATE t SET b = 'b' || (id + 1) WHERE id > {n}",
+    "DELETE FROM t WHERE id > {n}",
+    "DELETE FROM t WHERE id BETWEEN {n} - 100 AND {n}",
+    "DELETE FROM child WHERE id > 0",
+    "DELETE FROM child WHERE t_id < {n}",
+    "INSERT INTO t (a, b) SELECT a, b || '-{n}' FROM t WHERE id < {n}",
+    "INSERT INTO child (t_id) SELECT id FROM t",
+    "UPDATE child SET t_id = t_id WHERE id = {n}",
+)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_trees_that_got_or_lost_many_nodes(
+    connection: Any, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tree in (OOTreeSet, OOBTree, LOBTree):
+        monkeypatch.setattr(tree, "max_leaf_size", 8)
+        monkeypatch.setattr(tree, "max_internal_size", 4)
+    rng = random.Random(seed)
+    connection.execute("UPDATE t SET b = 'new' || b")  # deep trees
+    kept = 0
+    for _ in range(15):
+        before = content(connection)
+        connection.begin()
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            if rng.random() < 0.1:
+                connection.execute("SAVEPOINT s")
+            with contextlib.suppress(zodbapi.IntegrityError):
+                connection.execute(rng.choice(MANY).format(n=rng.randint(1, 520)))
+            if rng.random() < 0.1:
+                with contextlib.suppress(zodbapi.OperationalError):
+                    connection.execute("ROLLBACK TO s")
+        changed = list(connection._txn._connection._registered_objects)
+        if rng.random() < 0.2:
+            connection.commit()
+            after = content(connection)
+            assert_as_stored(connection)
+            with contextlib.closing(zodbapi.connect(str(tmp_path / "db.fs"))) as other:
+                assert content(other) == after
+            continue
+        connection.rollback()
+        read_again = sum(node._p_changed is None for node in changed)
+        kept += 0 < read_again < len(changed)
+        if read_again < len(changed):
+            assert_as_stored(connection)
+        assert content(connection) == before
+        assert_as_stored(connection)
+    assert kept  # of some trees no node was read again, though others had lost or got some
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_all_leaves_of_a_tree_were_lost(connection: Any, tmp_path: Path) -> None:
+    connection.executescript("CREATE TABLE few (id INTEGER PRIMARY KEY, a)")
+    connection.executemany("INSERT INTO few VALUES (?, ?)", [(n, n) for n in range(100)])
+    connection.execute("DELETE FROM few WHERE id % 2")  # two leaves, of which one could hold the rows
+    connection.begin()
+    connection.execute("DELETE FROM few WHERE a >= 0")
+    connection.rollback()
+    assert_as_stored(connection)
+    other = zodbapi.connect(str(tmp_path / "db.fs"), autocommit=True)
+    other.execute("UPDATE few SET a = -1 WHERE id IN (2, 98)")
+    assert connection.execute("SELECT id FROM few WHERE a = -1").fetchall() == [(2,), (98,)]
+    other.close()
 
 
 def test_leaves_that_were_split_are_joined_again(connection: Any) -> None:

@@ -37,7 +37,7 @@ def move_by_leaf(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
     while start < len(gone):
         if leaf is None or leaf.maxKey() < gone[start]:
             leaf = find_leaf(tree, gone[start])
-        if leaf is tree:  # it has so few keys that it is its own leaf, or none any more
+        if type(leaf) is type(tree):  # it has so few keys that it is its own leaf, or none any more
             move_one_by_one(tree, gone[start:], added[taken:])
             taken = len(added)
             break

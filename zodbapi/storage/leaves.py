@@ -53,6 +53,8 @@ def find_leaves(tree: Any, low: Any = None, high: Any = None) -> Iterator[Any]:
         if leaf is tree or (high is not None and leaf and leaf.maxKey() >= high):
             return
         state = leaf.__getstate__()
+        if hasattr(leaf, "_firstbucket"):  # a node that has lost all children but a new one holds the keys of that
+            ((state,),) = state
         leaf = state[1] if len(state) > 1 else None
 
 

@@ -198,6 +198,7 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         writer, self._writer = self._writer or RecordWriter(), None  # one that has failed is not used again
         writer._jar = self
         stack = writer._stack  # what is serialized puts new objects there
+        self._put_in_order()
         for changed in self._registered_objects:
             if changed._p_changed or changed._p_oid in self._added:
                 stack.append(changed)
@@ -209,11 +210,22 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
         writer._p.clear_memo()
         self._writer = writer
 
+    def _put_in_order(self) -> None:
+        """Have leaves stored before the nodes above them, and nodes far above leaves before those next to them.
+
+        A node whose only child is a new leaf takes it into its own record, as if it were the root of a small tree, unless the
+        leaf has an object id. But the leaf before it, or the root if it is the first one, refers to that leaf as an object, and
+        gives it an id when it is stored: were that later, the keys would be stored twice, and only one of both be changed.
+        """
+        if len(self._registered_objects) > 1:
+            self._registered_objects.sort(key=_height)
+
     durable_later = False  # whether somebody will wait for the disk after the locks are released
 
     def tpc_begin(self, transaction: Any) -> None:
         """Begin to commit."""
         super().tpc_begin(transaction)
+        self._put_in_order()
         transaction.data(self).durable_later = self.durable_later
 
     def tpc_finish(self, transaction: Any) -> Any:
@@ -246,6 +258,14 @@ class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
             item = self._cache.get(oid)
             if item is not None:
                 del item._p_changed  # its state is the merged one, in the storage
+
+
+def _height(node: Any) -> int:
+    """0 of a leaf, or what is no node of a tree; 2 of what is next to leaves or has keys itself, 1 of other nodes."""
+    if type(node) not in TREES:
+        return 0
+    state = node.__getstate__()
+    return 1 if state is not None and len(state) > 1 and type(state[0][0]) in TREES else 2
 
 
 class DB(ZODB.DB):  # type: ignore[misc]

@@ -4,8 +4,9 @@ ZODB forgets the state of every object that an aborted transaction has changed. 
 every test of Django's is, would read its leaves again and again. But the undo log knows what was in them: after it was
 replayed backwards, a leaf holds what its record in the storage does, and only has to be told that it has not changed.
 
-That holds as long as all changes were made to leaves. Leaves that were split are joined again (``splits``). If a leaf was
-emptied, or an inner node has changed for another reason, everything is left to ZODB.
+That holds as long as all changes were made to leaves. Where few keys have split leaves, these are joined again (``splits``).
+Of any other tree that has got or lost nodes all nodes that were changed are read again, and only those: no node refers to one of
+another tree.
 """
 
 from __future__ import annotations
@@ -33,39 +34,105 @@ MOST_OF_SPLITS: Final = 10  # the same, where each has to be looked at
 
 
 def restore(txn: Transaction, connection: Any) -> bool:
-    """Takes back all changes, if that leaves every object as its record is; otherwise the rest is for an abort to do."""
+    """Takes back all changes, and forgets the state of what is not as its record then; False if all is for an abort to do."""
     changed = connection._registered_objects
     if not changed or connection._savepoint_storage is not None or connection._added or connection._import:
         return False  # a commit that failed has left nothing to take back
     if changes(txn.undo) > MOST * len(changed) or not all(type(node) in _NODES for node in changed):
         return False
     try:
-        restored = _restored(txn, changed)
+        lost = _take_back(txn, changed)
     except Exception:  # a node cannot be read, for the server is gone or the file damaged: an abort needs none
         return False
-    if not restored:
+    if lost is None:
         return False
     for node in changed:
-        node._p_changed = False
+        if id(node) in lost:
+            node._p_invalidate()
+        else:
+            node._p_changed = False
     changed.clear()
     return True
 
 
-def _restored(txn: Transaction, changed: list[Any]) -> bool:
-    inner = [node for node in changed if not _holds_keys(node)]
-    if inner and changes(txn.undo) + changes(txn.undone) > MOST_OF_SPLITS * len(changed):
-        return False
-    splits = Splits(inner, _each(txn.undo if inner else ()), _each(txn.undone if inner else ()))
-    if not splits.can_be_undone:
-        return False
+def _take_back(txn: Transaction, changed: list[Any]) -> set[int] | None:
+    """Replays the log backwards: the ids of the objects that are not as they were, None if that cannot be known."""
+    log = (*txn.undo, *txn.undone)
+    trees = {id(tree): tree for tree in (plain(tree) for tree, _, _ in log) if type(tree) is not Mark}
+    emptied = any(map(_is_empty_leaf, changed))
+    before = _moved(trees, changed, emptied)
+    splits = _splits(txn, changed, before) if before and not emptied else None
     txn.undo_all()
-    known = set(map(id, inner))
-    return all(id(node) in known or _holds_keys(node) for node in changed) and splits.undo()
+    joined = before if splits is not None and splits.undo() else {}
+    moved = {**before, **_moved(trees, changed, any(map(_is_empty_leaf, changed)))}
+    lost: set[int] = set()
+    known: set[int] = set()
+    for number, tree in moved.items():
+        known.update(id(node) for node in _inner_nodes(tree))
+        if number not in joined:
+            lost.add(number)
+            for node in _inner_nodes(tree):
+                lost.update(map(id, (node, *_children(node))))
+    for node in changed:
+        if _is_empty_leaf(node):
+            lost.add(id(node))
+        elif type(node) in _TREES and id(node) not in known and id(node) not in trees:
+            if not _is_empty_tree(node):
+                return None
+            lost.add(id(node))  # a node that has lost all its children, and its place in the tree
+    return lost
+
+
+def _moved(trees: dict[int, Any], changed: list[Any], emptied: bool) -> dict[int, Any]:
+    """Those of the trees, by id, that have got or lost nodes, as far as that shows now.
+
+    If leaves were ``emptied``, a tree that holds its keys itself may be one that did not, before it lost all of its leaves.
+    """
+    touched = set(map(id, changed))
+    return {
+        number: tree
+        for number, tree in trees.items()
+        if (emptied and number in touched and _holds_keys(tree))
+        or any(id(node) in touched for node in _inner_nodes(tree))
+    }
+
+
+def _inner_nodes(node: Any) -> Iterator[Any]:
+    """The inner nodes of a tree that are in memory; none of one that holds its keys itself."""
+    children = [] if node._p_changed is None else _children(node)
+    if children:
+        yield node
+    if children and type(children[0]) not in _LEAVES:
+        for child in children:
+            yield from _inner_nodes(child)
+
+
+def _children(node: Any) -> Any:
+    return () if _holds_keys(node) else node.__getstate__()[0][::2]
+
+
+def _is_empty_leaf(node: Any) -> bool:
+    """Whether the object is a leaf without keys, which no tree has."""
+    return type(node) in _LEAVES and not node
+
+
+def _is_empty_tree(node: Any) -> bool:
+    return node.__getstate__() is None
+
+
+def _splits(txn: Transaction, changed: list[Any], moved: dict[int, Any]) -> Splits | None:
+    """What joins the leaves of those trees again; None if reading them again is cheaper, or other things have happened."""
+    inner = [node for node in changed if not _holds_keys(node)]
+    logs = [[entry for entry in log if id(plain(entry[0])) in moved] for log in (txn.undo, txn.undone)]
+    if sum(map(changes, logs)) > MOST_OF_SPLITS * len(changed):
+        return None
+    splits = Splits(inner, *map(_each, logs))
+    return splits if splits.can_be_undone else None
 
 
 def _each(log: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries about trees, one a key."""
-    return one_by_one((plain(tree), key, old) for tree, key, old in log if type(tree) is not Mark)
+    """The entries, one a key."""
+    return one_by_one((plain(tree), key, old) for tree, key, old in log)
 
 
 def _holds_keys(node: Any) -> bool:
