@@ -318,6 +318,10 @@ CHANGES = (
     "DELETE FROM key WHERE n < {low}",
     "DELETE FROM tree WHERE id > {low}",
     "DELETE FROM parent WHERE id = {small}",
+    "DELETE FROM t WHERE EXISTS (SELECT 1 FROM plain p WHERE p.n = t.n - {low}) RETURNING id",
+    "DELETE FROM tree WHERE NOT EXISTS (SELECT 1 FROM key k WHERE k.id = tree.id AND k.n > {high})",
+    "UPDATE t SET a = a + 1000, b = NULL WHERE EXISTS (SELECT 1 FROM plain p WHERE p.n = t.id % {high})",
+    "UPDATE t SET pid = 1 WHERE n IN (SELECT n + {low} FROM plain) RETURNING id, pid",
 )
 
 
@@ -386,6 +390,7 @@ def test_changes_of_many_rows(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
         ("UPDATE t SET a = a + 100", 7),
         ("UPDATE t SET b = b || 'x'", 5),
         ("DELETE FROM plain", 2),
+        ("DELETE FROM t WHERE EXISTS (SELECT 1 FROM plain p WHERE p.n = t.n - 20)", 6),
         ("DELETE FROM t", 6),
     ],
 )

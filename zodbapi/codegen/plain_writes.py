@@ -13,7 +13,20 @@ from zodbapi.codegen.runtime import changed
 from zodbapi.codegen.table_writer import PLAIN, Touch, WriterProgram, convert_column, converted, differs
 from zodbapi.codegen.unit import stored_row, tuple_code
 from zodbapi.plan.expr import Expr
-from zodbapi.plan.nodes import Delete, Filter, IndexRange, IndexSeek, Insert, Node, RowidRange, RowidSeek, Scan, Update
+from zodbapi.plan.nodes import (
+    Delete,
+    Filter,
+    HashJoin,
+    IndexRange,
+    IndexSeek,
+    Insert,
+    Join,
+    Node,
+    RowidRange,
+    RowidSeek,
+    Scan,
+    Update,
+)
 from zodbapi.plan.walk import needs_its_row_alone
 from zodbapi.undo import REPLACED
 
@@ -42,9 +55,11 @@ def return_row(unit: Unit, node: Insert | Update | Delete, row: str, rowid: str)
 
 
 def comes_once(node: Node, source: int) -> bool:
-    """Whether the input is a plain access to the rows to change, which emits each of them once."""
+    """Whether the input is an access to the rows to change, which emits each of them once, or keeps some of them."""
     match node:
         case Filter(input=child):
+            return comes_once(child, source)
+        case Join(kind="semi" | "anti", left=child) | HashJoin(kind="semi" | "anti", left=child):
             return comes_once(child, source)
         case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
             return node.source == source

@@ -124,10 +124,21 @@ def _splits(txn: Transaction, changed: list[Any], moved: dict[int, Any]) -> Spli
     """What joins the leaves of those trees again; None if reading them again is cheaper, or other things have happened."""
     inner = [node for node in changed if not _holds_keys(node)]
     logs = [[entry for entry in log if id(plain(entry[0])) in moved] for log in (txn.undo, txn.undone)]
-    if sum(map(changes, logs)) > MOST_OF_SPLITS * len(changed):
+    if sum(map(changes, logs)) > MOST_OF_SPLITS * len(changed) or any(map(_has_gone, logs[0])):
         return None
     splits = Splits(inner, *map(_each, logs))
     return splits if splits.can_be_undone else None
+
+
+def _has_gone(entry: Entry) -> bool:
+    """Whether a key that was there is not there now."""
+    tree, key, old = entry
+    tree = plain(tree)
+    if old is REMOVED:
+        return any(each not in tree for each in key)
+    if old is REPLACED:
+        return any(each not in tree for each in key[0])
+    return old is not ADDED and old is not ENTERED and old is not MISSING and key not in tree
 
 
 def _each(log: Iterable[Entry]) -> Iterator[Entry]:
