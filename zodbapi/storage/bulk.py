@@ -15,6 +15,7 @@ above it alone as long as the leaf is not too long::
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any, Final
 
 from zodbapi.storage.classes import LEAF_SIZE
@@ -23,7 +24,7 @@ from zodbapi.storage.leaves import find_leaf
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FEW: Final = 6  # changes of a leaf, up to which the tree makes them one by one
+FEW: Final = 4  # changes of a leaf, up to which the tree makes them one by one
 
 
 def move_by_leaf(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
@@ -46,7 +47,7 @@ def move_by_leaf(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
         first = bisect_left(added, keys[0], taken)
         beyond += added[taken:first]
         taken = bisect_right(added, keys[-1], first)
-        _change_leaf(tree, leaf, gone[start : max(end, start + 1)], added[first:taken])
+        _change_leaf(tree, leaf, keys, following, gone[start : max(end, start + 1)], added[first:taken])
         start, leaf = end, following[0] if following else None
     beyond += added[taken:]
     tree.update(beyond)
@@ -59,14 +60,16 @@ def move_one_by_one(tree: Any, gone: Sequence[Any], added: Sequence[Any]) -> Non
     tree.update(added)
 
 
-def _change_leaf(tree: Any, leaf: Any, gone: Sequence[Any], added: Sequence[Any]) -> None:
-    keys, *following = leaf.__getstate__()
+def _change_leaf(
+    tree: Any, leaf: Any, keys: Sequence[Any], following: list[Any], gone: Sequence[Any], added: Sequence[Any]
+) -> None:
+    """The same in one leaf, of which ``keys`` and ``following`` are the state."""
     if len(gone) + len(added) > FEW:
-        going = set(gone)
-        made = [key for key in keys if key not in going]
+        made = list(filterfalse(set(gone).__contains__, keys))
         if len(made) == len(keys) - len(gone) and len(made) + len(added) <= LEAF_SIZE:
-            made += added
-            made.sort()
+            if added:
+                made += added
+                made.sort()
             try:
                 leaf.__setstate__((tuple(made or keys[:1]), *following))
             finally:  # also when an interrupt comes right now: who aborts has to know that it is to be read again
