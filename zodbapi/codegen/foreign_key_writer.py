@@ -6,13 +6,13 @@ Keys are checked, not rows: see ``table_writer``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from zodbapi import values
 from zodbapi.catalog import Kind
 from zodbapi.codegen import runtime
 from zodbapi.codegen.children import scan_children, seek_children
-from zodbapi.codegen.constraints import foreign_key_failed, key_mismatch, missing_parent, schedule
+from zodbapi.codegen.constraints import foreign_key_failed, key_mismatch, missing_parent, schedule, schedule_many
 from zodbapi.codegen.keys import encode, is_raw, part_type
 from zodbapi.codegen.unit import raising, tuple_code
 from zodbapi.large import load_value
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
     from zodbapi.codegen.writer import Writer
     from zodbapi.plan.writer import BoundForeignKey
+
+# Kinds of which all values that a column can hold have one class, and are compared as they are.
+SAME_CLASS: Final = frozenset({Kind.BLOB, Kind.DATE, Kind.INTEGER, Kind.TEXT, Kind.UUID})
 
 
 class ForeignKeyWriter:
@@ -74,8 +77,43 @@ class ForeignKeyWriter:
             # What was found, or not found, has to be so at the commit too.
             with self.body.block("if parent is not None and parent in tree"):
                 self.body.line("txn.read_current(tree, parent)")
-            with self.body.block(f"elif {self._has_child(foreign)}"):
-                self.body.line(raising(self.unit, foreign_key_failed))
+            if foreign.child_index is None:
+                with self.body.block(f"elif {self._has_child(foreign)}"):
+                    self.body.line(raising(self.unit, foreign_key_failed))
+                return
+            with self.body.block("else"):
+                self._require_no_child(foreign)
+
+    def _require_no_child(self, foreign: BoundForeignKey) -> None:
+        """Seeks one child with the key in the index; that there is none has to be so at the commit too."""
+        index, child = foreign.child_index, foreign.child
+        assert index is not None
+        columns, codes = foreign.key.columns, []
+        for part in index.columns[: len(columns)]:
+            assert part.position is not None
+            place = columns.index(part.position)
+            type_, nullable = part_type(child, part)
+            code = "key" if len(columns) == 1 else f"key[{place}]"
+            if not (type_.kind in SAME_CLASS and self._parent_kind(foreign, place) is type_.kind):
+                code = f"{self.unit.call(values.comparable(type_.kind))}({code})"
+            code = self.unit.expr.folded(code, part.folding)
+            codes.append(encode(self.unit, code, type_, nullable, maybe_null=False))
+        body = self.body
+        body.line(f"children = txn.index({index.id})")
+        if is_raw(child, index):
+            body.line(f"low = high = {codes[0]}")
+        else:
+            body.line(f"low = {tuple_code(codes)}")
+            body.line(f"high = (*low, {self.unit.call_value(values.ABOVE, 'above')})")
+        with body.block("for _ in children.keys(low, high)"):
+            body.line(raising(self.unit, foreign_key_failed))
+        body.line("txn.read_current(children, low, high)")
+
+    def _parent_kind(self, foreign: BoundForeignKey, place: int) -> Kind:
+        """The kind of the parent's column that a column of the key refers to."""
+        assert foreign.parent is not None
+        position = foreign.parent_positions[place]
+        return foreign.parent.columns[position].type.kind if position >= 0 else Kind.INTEGER
 
     def _parent_key(self, foreign: BoundForeignKey) -> None:
         """Writes the assignment of ``tree``, where a parent would be, and ``parent``, its key there."""
@@ -84,6 +122,9 @@ class ForeignKeyWriter:
         if foreign.parent_index is None:
             kind = parent.columns[parent.rowid_column].type.kind if parent.rowid_column is not None else Kind.INTEGER
             self.body.line(f"tree = txn.rows({parent.id})")
+            if kind is Kind.INTEGER and foreign.child.columns[foreign.key.columns[0]].type.kind is kind:
+                self.body.line("parent = key")
+                return
             affine = self.unit.call(values.affine(kind))
             self.body.line(f"parent = {self.unit.call(runtime.rowid_of)}({affine}(key))")
             return
@@ -140,6 +181,17 @@ class ForeignKeyWriter:
                         self._check_later(foreign, child)
                 case _:
                     self._check_later(foreign, child)
+
+    def on_parents_gone(self, foreign: BoundForeignKey, rows: str) -> bool:
+        """The same for a list of rows that were deleted, all at once; False if it has to be done one by one."""
+        if foreign.key.on_delete in ("RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"):
+            return False
+        positions = foreign.parent_positions
+        keys = f"{{{self.key('row', positions)} for row in {rows} if {self.present('row', positions)}}}"
+        number = foreign.child.foreign_keys.index(foreign.key)
+        check = f"writer_of({foreign.child.id}).checks[{number}]"
+        self.body.line(f"{self.unit.call(schedule_many)}(txn, {foreign.key.deferred}, {check}, {keys})")
+        return True
 
     def _check_later(self, foreign: BoundForeignKey, child: str) -> None:
         number = foreign.child.foreign_keys.index(foreign.key)

@@ -8,6 +8,7 @@ from zodbapi import values
 from zodbapi.codegen.constraints import schedule_unique, unique_failed
 from zodbapi.codegen.keys import encode, is_raw, part_type
 from zodbapi.codegen.unit import raising, tuple_code
+from zodbapi.plan.entries import is_whole
 from zodbapi.plan.expr import Column
 from zodbapi.plan.walk import descend
 
@@ -67,8 +68,7 @@ class IndexWriter:
     def entry_code(self, bound: BoundIndex, row: str, rowid: str) -> str:
         """Code of a row's key: written out where it is made of columns, else a call of ``entryN``."""
         index = bound.index
-        plain = bound.where is None and all(isinstance(expr, Column) for expr in bound.keys)
-        if not plain or (index.keyed and not is_raw(self.table, index)):
+        if not is_plain(bound) or (index.keyed and index.nulls_distinct and not is_whole(self.table, index)):
             return f"entry{index.id}({rowid}, {row})"
         codes = []
         with self.unit.bound({0: self.unit.table_row(self.table, row, rowid)}):
@@ -76,7 +76,9 @@ class IndexWriter:
                 type_, nullable = part_type(self.table, column)
                 code = self.unit.expr.folded(self.unit.expr.value(expr), column.folding)
                 codes.append(encode(self.unit, code, type_, nullable, maybe_null=True))
-        return codes[0] if index.keyed else tuple_code([*codes, rowid])
+        if not index.keyed:
+            return tuple_code([*codes, rowid])
+        return codes[0] if is_raw(self.table, index) else tuple_code(codes)
 
     def unique_name(self, bound: BoundIndex) -> str:
         """The constraint as messages name it."""
@@ -163,6 +165,11 @@ class IndexWriter:
     def column_name(self, position: int) -> str:
         """The column as messages name it."""
         return f"{self.table.name}.{self.table.columns[position].name}"
+
+
+def is_plain(bound: BoundIndex) -> bool:
+    """Whether an index has all rows, and its keys are made of columns alone."""
+    return bound.where is None and all(isinstance(expr, Column) for expr in bound.keys)
 
 
 def inputs(bound: BoundIndex) -> list[int]:

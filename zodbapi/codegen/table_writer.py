@@ -62,6 +62,7 @@ NO_ENTRY = object()  # what an entry function gives for a row that a partial ind
 class Touch:
     """What an update of certain columns, which leaves the rowid, does besides storing the row."""
 
+    assigned: frozenset[int]  # the columns that may get other values, generated ones included
     indexes: tuple[BoundIndex, ...]
     parents: tuple[tuple[str, BoundForeignKey], ...]  # with code of their checks
     cascades: bool  # whether it may write other rows
@@ -75,8 +76,8 @@ class Touch:
 
     @property
     def fits_many(self) -> bool:
-        """Whether rows can be updated at once, because none can be in the way of another."""
-        return not self.cascades and not any(bound.index.keyed for bound in self.indexes)
+        """Whether rows can be updated at once, because no others are written."""
+        return not self.cascades
 
 
 @record(frozen=True, slots=True)
@@ -218,6 +219,7 @@ def _touched(bound: TableWriter, positions: frozenset[int], one: Any, many: Any)
     assigned = positions | {position for position, _ in bound.generated}
     checks = [(f"writer_of({bound.table.id}).checks[{n}]", foreign) for n, foreign in enumerate(bound.parents)]
     return Touch(
+        assigned,
         tuple(index for index in bound.indexes if not assigned.isdisjoint(inputs(index))),
         tuple((check, foreign) for check, foreign in checks if not assigned.isdisjoint(foreign.key.columns)),
         any(not assigned.isdisjoint(foreign.parent_positions) for foreign in bound.children),
@@ -273,7 +275,7 @@ class _TableWriter:
         for bound in touch.indexes:
             self.entries.functions(bound)
         writer = ManyRowsWriter(self.unit, self.bound, self.entries, self.foreign_keys)
-        writer.touch(touch.indexes, touch.parents)
+        writer.touch(touch)
         return self._execute(f"updates of table {self.table.id}")[1]["touch_rows"]  # type: ignore[no-any-return]
 
     def generate_many(self) -> ManyRows:

@@ -77,6 +77,7 @@ from zodbapi.plan.nodes import (
     Scan,
     Sort,
     Update,
+    Values,
     Window,
     output_source,
 )
@@ -85,6 +86,7 @@ from zodbapi.record import replace
 
 GROWN_ROWS = 500.0  # of a table that is no longer taken for a small one
 WIDE_KEY = 0.02  # part of the rows that a key is expected to find, from which on another may find far more
+NEVER = 0.0  # how often a query runs that must not build anything for its next run
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
 
 
@@ -100,6 +102,8 @@ def _with_queries(node: Node, times: float, context: Context, most: float = floa
     """
     if not context.has_queries:
         return node
+    if isinstance(node, (Insert, Update, Delete, Instead)):
+        return _with_queries_of_write(node, context)
     match node:
         case Limit():
             most = min(most, page_rows(node))
@@ -122,12 +126,29 @@ def _with_queries(node: Node, times: float, context: Context, most: float = floa
     return rebuild(node, changed)
 
 
+def _with_queries_of_write(node: Insert | Update | Delete | Instead, context: Context) -> Node:
+    """The same of a statement that writes: what it computes once it has begun to write must build nothing that lasts.
+
+    A later row may see what was written for one before it. The rows to change and their new values come before that, but
+    neither what INSERT makes of its rows nor RETURNING do.
+    """
+
+    rows = rows_of(node.input, context)
+    late = set(map(id, node.returning or ()))
+
+    def changed(part: Any) -> Any:
+        if isinstance(part, Node):
+            return _with_queries(part, NEVER if isinstance(part, Values) else 1.0, context)
+        often = NEVER if isinstance(node, Insert) or id(part) in late else rows
+        return outer_queries(part, lambda query: _choose_query(query, often, context))
+
+    return rebuild(node, changed)
+
+
 def _choose_query(query: Node, times: float, context: Context) -> Node:
     """A query that runs for each row had better build nothing, unless it is for all of them."""
     if not used(query):
-        return _with_queries(_choose(query, NO_WISH, context), 1.0, context)
-    if isinstance(context.root, (Insert, Update, Delete, Instead)):
-        times = 1.0  # a later row may see what was written for one before it
+        return _with_queries(_choose(query, NO_WISH, context), min(times, 1.0), context)
     wish = Wish(limit=UNKNOWN_LIMIT, times=times, grouped=is_grouped(query))
     return _with_queries(_choose(query, wish, context), times, context)
 
