@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import sys
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ TEXTS = [
 ]
 PATTERNS = [
     "%red%", "%RED%", "red%", "RED B%", "%ed", "%", "", "%%", "%é%", "%k%", "\u212a%", "%\\%%", "%a_b%", "r%d", "%i%",
-    "%\u212a%", "%İ%", "%É%", "É%", "%Book", "%0\\%", "%É", "%d", None,
+    "%\u212a%", "%İ%", "%É%", "É%", "%Book", "%0\\%", "%É", "%d", "RED BOOK", "k", "K", "\u212a", "é", "%00%", "1%", "%0%",
+    "%K", "% %", None,
 ]  # fmt: skip
 
 
@@ -67,3 +69,16 @@ def test_counting_distinct_values(connections: list[Any]) -> None:
     ):  # fmt: skip
         ours, theirs = (connection.execute(query).fetchall() for connection in connections)
         assert ours == theirs, query
+
+
+def test_unfolded_characters_come_from_no_other() -> None:
+    plain = {chr(code) for code in range(128) if not chr(code).isalpha()}
+    folded = {c: c.casefold() + c.lower() for c in map(chr, range(sys.maxunicode + 1))}
+    assert not [c for c, becomes in folded.items() if c not in plain and not plain.isdisjoint(becomes)]
+    assert all(set(folded[c]) == {c} for c in plain)
+
+
+def test_functions_of_texts(connections: list[Any]) -> None:
+    query = "SELECT id, length(x), length(y), lower(y), upper(y) FROM t WHERE x IS NULL OR (x >= ' ' AND x < 'z')"
+    ours, theirs = (connection.execute(query).fetchall() for connection in connections)
+    assert ours == theirs

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from zodbapi.catalog import NUMBERS, TEXTS
 from zodbapi.codegen import runtime
 from zodbapi.codegen.unit import is_cheap
-from zodbapi.functions.text import MATCHERS, length
+from zodbapi.functions.text import MATCHERS, length, lower, upper
 from zodbapi.plan.expr import Column, Compare
 from zodbapi.values import to_text
-from zodbapi.values.pattern import contained_text, leading_text, trailing_text
+from zodbapi.values.pattern import plain_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from zodbapi.codegen.expr import ExprWriter
     from zodbapi.plan.expr import Call, Expr
 
@@ -61,7 +64,13 @@ def _call(writer: ExprWriter, expr: Call) -> tuple[list[str], str]:
         return tests, f"{prepared}({codes[0]})"
     if expr.function.with_txn:
         codes.insert(0, "txn")
+    own = _OF_TEXTS.get(expr.function.call)
+    if own is not None and isinstance(expr.args[0], Column) and expr.args[0].type.kind in TEXTS:
+        return tests, own.format(*codes)
     return tests, f"{writer.unit.call(expr.function.call)}({', '.join(codes)})"
+
+
+_OF_TEXTS: dict[Callable[..., Any], str] = {length: "len({})", lower: "{}.lower()", upper: "{}.upper()"}
 
 
 def _prepared(writer: ExprWriter, expr: Call, codes: list[str]) -> str:
@@ -109,26 +118,30 @@ def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
     first, again = writer.hold(writer.value(text))
     if text.type.kind not in TEXTS:
         return first, f"{matcher}({writer.unit.call(to_text)}({again}))"
-    form = _CONTAINING.get(expr.function.name.lower())
+    form = _FOLDED.get(expr.function.name.lower())
     if form is None:
         return first, f"{matcher}({again})"
-    fold, test = form
-    looked_for = writer.unit.hoist(f"{writer.unit.call(contained_text)}({arguments}, fold={fold!r})", "text")
-    code = f"{test.format(looked_for, again, matcher)} if {looked_for} is not None"
-    if fold == "none":
-        leading = writer.unit.hoist(f"{writer.unit.call(leading_text)}({arguments})", "lead")
-        code += f" else {again}.startswith({leading}) if {leading} is not None"
-        trailing = writer.unit.hoist(f"{writer.unit.call(trailing_text)}({arguments})", "tail")
-        code += f" else {again}.endswith({trailing}) if {trailing} is not None"
-    return first, f"({code} else {matcher}({again}))"
+    fold, folded, check = form
+    tests = [f"{{0}} in {folded}", f"{folded}.startswith({{0}})", f"{folded} == {{0}}", f"{folded}.endswith({{0}})"]
+    tests = [f"{test}{check}" for test in tests]
+    if fold != "none":
+        tests.append("{0} in {1}")
+    code = f"{writer.unit.call(plain_texts)}({arguments}, fold={fold!r})"
+    names = writer.unit.hoist_several(code, ("text", "lead", "whole", "tail", "same"))
+    arms = [
+        f"{test.format(name, again, matcher)} if {name} is not None else "
+        for name, test in zip(names, tests, strict=False)
+    ]
+    return first, f"({''.join(arms)}{matcher}({again}))"
 
 
-# What most patterns are, ``%text%``, is Python's ``in``: its fold, and the test of a text. ``str.lower`` also folds other letters
-# than SQLite's LIKE, and some of them become ASCII, so that the few texts found by it are looked at again.
-_CONTAINING = {
-    "like": ("ascii", "{0} in {1}.lower() and ({1}.isascii() or {2}({1}))"),
-    "clike": ("none", "{0} in {1}"),
-    "ilike": ("unicode", "{0} in {1}.casefold()"),
+# What most patterns are, a text at the beginning, at the end or anywhere, is for Python's operators: the fold, what is compared
+# of a text, and what has to hold besides. ``str.lower`` also folds other letters than SQLite's LIKE, and some of them become
+# ASCII, so that the few texts found by it are looked at again.
+_FOLDED = {
+    "like": ("ascii", "{1}.lower()", " and ({1}.isascii() or {2}({1}))"),
+    "clike": ("none", "{1}", ""),
+    "ilike": ("unicode", "{1}.casefold()", ""),
 }
 
 
