@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import sys
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -82,3 +83,23 @@ def test_functions_of_texts(connections: list[Any]) -> None:
     query = "SELECT id, length(x), length(y), lower(y), upper(y) FROM t WHERE x IS NULL OR (x >= ' ' AND x < 'z')"
     ours, theirs = (connection.execute(query).fetchall() for connection in connections)
     assert ours == theirs
+
+
+@pytest.mark.parametrize("columns", list(itertools.product(["i", "r", "d", "n", "s", "c"], repeat=2)), ids="-".join)
+def test_extremes_of_two(columns: tuple[str, str]) -> None:
+    connection = zodbapi.connect(":memory:")
+    connection.execute(
+        "CREATE TABLE t (i INTEGER, r REAL, d DECIMAL(5, 1), n INTEGER NOT NULL, s TEXT, c TEXT NOT NULL)"
+    )
+    numbers = [None, 1, 2]
+    rows = itertools.product(
+        numbers, [None, 1.0, 1.5], [None, Decimal("1.0"), Decimal("1.5")], [1, 2], [None, "a"], "ab"
+    )
+    connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", list(rows))
+    for function in ("greatest", "least", "max", "min"):
+        a, b = columns
+        for left, right in ((a, b), (f"nullif({a}, 2)", f"nullif({b}, 1)")):
+            # With three arguments nothing depends on the classes of the columns.
+            query = f"SELECT {function}({left}, {right}), {function}({left}, {right}, {right}) FROM t"
+            for found, expected in connection.execute(query):
+                assert repr(found) == repr(expected), (query, found, expected)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from zodbapi.catalog import NUMBERS, TEXTS
 from zodbapi.codegen import runtime
+from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import is_cheap
+from zodbapi.functions import conditional
 from zodbapi.functions.text import MATCHERS, length, lower, upper
 from zodbapi.plan.expr import Column, Compare
 from zodbapi.values import to_text
@@ -33,6 +35,11 @@ def call_value(writer: ExprWriter, expr: Call) -> str:
         stored = writer.stored(expr.args[0])
         if stored != writer.value(expr.args[0]):
             return f"(None if {stored} is None else {writer.unit.call(runtime.length_of)}({stored}))"
+    test = _EXTREMES.get(expr.function.call)
+    if test is not None and len(expr.args) == 2 and not writer.independent(expr):
+        kinds = {comparison_class(arg.type) for arg in expr.args}
+        if len(kinds) == 1 and None not in kinds:
+            return _extreme(writer, expr, test)
     matched = _matcher(writer, expr)
     if matched is not None:
         text, test = matched
@@ -40,6 +47,37 @@ def call_value(writer: ExprWriter, expr: Call) -> str:
     tests, call = _call(writer, expr)
     code = f"(None if {' or '.join(tests)} else {call})" if tests else call
     return writer.unit.hoist(code) if writer.independent(expr) and not expr.function.with_txn else code
+
+
+# When the first of two arguments is the result.
+_EXTREMES: dict[Callable[..., Any], str] = {
+    conditional.greatest: ">=",
+    conditional.least: "<=",
+    conditional.largest: ">=",
+    conditional.smallest: "<",
+}
+
+
+def _extreme(writer: ExprWriter, expr: Call, test: str) -> str:
+    """The larger or the smaller of two values of one class; a strict function gives NULL if one of them is."""
+    (left, right), strict = (writer.value(arg) for arg in expr.args), expr.function.strict
+    (first_left, again_left), (first_right, again_right) = writer.hold(left), writer.hold(right)
+    may_lack = [writer.nullable(arg) for arg in expr.args]
+    code = f"{again_left} if {again_left} {test} {again_right} else {again_right}"
+    match may_lack:
+        case [True, True] if not strict:
+            code = f"{again_left} if {first_right} is None or {again_left} {test} {again_right} else {again_right}"
+            return f"({right} if {first_left} is None else {code})"
+        case [True, True]:
+            return f"(None if {first_left} is None or {first_right} is None else {code})"
+        case [True, False]:
+            code = f"{again_left} if {again_left} {test} {first_right} else {again_right}"
+            return f"({'None' if strict else right} if {first_left} is None else {code})"
+        case [False, True]:
+            code = f"{again_left} if {first_left} {test} {again_right} else {again_right}"
+            return f"({'None' if strict else left} if {first_right} is None else {code})"
+        case _:
+            return f"({again_left} if {first_left} {test} {first_right} else {again_right})"
 
 
 def call_true(writer: ExprWriter, expr: Call) -> str:
