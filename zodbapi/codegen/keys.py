@@ -33,6 +33,7 @@ from zodbapi.catalog import Type
 from zodbapi.plan.entries import MIXED, is_raw, part_type
 
 if TYPE_CHECKING:
+    from zodbapi.catalog import IndexColumn, Table
     from zodbapi.codegen.unit import Unit
 
 __all__ = ["MIXED", "encode", "is_raw", "part_type"]
@@ -48,3 +49,11 @@ def encode(unit: Unit, code: str, type_: Type, nullable: bool, *, maybe_null: bo
         return f"({code},)"
     first, again = unit.expr.hold(code)
     return f"(() if {first} is None else ({again},))"
+
+
+def after_null(unit: Unit, table: Table, column: IndexColumn, above: str) -> list[str]:
+    """What follows the prefix in a bound that leaves out NULL and nothing else."""
+    type_, nullable = part_type(table, column)
+    if type_.kind in MIXED:
+        return [unit.constant(values.sort_key(None)), above]
+    return ["()", above] if nullable else []

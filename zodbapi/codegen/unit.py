@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -196,6 +196,14 @@ class Unit:
             name = self._hoisted[code] = self.fresh(prefix)
             self.scopes[0].prologue.line(f"{name} = {code}")
         return name
+
+    def hoist_several(self, code: str, prefixes: Sequence[str]) -> list[str]:
+        """The names of variables for the items of a tuple, computed once in the outermost prologue."""
+        names = self._hoisted.get(code)
+        if names is None:
+            names = self._hoisted[code] = ", ".join([self.fresh(prefix) for prefix in prefixes])
+            self.scopes[0].prologue.line(f"{names} = {code}")
+        return names.split(", ")
 
     def each(self, index: int, render: Callable[[], str], independent: bool = True) -> str:
         """Code that unpacks what ``render`` makes of each value ``v`` of a list of parameters.

@@ -95,7 +95,8 @@ class IndexRange(Node):
     """Emits rows in index order: those with ``prefix`` equal and the next column between the bounds.
 
     Without prefix and bounds it is a whole index scan, used for its order. A lower bound of None starts at the first
-    entry, NULLs included; with any bound NULLs are left out.
+    entry, NULLs included; with any bound NULLs are left out. ``rotated``: there is no bound, and the entries with NULL in the
+    column after the prefix do not come first, as they stand, but last; read backwards, they come first.
     """
 
     source: int
@@ -106,6 +107,7 @@ class IndexRange(Node):
     upper: Bound | None = None
     descending: bool = False
     tests: tuple[Expr, ...] = ()
+    rotated: bool = False
 
 
 @record(frozen=True, slots=True)
