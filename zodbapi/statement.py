@@ -13,7 +13,6 @@ that give the same rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,7 @@ from zodbapi.plan.nodes import (
 )
 from zodbapi.plan.writer import BoundIndex
 from zodbapi.pragmas import table_functions
-from zodbapi.record import record
+from zodbapi.record import record, replace
 from zodbapi.storage.stats import Stats
 from zodbapi.uncollected import UNCOLLECTED
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sqlglot import exp
 
@@ -21,6 +20,7 @@ from zodbapi.parser import parse_one
 from zodbapi.parser.syntax import TriggerDefinition
 from zodbapi.plan.commands import CreateTrigger
 from zodbapi.plan.nodes import NEW_ROW, OLD_ROW, BoundTrigger, Delete, Insert, Instead, Node, Update
+from zodbapi.record import replace
 
 _RAISE = re.compile(r"('[^']*')|\bRAISE\s*\(\s*(IGNORE|ABORT|FAIL|ROLLBACK)\b", re.IGNORECASE)
 

@@ -9,14 +9,13 @@ that REPLACE displaces fire nothing, unless ``PRAGMA recursive_triggers`` is on,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
 from zodbapi.errors import OperationalError
 from zodbapi.functions.trigger import RowIgnored
 from zodbapi.large import load_row
-from zodbapi.record import record
+from zodbapi.record import record, replace
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table, Trigger

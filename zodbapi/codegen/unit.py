@@ -22,13 +22,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zodbapi.codegen.writer import Namespace, Writer
 from zodbapi.large import load_value
 from zodbapi.plan.expr import Column, Rowid
 from zodbapi.plan.walk import Part, descend
+from zodbapi.record import field, record
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table
@@ -54,7 +54,7 @@ class RowAccess(Protocol):
         """Code of one column."""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class StoredRow:
     """The row is a tuple in a variable."""
 
@@ -84,7 +84,7 @@ class StoredRow:
         return f"{self.name}[{position}]"
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class ComputedRow:
     """Each column has code of its own: a local variable, or an expression cheap enough to be repeated."""
 
@@ -107,7 +107,7 @@ class ComputedRow:
         return code
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class FunctionScope:
     """One generated function: what runs once, and the body."""
 

@@ -65,10 +65,10 @@ class Database:
     """
 
     def __init__(self, dsn: str, options: dict[str, Any], storage: Any = None) -> None:
-        self.dsn = dsn
+        self.dsn: str = dsn
         self.options = options
         self.epoch = 0
-        self.timeout = float(options.get("timeout", 30.0))
+        self.timeout: float = float(options.get("timeout", 30.0))
         self.users = 0
         self.storage: Any = None
         self._db: Any = None
