@@ -27,8 +27,10 @@ def check_failed(name: str) -> errors.IntegrityError:
 
 
 def foreign_key_failed() -> errors.IntegrityError:
-    """The error of a child without a parent."""
-    return errors.IntegrityError("FOREIGN KEY constraint failed")
+    """The error of a child without a parent, which no OR IGNORE forgives."""
+    error = errors.IntegrityError("FOREIGN KEY constraint failed")
+    error.resolution = "ABORT"
+    return error
 
 
 def missing_parent(name: str) -> errors.OperationalError:
