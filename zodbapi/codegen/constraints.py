@@ -35,7 +35,7 @@ def foreign_key_failed() -> errors.IntegrityError:
 
 def missing_parent(name: str) -> errors.OperationalError:
     """The error of a foreign key whose parent table does not exist."""
-    return errors.OperationalError(f"no such table: {name}")
+    return errors.OperationalError(f"no such table: main.{name}")
 
 
 def key_mismatch(child: str, parent: str) -> errors.OperationalError:

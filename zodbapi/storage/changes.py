@@ -262,6 +262,10 @@ class Changes(Snapshot):
         """Set a savepoint; several may have one name, the newest counts."""
         self._savepoints.append((name.lower(), len(self.undo)))
 
+    def is_outermost(self, name: str) -> bool:
+        """Whether no savepoint is older than this."""
+        return self._find_savepoint(name) == 0
+
     def release(self, name: str) -> None:
         """Forget a savepoint and those after it; their changes stay."""
         del self._savepoints[self._find_savepoint(name) :]
