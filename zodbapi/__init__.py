@@ -30,7 +30,8 @@ The life of an INSERT:
 4. An exception replays that log backwards, so that the statement leaves nothing behind.
 5. ``commit`` runs the deferred checks, then ZODB's two phases.
 
-``threadsafety`` is 1: threads may share the module, not a connection.
+``threadsafety`` is 1: threads may share the module, not a connection, unless it was made with ``check_same_thread=False``: then
+its calls wait for one another.
 """
 
 from __future__ import annotations
@@ -113,9 +114,13 @@ def connect(dsn: str | os.PathLike[str], **options: Any) -> Connection:
     (seconds to wait for the write lock), ``check_same_thread``, ``functions``, ``transaction_manager`` (the connection then
     commits with it); others go to ``ZODB.DB``.
     """
-    from zodbapi.connection import Connection
+    if options.get("check_same_thread", True):
+        from zodbapi.connection import Connection
 
-    return Connection(os.fspath(dsn), **options)
+        return Connection(os.fspath(dsn), **options)
+    from zodbapi.shared import SharedConnection
+
+    return SharedConnection(os.fspath(dsn), **options)
 
 
 def check(database: Connection | str | os.PathLike[str], *, rebuild: bool = False) -> list[str]:
