@@ -353,7 +353,8 @@ def test_threads_share_a_connection() -> None:
         sys.setswitchinterval(interval)
     assert failures == []
     assert connection.check() == []
-    assert connection.execute("SELECT count(*), sum(n) FROM t").fetchone() == (300, 5 * sum(range(1, 61)))
+    found = connection.execute("SELECT who, count(*), sum(n) FROM t GROUP BY who").fetchall()
+    assert len(found) == 5 and len({row[1:] for row in found}) == 1
     connection.close()
 
 

@@ -23,7 +23,7 @@ def _in_turn(method: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> T:
-        connection = self.connection if isinstance(self, Cursor) else self
+        connection: Any = self.connection if isinstance(self, Cursor) else self
         with connection._turn:
             return method(self, *args, **kwargs)
 
