@@ -30,7 +30,8 @@ The life of an INSERT:
 4. An exception replays that log backwards, so that the statement leaves nothing behind.
 5. ``commit`` runs the deferred checks, then ZODB's two phases.
 
-``threadsafety`` is 1: threads may share the module, not a connection.
+``threadsafety`` is 1: threads may share the module, not a connection, unless it was made with ``check_same_thread=False``: then
+its calls wait for one another.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ __all__ = [
 ]  # fmt: skip
 
 _sessions = deferred("zodbapi.connection")
+_shared_sessions = deferred("zodbapi.shared")
 _databases = deferred("zodbapi.storage.database")
 
 # Where the names are that are loaded when they are first used: who only looks in, as pytest does for its fixtures, does not
@@ -116,7 +118,8 @@ def connect(dsn: str | os.PathLike[str], **options: Any) -> Connection:
     (seconds to wait for the write lock), ``check_same_thread``, ``functions``, ``transaction_manager`` (the connection then
     commits with it); others go to ``ZODB.DB``.
     """
-    connection: Connection = _sessions.Connection(os.fspath(dsn), **options)
+    kind = _sessions.Connection if options.get("check_same_thread", True) else _shared_sessions.SharedConnection
+    connection: Connection = kind(os.fspath(dsn), **options)
     return connection
 
 

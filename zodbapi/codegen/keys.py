@@ -26,7 +26,8 @@ this is how ranges are read. DESC is not part of the form: entries ascend, and a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
 from zodbapi.catalog import Type
@@ -36,7 +37,12 @@ if TYPE_CHECKING:
     from zodbapi.catalog import IndexColumn, Table
     from zodbapi.codegen.unit import Unit
 
-__all__ = ["MIXED", "encode", "is_raw", "part_type"]
+__all__ = ["MIXED", "encode", "is_raw", "part_type", "prepare"]
+
+
+def prepare(type_: Type) -> Callable[[Any], Any]:
+    """What makes a value that is looked for ready to be folded and encoded; one that cannot be there gets no key's."""
+    return values.affine(type_.kind) if type_.kind in MIXED else values.comparable(type_.kind)
 
 
 def encode(unit: Unit, code: str, type_: Type, nullable: bool, *, maybe_null: bool) -> str:

@@ -372,6 +372,7 @@ class Insert(Node):
     clauses: tuple[ConflictClause, ...] = ()
     returning: tuple[Expr, ...] | None = None
     names: tuple[str, ...] = ()
+    policy: str = ""  # the word of INSERT OR, in lower case
 
 
 @record(frozen=True, slots=True)
@@ -389,6 +390,7 @@ class Update(Node):
     returning: tuple[Expr, ...] | None = None
     names: tuple[str, ...] = ()
     rowid: Expr | None = None  # UPDATE t SET rowid = ...
+    policy: str = ""  # the word of UPDATE OR, in lower case
 
 
 @record(frozen=True, slots=True)
@@ -419,6 +421,7 @@ class Instead(Node):
     source: int = -1
     returning: tuple[Expr, ...] | None = None
     names: tuple[str, ...] = ()
+    policy: str = ""  # the word of INSERT OR and UPDATE OR, in lower case
 
 
 OLD_ROW, NEW_ROW = 1_000_000, 1_000_001  # the sources of the rows around the statements of a trigger
