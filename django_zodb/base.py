@@ -6,8 +6,7 @@ https://docs.djangoproject.com/en/stable/ref/databases/ describes what a project
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
@@ -20,15 +19,17 @@ from django_zodb.client import DatabaseClient
 from django_zodb.creation import DatabaseCreation
 from django_zodb.expressions import register_expressions
 from django_zodb.features import DatabaseFeatures
-from django_zodb.functions import FUNCTIONS
 from django_zodb.introspection import DatabaseIntrospection
 from django_zodb.operations import DatabaseOperations
 from django_zodb.schema import DatabaseSchemaEditor
-from zodbapi.catalog import Kind
-from zodbapi.cursor import Cursor
+from zodbapi.deferred import deferred
 
 if TYPE_CHECKING:
+    from django_zodb import engine
     from zodbapi.connection import Connection
+    from zodbapi.cursor import Cursor
+else:
+    engine = deferred("django_zodb.engine")
 
 register_expressions()
 
@@ -41,46 +42,6 @@ def _varchar(data: dict[str, Any]) -> str:
 def _decimal(data: dict[str, Any]) -> str:
     # A DecimalField without digits only types an expression, as in Cast(x, DecimalField()).
     return "decimal" if data["max_digits"] is None else "decimal({max_digits}, {decimal_places})".format(**data)
-
-
-class LocalCursor(Cursor):
-    """Gives moments in the time zone ``zone``, or without one if it is None: what psycopg does for PostgreSQL.
-
-    The database has them in UTC. Without USE_TZ they are wall clocks, stored as if they were UTC's.
-    """
-
-    zone: datetime.tzinfo | None = datetime.UTC
-
-    @property
-    def row_factory(self) -> Any:  # type: ignore[override]
-        return self.description and _localize(self.description, self.zone)
-
-
-class LoggedCursor(LocalCursor):
-    """Remembers what it was last asked, which the wrappers around ``execute`` may have changed, for connection.queries."""
-
-    executed: tuple[str, Any] | None = None
-
-    def execute(self, sql: str, parameters: Any = None, /) -> Cursor:
-        self.executed = sql, parameters
-        return super().execute(sql, parameters)
-
-
-@lru_cache(maxsize=500)
-def _localize(description: Sequence[Sequence[Any]], zone: datetime.tzinfo | None) -> Any:
-    if zone is datetime.UTC:
-        return None
-    moments = [i for i, column in enumerate(description) if column[1] == Kind.TIMESTAMPTZ.value]
-
-    def make(cursor: Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        values = list(row)
-        for i in moments:
-            moment = values[i]
-            if moment is not None:
-                values[i] = moment.replace(tzinfo=None) if zone is None else moment.astimezone(zone)
-        return tuple(values)
-
-    return make if moments else None
 
 
 class DatabaseWrapper(BaseDatabaseWrapper):
@@ -189,7 +150,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         return {
             "dsn": self.dsn,
             "autocommit": True,
-            "functions": FUNCTIONS,
+            "functions": engine.FUNCTIONS,
             "paramstyle": "format",
             # Django itself watches over threads, and lets tests share connections between them.
             "check_same_thread": False,
@@ -220,7 +181,9 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         zone, logged = self.timezone, self.queries_logged
         if zone is datetime.UTC and not logged:
             return self.connection.cursor()
-        cursor = cast("LocalCursor", self.connection.cursor(LoggedCursor if logged else LocalCursor))
+        cursor = cast(
+            "engine.LocalCursor", self.connection.cursor(engine.LoggedCursor if logged else engine.LocalCursor)
+        )
         cursor.zone = zone
         return cursor
 

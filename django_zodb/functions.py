@@ -12,7 +12,6 @@ import datetime
 import random
 import zoneinfo
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +23,7 @@ from zodbapi.functions.json import reading, sql_value
 from zodbapi.functions.json_documents import parse
 from zodbapi.functions.json_path import MISSING, find, parse_path
 from zodbapi.functions.registry import Function
+from zodbapi.record import replace
 from zodbapi.values import to_text
 
 UTC = datetime.UTC

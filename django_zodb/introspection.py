@@ -9,15 +9,15 @@ from django.db import DatabaseError
 from django.db.backends.base.introspection import BaseDatabaseIntrospection
 from django.db.models import Index as ModelIndex
 
-from django_zodb.functions import FUNCTIONS
-from zodbapi.binder.writer import bind_writer
 from zodbapi.catalog import Kind
-from zodbapi.plan.expr import Column as ColumnUse
-from zodbapi.plan.walk import descend
+from zodbapi.deferred import deferred
 
 if TYPE_CHECKING:
+    from django_zodb import engine
     from django_zodb.base import DatabaseWrapper
     from zodbapi.catalog import Column, Index, Schema, Table, View
+else:
+    engine = deferred("django_zodb.engine")
 
 
 class TableInfo(NamedTuple):
@@ -176,9 +176,8 @@ class DatabaseIntrospection(BaseDatabaseIntrospection):
 
     def _check_columns(self, table: Table) -> Iterator[tuple[str, list[str]]]:
         """Each CHECK's name with the columns that its bound expression uses."""
-        for check, expression in bind_writer(self.schema, table, FUNCTIONS).checks if table.checks else ():
-            positions = (part.position for part in descend(expression) if isinstance(part, ColumnUse))
-            yield table.name_of(check), _names(table, dict.fromkeys(positions))
+        for check, positions in engine.check_columns(self.schema, table):
+            yield table.name_of(check), _names(table, positions)
 
 
 def _names(table: Table, positions: Iterable[int | None]) -> list[str]:

@@ -17,10 +17,13 @@ from django.db.models.expressions import Col
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime, parse_duration, parse_time
 
-from django_zodb.functions import PARTS, UNITS
+from zodbapi.deferred import deferred
 
 if TYPE_CHECKING:
+    from django_zodb import functions
     from django_zodb.base import DatabaseWrapper
+else:
+    functions = deferred("django_zodb.functions")
 
 UTC = datetime.UTC
 Params = Sequence[Any]
@@ -42,7 +45,7 @@ class DatabaseOperations(BaseDatabaseOperations):
 
     def date_extract_sql(self, lookup_type: str, sql: str, params: Params) -> Sql:
         # The part is a name in the SQL: it may come from a user (CVE-2022-34265).
-        if lookup_type not in PARTS:
+        if lookup_type not in functions.PARTS:
             raise ValueError(f"Invalid lookup type: {lookup_type!r}")
         return f"DJANGO_EXTRACT_{lookup_type.upper()}({sql})", params
 
@@ -50,7 +53,7 @@ class DatabaseOperations(BaseDatabaseOperations):
         return self.date_extract_sql(lookup_type, *self._at_time_zone(sql, params, tzname))
 
     def datetime_trunc_sql(self, lookup_type: str, sql: str, params: Params, tzname: str | None) -> Any:
-        if lookup_type not in UNITS:
+        if lookup_type not in functions.UNITS:
             raise DataError(f"Invalid lookup type: {lookup_type!r}")
         sql, params = self._at_time_zone(sql, params, tzname)
         return f"DJANGO_TRUNC_{lookup_type.upper()}({sql})", params

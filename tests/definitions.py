@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -13,6 +12,7 @@ from zodbapi.catalog import ANY, INTEGER, TEXT, Schema, Table
 from zodbapi.functions.registry import Function, Functions
 from zodbapi.parser import parse, parse_one
 from zodbapi.plan.commands import AlterTable, Command, Comment, CreateIndex, CreateTable, CreateView, Drop
+from zodbapi.record import replace
 
 FUNCTIONS = Functions().extended(
     Function("lower", lambda v: v.lower(), 1, 1, result=TEXT),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import sys
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -29,7 +31,8 @@ TEXTS = [
 ]
 PATTERNS = [
     "%red%", "%RED%", "red%", "RED B%", "%ed", "%", "", "%%", "%é%", "%k%", "\u212a%", "%\\%%", "%a_b%", "r%d", "%i%",
-    "%\u212a%", "%İ%", "%É%", "É%", "%Book", "%0\\%", "%É", "%d", None,
+    "%\u212a%", "%İ%", "%É%", "É%", "%Book", "%0\\%", "%É", "%d", "RED BOOK", "k", "K", "\u212a", "é", "%00%", "1%", "%0%",
+    "%K", "% %", None,
 ]  # fmt: skip
 
 
@@ -67,3 +70,36 @@ def test_counting_distinct_values(connections: list[Any]) -> None:
     ):  # fmt: skip
         ours, theirs = (connection.execute(query).fetchall() for connection in connections)
         assert ours == theirs, query
+
+
+def test_unfolded_characters_come_from_no_other() -> None:
+    plain = {chr(code) for code in range(128) if not chr(code).isalpha()}
+    folded = {c: c.casefold() + c.lower() for c in map(chr, range(sys.maxunicode + 1))}
+    assert not [c for c, becomes in folded.items() if c not in plain and not plain.isdisjoint(becomes)]
+    assert all(set(folded[c]) == {c} for c in plain)
+
+
+def test_functions_of_texts(connections: list[Any]) -> None:
+    query = "SELECT id, length(x), length(y), lower(y), upper(y) FROM t WHERE x IS NULL OR (x >= ' ' AND x < 'z')"
+    ours, theirs = (connection.execute(query).fetchall() for connection in connections)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("columns", list(itertools.product(["i", "r", "d", "n", "s", "c"], repeat=2)), ids="-".join)
+def test_extremes_of_two(columns: tuple[str, str]) -> None:
+    connection = zodbapi.connect(":memory:")
+    connection.execute(
+        "CREATE TABLE t (i INTEGER, r REAL, d DECIMAL(5, 1), n INTEGER NOT NULL, s TEXT, c TEXT NOT NULL)"
+    )
+    numbers = [None, 1, 2]
+    rows = itertools.product(
+        numbers, [None, 1.0, 1.5], [None, Decimal("1.0"), Decimal("1.5")], [1, 2], [None, "a"], "ab"
+    )
+    connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", list(rows))
+    for function in ("greatest", "least", "max", "min"):
+        a, b = columns
+        for left, right in ((a, b), (f"nullif({a}, 2)", f"nullif({b}, 1)")):
+            # With three arguments nothing depends on the classes of the columns.
+            query = f"SELECT {function}({left}, {right}), {function}({left}, {right}, {right}) FROM t"
+            for found, expected in connection.execute(query):
+                assert repr(found) == repr(expected), (query, found, expected)

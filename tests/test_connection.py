@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -321,6 +322,39 @@ def test_threads_unchecked() -> None:
     thread.start()
     thread.join()
     assert found == [(1,)]
+    connection.close()
+
+
+def test_threads_share_a_connection() -> None:
+    connection = zodbapi.connect(":memory:", check_same_thread=False, autocommit=True)
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, who, n)")
+    connection.execute("CREATE INDEX i ON t (who)")
+    failures: list[Any] = []
+
+    def work(who: int) -> None:
+        try:
+            for n in range(60):
+                connection.execute("INSERT INTO t (who, n) VALUES (?, ?)", (who, n))
+                assert connection.execute("SELECT count(*) FROM t WHERE who = ?", (who,)).fetchone() == (n + 1,)
+                connection.execute("UPDATE t SET n = n + 1 WHERE who = ? AND n = ?", (who, n))
+                assert {row[0] for row in connection.execute("SELECT who FROM t WHERE who = ?", (who,))} == {who}
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(5)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failures == []
+    assert connection.check() == []
+    found = connection.execute("SELECT who, count(*), sum(n) FROM t GROUP BY who").fetchall()
+    assert len(found) == 5 and len({row[1:] for row in found}) == 1
     connection.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from itertools import count
+from itertools import count, product
 
 import pytest
 
@@ -275,14 +275,17 @@ def test_sort_that_stays_is_a_top() -> None:
     check(node, "LIMIT 10 OFFSET 5\nPROJECT id#1\nSORT TOP 15 BY age#1\nSCAN author#1")
 
 
-def test_order_must_have_nulls_where_the_index_has_them() -> None:
+def test_order_with_nulls_where_the_index_has_none_is_rotated() -> None:
     def limited(key: e.SortKey) -> str:
         return text(n.Limit(project(n.Sort(A, (key,)), a("id")), e.Const(10, INTEGER), None))
 
-    assert "SORT" not in limited(e.SortKey(a("email"), False, True))
-    assert "SORT" in limited(e.SortKey(a("email"), False, False))
-    assert "SORT" not in limited(e.SortKey(a("email"), True, False))
-    assert "SORT" not in limited(e.SortKey(a("name"), False, False))
+    for descending, nulls_first in product([False, True], repeat=2):
+        plan = limited(e.SortKey(a("email"), descending, nulls_first))
+        assert "SORT" not in plan
+        assert ("ROTATED" in plan) == (descending == nulls_first)
+        plan = limited(e.SortKey(a("name"), descending, nulls_first))
+        assert "SORT" not in plan
+        assert "ROTATED" not in plan
 
 
 def test_sort_of_one_row_is_dropped() -> None:

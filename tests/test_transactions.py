@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ZODB import POSException
 from tests.storage_worker import TABLE, create, insert, problems, schema_of, until_done, update
 from zodbapi import errors
 from zodbapi.catalog import Table, View
+from zodbapi.record import replace
 from zodbapi.storage import ddl
 from zodbapi.storage.database import Database
 from zodbapi.storage.leaves import find_leaf

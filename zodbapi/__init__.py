@@ -30,15 +30,17 @@ The life of an INSERT:
 4. An exception replays that log backwards, so that the statement leaves nothing behind.
 5. ``commit`` runs the deferred checks, then ZODB's two phases.
 
-``threadsafety`` is 1: threads may share the module, not a connection.
+``threadsafety`` is 1: threads may share the module, not a connection, unless it was made with ``check_same_thread=False``: then
+its calls wait for one another.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
+
+from zodbapi.deferred import deferred, load
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Schema
@@ -86,6 +88,9 @@ __all__ = [
     "remove_database", "threadsafety",
 ]  # fmt: skip
 
+_sessions = deferred("zodbapi.connection")
+_shared_sessions = deferred("zodbapi.shared")
+_databases = deferred("zodbapi.storage.database")
 
 # Where the names are that are loaded when they are first used: who only looks in, as pytest does for its fixtures, does not
 # wait for the engine.
@@ -96,7 +101,7 @@ _HOMES.update((name, "errors") for name in __all__ if name.endswith("Error") or 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"zodbapi.{_HOMES.get(name, 'type_objects')}")
+    module = load(f"zodbapi.{_HOMES.get(name, 'type_objects')}")
     value = globals()[name] = getattr(module, name)
     return value
 
@@ -113,9 +118,9 @@ def connect(dsn: str | os.PathLike[str], **options: Any) -> Connection:
     (seconds to wait for the write lock), ``check_same_thread``, ``functions``, ``transaction_manager`` (the connection then
     commits with it); others go to ``ZODB.DB``.
     """
-    from zodbapi.connection import Connection
-
-    return Connection(os.fspath(dsn), **options)
+    kind = _sessions.Connection if options.get("check_same_thread", True) else _shared_sessions.SharedConnection
+    connection: Connection = kind(os.fspath(dsn), **options)
+    return connection
 
 
 def check(database: Connection | str | os.PathLike[str], *, rebuild: bool = False) -> list[str]:
@@ -124,10 +129,9 @@ def check(database: Connection | str | os.PathLike[str], *, rebuild: bool = Fals
     Takes a connection (whose functions and collations the schema may need) or a DSN. ``rebuild`` first makes every index
     again from the rows, which mends all that can be wrong with an index but two rows with the same key.
     """
-    from zodbapi.connection import Connection
     from zodbapi.errors import OperationalError
 
-    if isinstance(database, Connection):
+    if not isinstance(database, str | os.PathLike):
         return database.check(rebuild=rebuild)
     dsn = os.fspath(database)
     if "://" not in dsn and not os.path.exists(dsn):
@@ -138,6 +142,4 @@ def check(database: Connection | str | os.PathLike[str], *, rebuild: bool = Fals
 
 def remove_database(path: str | os.PathLike[str]) -> None:
     """Deletes a database file and what lies beside it; OperationalError while this process has it open."""
-    from zodbapi.storage.database import Database
-
-    Database.remove(os.fspath(path))
+    _databases.Database.remove(os.fspath(path))

@@ -8,14 +8,13 @@ columns, partial and expression indexes) are kept as SQL text and bound again wh
 from __future__ import annotations
 
 import hashlib
-from dataclasses import field, replace
 from enum import Enum
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from zodbapi.large import LIMIT
-from zodbapi.record import record
+from zodbapi.record import field, record, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

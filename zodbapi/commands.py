@@ -168,6 +168,8 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
                 txn.begun_by_savepoint = True
             txn.savepoint(command.name)
         case "release":
+            if txn.begun_by_savepoint and txn.is_outermost(command.name):
+                txn.check_pending()  # if that fails, the savepoint is still there
             txn.release(command.name)
             if txn.begun_by_savepoint and not txn.savepoints:
                 txn.commit()

@@ -7,7 +7,6 @@ It holds no persistent object, so connections and threads share it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from zodbapi.parameters import Parameters, adapt, as_tuple, by_name
 from zodbapi.parser.shapes import grouped
 from zodbapi.plan.commands import Command
 from zodbapi.plan.nodes import Node
+from zodbapi.record import record
 from zodbapi.uncollected import UNCOLLECTED
 from zodbapi.values.conversion import MAX_EXPONENT
 
@@ -36,7 +36,7 @@ WORTH_COMPILING = 64  # rows that a statement inserts in all: then the program f
 READ, WRITE, CONTROL = "read", "write", "control"
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Statement:
     """One compiled statement.
 

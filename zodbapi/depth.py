@@ -18,6 +18,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from zodbapi.errors import OperationalError
+from zodbapi.interrupt import interrupt_thread
 
 _CALLS = 60_000
 _STACK = 256 * 1024 * 1024  # address space; only what is touched becomes memory
@@ -34,16 +35,30 @@ def roomy(stage: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(stage)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        if getattr(_room, "given", False):
+        if has_room():
             return stage(*args, **kwargs)
         with _one_at_a_time:
             try:
                 return stage(*args, **kwargs)
             except RecursionError:
                 pass
-            return _run_with_room(lambda: stage(*args, **kwargs))
+            try:
+                return _run_with_room(lambda: stage(*args, **kwargs))
+            except (RecursionError, MemoryError):  # MemoryError is how Python's own parser says it
+                raise OperationalError("expression tree is too large") from None
 
     return run
+
+
+def has_room() -> bool:
+    """Whether this thread is one that has been given room."""
+    return getattr(_room, "given", False)
+
+
+def run_with_room(work: Callable[[], T]) -> T:
+    """What the work gives, in a thread that has room for many thousands of calls; it must not have one already."""
+    with _one_at_a_time:
+        return _run_with_room(work)
 
 
 def _run_with_room(work: Callable[[], T]) -> T:
@@ -54,8 +69,6 @@ def _run_with_room(work: Callable[[], T]) -> T:
         _room.given = True
         try:
             outcome.append(work())
-        except (RecursionError, MemoryError):  # MemoryError is how Python's own parser says it
-            failure.append(OperationalError("expression tree is too large"))
         except BaseException as error:
             failure.append(error)
 
@@ -65,13 +78,24 @@ def _run_with_room(work: Callable[[], T]) -> T:
         thread = threading.Thread(target=attempt, name="zodbapi-deep-statement")
         thread.start()
         threading.stack_size(size)
-        thread.join()
+        _wait_for(thread)
     finally:
         threading.stack_size(size)
         sys.setrecursionlimit(limit)
     if failure:
         raise failure[0]
     return cast("T", outcome[0])
+
+
+def _wait_for(thread: threading.Thread) -> None:
+    """Waits for its end; an exception while it waits (Ctrl-C) hastens that, and is raised after it."""
+    try:
+        thread.join()
+    except BaseException:
+        assert thread.ident is not None
+        interrupt_thread(thread.ident)
+        thread.join()
+        raise
 
 
 def _forget_other_threads() -> None:

@@ -61,10 +61,11 @@ class ConflictError(OperationalError):
 class IntegrityError(DatabaseError):
     """A UNIQUE, NOT NULL, CHECK or FOREIGN KEY constraint failed, or a trigger raised.
 
-    ``resolution`` says what becomes of what was done: ABORT undoes the statement, FAIL nothing, ROLLBACK the transaction.
+    ``resolution`` says what becomes of what was done: ABORT undoes the statement, FAIL nothing, ROLLBACK the transaction. It is
+    empty until a statement's OR or ON CONFLICT has a say in that; errors of foreign keys and triggers leave them none.
     """
 
-    resolution = "ABORT"
+    resolution = ""
 
 
 class InternalError(DatabaseError):

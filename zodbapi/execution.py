@@ -17,6 +17,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.compiled import CONTROL, READ, Statement
+from zodbapi.depth import has_room, run_with_room
 from zodbapi.errors import (
     ConflictError,
     DataError,
@@ -207,7 +208,8 @@ def renewed(connection: Connection, statement: Statement) -> Statement:
 def run_whole(connection: Connection, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
     """Runs a writing statement inside the open transaction; if it fails, what it did is undone.
 
-    A statement that meets the first large value of a column is compiled again for a schema that expects them.
+    A statement that meets the first large value of a column is compiled again for a schema that expects them. One that runs out
+    of stack, because triggers fire triggers or cascades start cascades, is run again with more of it.
     """
     txn = connection._txn
     mark, last_rowid = txn.mark(), txn.last_rowid
@@ -216,7 +218,8 @@ def run_whole(connection: Connection, statement: Statement, params: tuple[Any, .
         if txn.immediate:
             txn.run_immediate()
     except BaseException as error:
-        resolution = getattr(error, "resolution", "ABORT")
+        resolution = getattr(error, "resolution", "") or "ABORT"
+        txn.policy = ""
         if resolution == "ROLLBACK":
             txn.rollback()
         if txn.active:
@@ -224,11 +227,27 @@ def run_whole(connection: Connection, statement: Statement, params: tuple[Any, .
             if resolution == "ABORT":
                 txn.undo_to(mark)
                 txn.last_rowid = last_rowid
+        if isinstance(error, RecursionError) and not has_room():
+            return _run_with_room(connection, statement, params)
         if not isinstance(error, Oversize):
             raise
         ddl.mark_large(txn, error.table_id, error.position)
         return run_whole(connection, renewed(connection, statement), params)
     return rows
+
+
+def _run_with_room(connection: Connection, statement: Statement, params: tuple[Any, ...]) -> Rows | None:
+    """Runs, in a thread with room for that, a statement whose triggers or cascades go deep."""
+    ident = connection._running
+
+    def run() -> Rows | None:
+        connection._running = get_ident()
+        return run_whole(connection, statement, params)
+
+    try:
+        return run_with_room(run)
+    finally:
+        connection._running = ident
 
 
 def run_watched(connection: Connection, statement: Statement, params: tuple[Any, ...]) -> Rows | None:

@@ -7,7 +7,6 @@ transaction's undo log, so that DDL is undone with its statement, its savepoint 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from zodbapi.plan.commands import (
     Drop,
     Truncate,
 )
+from zodbapi.record import replace
 from zodbapi.storage import ddl
 
 if TYPE_CHECKING:

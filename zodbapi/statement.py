@@ -13,7 +13,6 @@ that give the same rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,7 @@ from zodbapi.plan.nodes import (
 )
 from zodbapi.plan.writer import BoundIndex
 from zodbapi.pragmas import table_functions
-from zodbapi.record import record
+from zodbapi.record import record, replace
 from zodbapi.storage.stats import Stats
 from zodbapi.uncollected import UNCOLLECTED
 
@@ -241,7 +240,7 @@ def _resolving(plan: Node, run: Run) -> Run:
         try:
             return run(txn, params)
         except IntegrityError as error:
-            error.resolution = resolution
+            error.resolution = error.resolution or resolution
             raise
 
     return run_resolving
@@ -301,14 +300,16 @@ class Compiler:
             as_stored=as_stored,
         )
 
-    def trigger(self, trigger: Trigger, schema: Schema) -> codegen.TriggerProgram:
-        """The programs of a trigger."""
+    def trigger(self, trigger: Trigger, schema: Schema, policy: str = "") -> codegen.TriggerProgram:
+        """The programs of a trigger; ``policy`` is what the statement that fires it does about conflicts, if it says that."""
         schema = schema if trigger.temporary else schema.stored
 
         def program(node: Node) -> Program:
-            return self.generate(self.optimize(node, schema), schema, in_trigger=True)
+            plan = self.optimize(node, schema)
+            found = self.generate(plan, schema, in_trigger=True)
+            return replace(found, run=_resolving(plan, found.run))
 
-        bound = bind_trigger(trigger, schema, self.functions)
+        bound = bind_trigger(trigger, schema, self.functions, policy)
         return codegen.TriggerProgram(program(bound.when) if bound.when else None, tuple(map(program, bound.body)))
 
     def check_triggers(self, plan: Insert | Update | Delete | Instead, schema: Schema) -> None:
@@ -355,16 +356,25 @@ def writer(schema: Schema, functions: Functions, table_id: int) -> WriterProgram
         found = codegen.generate_writer(bound, partial(writer, schema, functions), functions.collations)
         seen = schema if schema.table(table.name) is table else own
         if seen.triggers_of(table.name):
-            found = codegen.with_triggers(found, table, triggers(seen, functions, table))
+            draft = cache(partial(_draft, own, table, functions))
+            found = codegen.with_triggers(found, table, triggers(seen, functions, table), draft)
         _WRITERS.add(key, found)
     return found
+
+
+def _draft(schema: Schema, table: Table, functions: Functions) -> Callable[..., tuple[Any, ...]]:
+    """What makes rows of a table as BEFORE triggers see them: converted and with generated columns, for which nothing holds."""
+    columns = tuple(replace(column, not_null=False) for column in table.columns)
+    loose = replace(table, columns=columns, checks=(), indexes=(), foreign_keys=())
+    bound = replace(bind_writer(schema, loose, functions), children=())
+    return codegen.generate_writer(bound, partial(writer, schema, functions), functions.collations).make_row
 
 
 def triggers(schema: Schema, functions: Functions, table: Table) -> codegen.Triggers:
     """What fires the triggers of a table, or of a view that ``table`` describes."""
 
     def compile_(trigger: Trigger, txn: Transaction) -> codegen.TriggerProgram:
-        return Compiler(functions, Stats(txn)).trigger(trigger, schema)
+        return Compiler(functions, Stats(txn)).trigger(trigger, schema, txn.policy)
 
     return codegen.Triggers(table, schema.triggers_of(table.name), compile_)
 

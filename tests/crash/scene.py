@@ -30,7 +30,7 @@ logging.disable()
 try:
     zodbapi.connect(sys.argv[1], blob_dir=sys.argv[2] or None).execute("VACUUM")
 except zodbapi.OperationalError as error:
-    sys.exit(0 if "server" in str(error) else error)
+    sys.exit(0 if "server" in str(error) or "being packed" in str(error) else error)
 """
 
 

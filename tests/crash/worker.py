@@ -1,7 +1,7 @@
 """One process of the crash test: ``python -m tests.crash.worker DSN BLOBS LOG NAME THREADS SEED``.
 
 In: a database. Out: lines in the log. It goes on until SIGTERM, or until it is killed; anything that a constraint, a lost
-race or a server that is away does not explain ends it with a traceback.
+race or a server that is away does not explain ends it with a traceback. A file that it has open it packs by itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import traceback
 
 import zodbapi
 from tests.crash import bank, log
+from zodbapi.storage import packing
 
+OFTEN = 1 << 21  # bytes of a file that is worth packing here
 LEVELS = ("", "READ COMMITTED", "SERIALIZABLE")
 
 
@@ -51,7 +53,8 @@ class Worker:
     def _connect(self, stop: threading.Event) -> zodbapi.Connection:
         while True:
             try:
-                return zodbapi.connect(self._dsn, isolation_level=self._level, blob_dir=self._blobs)
+                days = {} if self._remote else {"history_days": 0}
+                return zodbapi.connect(self._dsn, isolation_level=self._level, blob_dir=self._blobs, **days)
             except zodbapi.OperationalError:
                 if not self._remote or stop.wait(0.1):
                     raise
@@ -103,4 +106,5 @@ def main(dsn: str, blobs: str, path: str, name: str, threads: int, seed: int) ->
 
 
 if __name__ == "__main__":
+    packing._WORTH_PACKING = OFTEN
     raise SystemExit(main(*sys.argv[1:5], int(sys.argv[5]), int(sys.argv[6])))

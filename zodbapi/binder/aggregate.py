@@ -10,7 +10,6 @@ Aggregate node already. Everything around them is bound over the ungrouped rows,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zodbapi.binder.collation import BINARY, own_collation, uncollated
@@ -20,9 +19,10 @@ from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import AggregateCall, Column, Expr, Rowid
 from zodbapi.plan.nodes import Aggregate, Node
 from zodbapi.plan.walk import rebuild
+from zodbapi.record import field, record, replace
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Aggregation:
     """The keys and calls of one query's Aggregate node, and the fields that it emits."""
 

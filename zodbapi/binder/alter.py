@@ -23,7 +23,6 @@ Names in the SQL text of CHECK, DEFAULT, generated columns, indexes, views and t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from zodbapi.binder.rename import (
@@ -39,7 +38,7 @@ from zodbapi.binder.table import AUTOINDEX, name_indexes, rowid_position
 from zodbapi.catalog import Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type
 from zodbapi.errors import OperationalError
 from zodbapi.plan.commands import AlterStep, Comment
-from zodbapi.record import record
+from zodbapi.record import record, replace
 
 
 @record(frozen=True, slots=True)

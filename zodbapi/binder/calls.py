@@ -8,7 +8,6 @@ the query's Aggregate or Window node will give the result, with the call added t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -24,13 +23,14 @@ from zodbapi.functions.json import MARK, NESTING
 from zodbapi.parser.dialect import PLUS
 from zodbapi.plan.expr import AggregateCall, Call, Case, Column, Compare, Const, Expr, SortKey, WindowCall
 from zodbapi.plan.walk import free_sources
+from zodbapi.record import record, replace
 from zodbapi.values.collation import collation_key
 
 if TYPE_CHECKING:
     from zodbapi.functions.registry import AggregateFunction, Function
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class CallParts:
     """A call taken apart."""
 

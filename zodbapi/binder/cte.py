@@ -8,7 +8,6 @@ then it has different rows each time. A recursive one reads its own rows as ``Wo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from sqlglot import exp
 
@@ -18,10 +17,10 @@ from zodbapi.binder.typing import merge_types
 from zodbapi.errors import OperationalError
 from zodbapi.plan.nodes import Compound, Materialize, Node, Recursive, WorkingRow, output_source
 from zodbapi.plan.walk import free_sources
-from zodbapi.record import replace
+from zodbapi.record import field, record, replace
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Cte:
     """One common table expression. ``plan`` is kept when several references share it; ``working`` are the fields of
     the row in work while the recursive part is being bound."""

@@ -6,8 +6,6 @@ them in. Whether an object of that name exists already is for commands.py to say
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sqlglot import exp
 
 from zodbapi.binder.alter import apply_alter
@@ -42,6 +40,7 @@ from zodbapi.plan.commands import (
     Drop,
 )
 from zodbapi.plan.nodes import output_names
+from zodbapi.record import replace
 
 
 def bind_command(tree: Definition | Command, binding: Binding) -> Command:

@@ -19,6 +19,7 @@ from zodbapi.binder.select import bind_from, bind_query, bind_with, query_fields
 from zodbapi.binder.target import (
     Assignment,
     bind_assignments,
+    bind_policy,
     bind_restriction,
     bind_returning,
     find_target,
@@ -80,7 +81,7 @@ def bind_insert(tree: exp.Expression, binding: Binding) -> Node:
         row = tuple(given.get(i) for i in range(len(table.columns)))
         shown = binding.new_source()
         returned = bind_returning(tree, outer, table, target.alias, shown)
-        return Instead("INSERT", table, source.input, None, row, (), shown, *returned)
+        return Instead("INSERT", table, source.input, None, row, (), shown, *returned, bind_policy(tree))
     written = binding.new_source()
     returning, names = bind_returning(tree, outer, table, target.alias, written)
     clauses = bind_conflicts(tree, table, outer, target.alias)
@@ -96,6 +97,7 @@ def bind_insert(tree: exp.Expression, binding: Binding) -> Node:
         clauses,
         returning,
         names,
+        bind_policy(tree),
     )
 
 
@@ -219,6 +221,7 @@ def bind_update(tree: exp.Update, binding: Binding) -> Node:
         returning,
         names,
         next((a.value for a in reversed(assignments) if a.position is None), None),
+        bind_policy(tree),
     )
 
 

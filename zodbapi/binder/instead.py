@@ -12,7 +12,7 @@ from sqlglot import exp
 from zodbapi.binder.from_clause import bind_view
 from zodbapi.binder.scope import Binding, Field, Relation, Scope
 from zodbapi.binder.select import query_fields
-from zodbapi.binder.target import bind_assignments, bind_restriction, bind_returning
+from zodbapi.binder.target import bind_assignments, bind_policy, bind_restriction, bind_returning
 from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import Table, View
 from zodbapi.errors import NotSupportedError
@@ -61,4 +61,4 @@ def bind_instead(tree: exp.Update | exp.Delete, view: View, outer: Scope) -> Nod
         if assignment.position is not None:
             new[assignment.position] = assignment.value
             assigned.append(assignment.position)
-    return Instead("UPDATE", table, node, old, tuple(new), tuple(assigned), shown, *returned)
+    return Instead("UPDATE", table, node, old, tuple(new), tuple(assigned), shown, *returned, bind_policy(tree))

@@ -6,7 +6,6 @@ A result column has its alias as name, or the name of the column that it plainly
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -16,9 +15,10 @@ from zodbapi.binder.scope import Relation, Scope
 from zodbapi.errors import OperationalError
 from zodbapi.parser.column_runs import RunColumn, run_columns
 from zodbapi.plan.expr import Column, Expr, Rowid
+from zodbapi.record import record
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Item:
     """One result column: ``tree`` until it is bound (None when it comes from a star), then ``expr``.
 

@@ -6,10 +6,10 @@ In: the text of a CHECK, DEFAULT, generated column, index, view or trigger. Out:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
 
 from zodbapi.catalog import Trigger
 from zodbapi.parser.words import RESERVED, Word, split_words
+from zodbapi.record import replace
 
 _NOTHING = Word("end", "", 0)
 _BEFORE_TABLES = frozenset({"FROM", "JOIN", ",", "INTO", "UPDATE"})

@@ -8,7 +8,6 @@ and knows its outer scope, so that a name not found here makes the query correla
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import Schema, Table, Type
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Case, Column, Expr, IsNull, Not, Rowid
-from zodbapi.record import record
+from zodbapi.record import field, record
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -47,7 +46,7 @@ class Field:
     brings: tuple[str, bool] | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Binding:
     """Statement-wide state: what is known, and what was given out so far.
 
@@ -75,7 +74,7 @@ class Binding:
         return next(self.ctes)
 
 
-@dataclass
+@record()
 class Relation:
     """One FROM item. ``table`` is set when it has rowids. ``nullable``: an outer join may extend it with NULLs.
 
@@ -115,7 +114,7 @@ class Relation:
         return Rowid(self.source, nullable=self.nullable)
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Merged:
     """A column of USING: its occurrences from left to right, and the side (RIGHT, FULL) of the join that added each."""
 
@@ -142,7 +141,7 @@ def _coalesce(first: Expr, second: Column) -> Expr:
     return Case(((Not(IsNull(first), nullable=False), first),), second, kind, second.nullable)
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Scope:
     """The relations of one query level; ``outer`` is the enclosing level.
 

@@ -8,7 +8,6 @@ above the Project, which then carries what is only sorted by as hidden trailing 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -28,6 +27,7 @@ from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Call, Column, Exists, Expr, InQuery, ScalarQuery, SortKey
 from zodbapi.plan.nodes import Distinct, Filter, Limit, Node, Project, Sort, Window
 from zodbapi.plan.walk import descend
+from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.binder.cte import Cte
@@ -71,7 +71,7 @@ def query_fields(node: Node, binding: Binding) -> Sequence[Field]:
     return binding.fields[output_source(node)]
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Parts:
     """What a SELECT consists of, bound: expressions are lifted above the Aggregate node already."""
 
@@ -232,7 +232,7 @@ def _project(tree: exp.Select, below: Node, parts: Parts, binding: Binding) -> N
     return node
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Top:
     """The columns of a Project below Distinct or Sort, which grow by what has to be sorted by."""
 

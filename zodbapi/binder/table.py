@@ -7,18 +7,18 @@ without a name are called ``sqlite_autoindex_TABLE_N``, as SQLite calls them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 
 from zodbapi.binder.types import declared_type
 from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Kind, Table
 from zodbapi.errors import OperationalError
 from zodbapi.parser.syntax import ColumnDefinition, Constraint, Term
+from zodbapi.record import field, record, replace
 
 AUTOINDEX = "sqlite_autoindex_"
 _COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class TableBuilder:
     """A table in the making. For ALTER TABLE, ``known`` are the columns that are there already.
 

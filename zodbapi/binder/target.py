@@ -47,6 +47,11 @@ def rowid_alias(table: Table, name: str) -> bool:
     return name.lower() in _ROWID_NAMES and name.lower() not in table.positions
 
 
+def bind_policy(tree: exp.Expression) -> str:
+    """The word of INSERT OR and UPDATE OR, which triggers that fire go by too, in lower case; empty if there is none."""
+    return (tree.args.get("alternative") or "").lower()
+
+
 def is_default(tree: exp.Expression) -> bool:
     """Whether a value is the keyword DEFAULT, which sqlglot reads as a variable or as a column."""
     if isinstance(tree, exp.Column):

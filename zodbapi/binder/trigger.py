@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sqlglot import exp
 
@@ -21,6 +20,7 @@ from zodbapi.parser import parse_one
 from zodbapi.parser.syntax import TriggerDefinition
 from zodbapi.plan.commands import CreateTrigger
 from zodbapi.plan.nodes import NEW_ROW, OLD_ROW, BoundTrigger, Delete, Insert, Instead, Node, Update
+from zodbapi.record import replace
 
 _RAISE = re.compile(r"('[^']*')|\bRAISE\s*\(\s*(IGNORE|ABORT|FAIL|ROLLBACK)\b", re.IGNORECASE)
 
@@ -42,11 +42,14 @@ def bind_create_trigger(tree: TriggerDefinition, schema: Schema) -> CreateTrigge
     return CreateTrigger(replace(trigger, temporary=tree.temporary or target.temporary), tree.if_not_exists)
 
 
-def bind_trigger(trigger: Trigger, schema: Schema, functions: Functions) -> BoundTrigger:
-    """The plans of a trigger's WHEN and statements."""
+def bind_trigger(trigger: Trigger, schema: Schema, functions: Functions, policy: str = "") -> BoundTrigger:
+    """The plans of a trigger's WHEN and statements.
+
+    ``policy``, the word of INSERT OR and UPDATE OR in the statement that fires the trigger, counts more than those in its own.
+    """
     functions = functions.extended(*FUNCTIONS)
     when = _bind_text(f"SELECT {trigger.when}", trigger, schema, functions) if trigger.when else None
-    return BoundTrigger(when, tuple(_bind_text(text, trigger, schema, functions) for text in trigger.body))
+    return BoundTrigger(when, tuple(_bind_text(text, trigger, schema, functions, policy) for text in trigger.body))
 
 
 def may_fire(trigger: Trigger, plan: Insert | Update | Delete | Instead) -> bool:
@@ -70,13 +73,15 @@ def may_fire(trigger: Trigger, plan: Insert | Update | Delete | Instead) -> bool
     return trigger.event != "UPDATE" or not positions or not positions.isdisjoint(assigned)
 
 
-def _bind_text(text: str, trigger: Trigger, schema: Schema, functions: Functions) -> Node:
+def _bind_text(text: str, trigger: Trigger, schema: Schema, functions: Functions, policy: str = "") -> Node:
     from zodbapi.binder import bind_tree
 
     parsed = parse_one(_raise_as_call(text))
     binding = Binding(schema, functions, parsed.sql)
     binding.around = _rows(trigger, binding)
     assert isinstance(parsed.tree, exp.Expression)
+    if policy and isinstance(parsed.tree, exp.Insert | exp.Update):
+        parsed.tree.set("alternative", policy.upper())
     node = bind_tree(parsed.tree, binding)
     assert isinstance(node, Node)
     return node
@@ -93,6 +98,8 @@ def _rows(trigger: Trigger, binding: Binding) -> Scope:
     if trigger.event != "INSERT":
         scope.add(Relation("old", OLD_ROW, fields, table))
     if trigger.event != "DELETE":
+        if trigger.timing == "BEFORE":  # constraints have not been looked at
+            fields = [replace(field, nullable=True) for field in fields]
         scope.add(Relation("new", NEW_ROW, fields, table))
     return scope
 
@@ -100,7 +107,6 @@ def _rows(trigger: Trigger, binding: Binding) -> Scope:
 def _fields(name: str, binding: Binding) -> tuple[Table | None, Sequence[Field]]:
     table = binding.schema.table(name)
     if table is not None:
-        # BEFORE triggers see rows whose constraints have not been looked at.
         return table, table_fields(table)
     from zodbapi.binder.instead import bind_view_fields
 

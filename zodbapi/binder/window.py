@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from zodbapi.binder.scope import Binding, Field, Scope
 from zodbapi.errors import OperationalError
 from zodbapi.plan.expr import Column, Const, Expr, Frame, FrameBound, SortKey, WindowCall
+from zodbapi.record import field, record
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Windows:
     """The window calls of one query; ``definitions`` are those of its WINDOW clause by folded name."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from zodbapi.catalog import Index, IndexColumn, Kind, Table, Type
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparable, comparison_class, items_code
 from zodbapi.codegen.descending import items_descending, keys_descending, values_descending
-from zodbapi.codegen.keys import MIXED, encode, is_raw, part_type
+from zodbapi.codegen.keys import MIXED, after_null, encode, is_raw, part_type
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
 from zodbapi.codegen.wide_ranges import found_items, found_rows
 from zodbapi.plan.entries import covers, readable
@@ -333,7 +334,10 @@ def greatest(unit: Unit, node: IndexSeek | IndexRange | IndexGroups, width: int)
 def _loop_entries(
     unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume, until: Sequence[str] = ()
 ) -> None:
-    """A loop over entries; ``until``: codes of the leading parts that all of them have, another ends it."""
+    """A loop over entries; ``until``: codes of the leading parts that all of them have, another ends it.
+
+    ``arguments`` are those of the ranges that are read one after the other, separated by semicolons.
+    """
     if node.tests:
         _loop_either(unit, node, arguments, consume)
         return
@@ -347,17 +351,15 @@ def _loop_entries(
         named = [part or "_" for part in parts]
         key = named[0] if is_raw(node.table, node.index) or not any(parts) else tuple_code(named)
         if node.descending:
-            header = f"for {key}, {rowid} in {unit.call(items_descending)}({tree}, {arguments})"
+            header = f"for {key}, {rowid} in {_ranges(unit, f'{unit.call(items_descending)}({tree}, ', arguments)}"
         elif any(parts):
-            header = f"for {key}, {rowid} in {tree}.items({arguments})"
+            header = f"for {key}, {rowid} in {_ranges(unit, f'{tree}.items(', arguments)}"
         else:
-            header = f"for {rowid} in {tree}.values({arguments})"
+            header = f"for {rowid} in {_ranges(unit, f'{tree}.values(', arguments)}"
     else:
         target = "".join(f"{part or '_'}, " for part in parts) + rowid
-        iterable = (
-            f"{unit.call(keys_descending)}({tree}, {arguments})" if node.descending else f"{tree}.keys({arguments})"
-        )
-        header = f"for {target} in {iterable}"
+        read = f"{unit.call(keys_descending)}({tree}, " if node.descending else f"{tree}.keys("
+        header = f"for {target} in {_ranges(unit, read, arguments)}"
     with unit.body.block(header):
         if until:
             with unit.body.block(
@@ -370,6 +372,12 @@ def _loop_entries(
         is_covered = isinstance(unit.env[node.source], ComputedRow) or not unit.uses_source(node.source)
         if is_covered and not _mentions(unit.body.lines[place + 1 :], row):
             del unit.body.lines[place]  # the entry says enough: nobody looks at the row
+
+
+def _ranges(unit: Unit, read: str, arguments: str) -> str:
+    """Code of the entries of one range, or of several one after the other; ``read`` is the beginning of the call."""
+    ranges = [f"{read}{range_})" for range_ in arguments.split("; ")]
+    return ranges[0] if len(ranges) == 1 else f"{unit.call_value(chain, 'chain')}({', '.join(ranges)})"
 
 
 def _loop_either(unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume) -> None:
@@ -405,7 +413,25 @@ def _mentions(lines: list[tuple[int, str]], name: str) -> bool:
     return any(re.search(rf"\b{name}\b", line) for _, line in lines)
 
 
+def _rotated_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
+    """The entries without NULL after the prefix, then those with it; read backwards, the other way round."""
+    test, prefix = _parts(unit, node, node.prefix)
+    after = after_null(unit, node.table, node.index.columns[len(prefix)], greatest(unit, node, len(prefix) + 1))
+    place = unit.fresh("k")
+    first = tuple_code(prefix) if prefix else "None"
+    last = tuple_code([*prefix, greatest(unit, node, len(prefix))]) if prefix else "None"
+    ranges = [f"{place}, {last}", f"{first}, {place}"]
+    if node.descending:
+        ranges.reverse()
+    with unit.body.test(test):
+        unit.body.line(f"{place} = {tuple_code([*prefix, *after])}")
+        _loop_entries(unit, node, "; ".join(ranges), consume)
+
+
 def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
+    if node.rotated:
+        _rotated_range(unit, node, consume)
+        return
     if not node.prefix and node.lower is None and node.upper is None:
         _loop_entries(unit, node, "None, None", consume)
         return
@@ -428,7 +454,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
             ends.append([*prefix, code, above] if after else [*prefix, code])
         elif lower and node.upper is not None:
             assert column is not None
-            ends.append([*prefix, *_after_null(unit, node.table, column, above)])
+            ends.append([*prefix, *after_null(unit, node.table, column, above)])
         else:
             ends.append(prefix if lower else [*prefix, greatest(unit, node, len(prefix))])
     # A key of a non-unique index goes on with the rowid and so sorts after its own parts; a unique key is just its parts.
@@ -444,14 +470,6 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
         return
     with unit.body.test(" and ".join(tests)):
         _loop_entries(unit, node, arguments, consume)
-
-
-def _after_null(unit: Unit, table: Table, column: IndexColumn, above: str) -> list[str]:
-    """What follows the prefix in a bound that leaves out NULL and nothing else."""
-    type_, nullable = part_type(table, column)
-    if type_.kind in MIXED:
-        return [unit.constant(values.sort_key(None)), above]
-    return ["()", above] if nullable else []
 
 
 def _raw_range(unit: Unit, node: IndexRange, consume: Consume) -> None:

@@ -8,7 +8,6 @@ and those over values whose class is unknown, step an accumulator object of ``fu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from zodbapi import values
@@ -27,6 +26,7 @@ from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
 from zodbapi.plan.nodes import IndexGroups, IndexRange, Scan
 from zodbapi.plan.walk import sources_used
+from zodbapi.record import field, record, replace
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Consume = Callable[[], None]
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Slots:
     """How the slots of the group at hand are written, and what they start with."""
 
@@ -53,7 +53,7 @@ class Slots:
         return f"{self.group}[{number}]" if self.group else f"{self.prefix}{number}"
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Step:
     """One aggregate: what a row does to its slots, and code of its result."""
 

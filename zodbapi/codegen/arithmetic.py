@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from zodbapi import values
 from zodbapi.catalog import TEXTS, Kind
-from zodbapi.plan.expr import Column, Const
+from zodbapi.plan.expr import Binary, Column, Const
 from zodbapi.values.arithmetic import EXACT
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from zodbapi.codegen.expr import ExprWriter
-    from zodbapi.plan.expr import Binary, Expr
+    from zodbapi.plan.expr import Expr
 
 FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": values.add,
@@ -37,6 +37,7 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "<<": values.shift_left,
     ">>": values.shift_right,
 }
+_OPERATORS = frozenset({"+", "-", "*", "/", "%"})
 _EXACT: dict[str, tuple[Callable[[Decimal, Decimal], Decimal], str]] = {
     "+": (EXACT.add, "exact_add"),
     "-": (EXACT.subtract, "exact_subtract"),
@@ -53,45 +54,104 @@ def binary(writer: ExprWriter, expr: Binary) -> str:
     if expr.op == "||" and {expr.left.type.kind, expr.right.type.kind} <= TEXTS:
         tests, (left, right) = writer.not_null([(side, writer.value(side)) for side in (expr.left, expr.right)])
         return f"(None if {' or '.join(tests)} else {left} + {right})" if tests else f"({left} + {right})"
-    classes = _class(writer, expr.left), _class(writer, expr.right)
-    exact = Decimal in classes
-    if (
-        expr.op not in "+-*/%"
-        or None in classes
-        or (expr.op == "%" and float in classes)
-        or (exact and (expr.op in "/%" or float in classes))
-    ):
-        return f"{function}({writer.value(expr.left)}, {writer.value(expr.right)})"
-    return _Operation(writer, expr, whole=float not in classes and not exact, exact=exact).code(f"{function}")
+    operation = _operation(writer, expr)
+    return operation.code() if operation else f"{function}({writer.value(expr.left)}, {writer.value(expr.right)})"
+
+
+def expected(writer: ExprWriter, expr: Expr) -> tuple[str, str, str, bool] | None:
+    """A number as it is if parameters are of the classes that are mostly given; None if its code does not depend on them.
+
+    Returns:
+        The code of the test that they are, of the value then, and of the value otherwise; whether the value may be NULL then.
+    """
+    if not isinstance(expr, Binary) or writer.independent(expr):
+        return None
+    operation = _operation(writer, expr)
+    if operation is None or not operation.asked:
+        return None
+    return " and ".join(operation.asked), operation.fast, _general(writer, expr), operation.nullable
+
+
+def _general(writer: ExprWriter, expr: Expr) -> str:
+    """Code of a value that is right for operands of all classes."""
+    if not isinstance(expr, Binary) or expr.op not in _OPERATORS or writer.independent(expr):
+        return writer.value(expr)
+    return f"{writer.unit.call(FUNCTIONS[expr.op])}({_general(writer, expr.left)}, {_general(writer, expr.right)})"
+
+
+def _operation(writer: ExprWriter, expr: Binary) -> _Operation | None:
+    """The operation with Python's operator; None where nothing tells the classes of the operands."""
+    if expr.op not in _OPERATORS or _class_of_operation(writer, expr) is None:
+        return None
+    return _Operation(writer, expr)
 
 
 def _class(writer: ExprWriter, side: Expr) -> type | None:
     """The class of an operand that is not NULL; ``object`` if only the prologue can tell, None if not even that."""
     if isinstance(side, Const):
         return type(side.value) if type(side.value) in (int, float, Decimal) else None
-    if side.type.kind is Kind.DECIMAL and isinstance(side, Column):
-        return Decimal
-    if side.type.kind is Kind.INTEGER:
-        return int
-    if side.type.kind is Kind.REAL:
-        return float
-    return object if side.type.kind is Kind.ANY and writer.independent(side) else None
+    kind = side.type.kind
+    if kind is Kind.ANY and writer.independent(side):
+        return object
+    if isinstance(side, Binary) and side.op in _OPERATORS and (found := _class_of_operation(writer, side)) is not None:
+        return found
+    return Decimal if kind is Kind.DECIMAL and isinstance(side, Column) else _CLASSES.get(kind)
+
+
+_CLASSES: dict[Kind, type] = {Kind.INTEGER: int, Kind.REAL: float}
+
+
+def _class_of_operation(writer: ExprWriter, expr: Binary) -> type | None:
+    """The class of a result, if the operands are what the prologue asks for; an integer that overflows is a float."""
+    classes = _class(writer, expr.left), _class(writer, expr.right)
+    known = set(classes) - {object}
+    divides = expr.op in "/%"
+    if None in known or not known or (divides and (Decimal in known or _overflow(expr.left) or _overflow(expr.right))):
+        return None
+    if Decimal in known:
+        return None if float in known or _overflow(expr.left) or _overflow(expr.right) else Decimal
+    if float in known:
+        return None if expr.op == "%" else float
+    return int
+
+
+def _overflow(side: Expr) -> bool:
+    """Whether a value that should be an integer may be a float."""
+    return isinstance(side, Binary) and side.op in _OPERATORS and side.op != "%"
 
 
 class _Operation:
     """One operation on integers (``whole``), with a decimal on at least one side (``exact``), or with a float."""
 
-    def __init__(self, writer: ExprWriter, expr: Binary, *, whole: bool, exact: bool) -> None:
-        self.unit = writer.unit
-        self.op = expr.op
-        self.whole, self.exact = whole, exact
+    def __init__(self, writer: ExprWriter, expr: Binary) -> None:
+        self.writer, self.unit = writer, writer.unit
+        self.expr, self.op = expr, expr.op
+        classes = _class(writer, expr.left), _class(writer, expr.right)
+        self.exact = Decimal in classes
+        self.whole = float not in classes and not self.exact
         self.nulls: list[str] = []  # tests that an operand is NULL: the first use of each operand
         self.asked: list[str] = []  # variables of the prologue that say whether the operator fits
         self.positive = False  # whether the divisor is known to be
-        self.left = self._operand(writer, expr.left)
-        self.right = self._operand(writer, expr.right, divisor=expr.op in "/%")
+        self.left = self._operand(expr.left)
+        self.right = self._operand(expr.right, divisor=expr.op in "/%")
+        self.fast = self._fast()  # code of the value, if what is asked holds
 
-    def _operand(self, writer: ExprWriter, side: Expr, *, divisor: bool = False) -> str:
+    @property
+    def nullable(self) -> bool:
+        """Whether ``fast`` may be NULL: a float that is no number is, as is what is divided by zero."""
+        return bool(self.nulls) or not self.whole or self.op in "/%"
+
+    def code(self) -> str:
+        """Code of the value."""
+        if not self.asked:
+            return self.fast
+        return f"({self.fast} if {' and '.join(self.asked)} else {_general(self.writer, self.expr)})"
+
+    def _operand(self, side: Expr, *, divisor: bool = False) -> str:
+        writer = self.writer
+        if isinstance(side, Binary) and not writer.independent(side) and (inner := _operation(writer, side)):
+            self.asked += [question for question in inner.asked if question not in self.asked]
+            return self._held(inner.fast, nullable=inner.nullable)
         code = writer.value(side)
         if isinstance(side, Const):
             self.positive = self.positive or (divisor and side.value > 0)
@@ -106,31 +166,35 @@ class _Operation:
                 self.positive = True
             self.asked.append(self.unit.hoist(question))
             return code
-        first, again = writer.hold(code)
-        if writer.nullable(side) or first != again:
-            self.nulls.append(f"{first} is None")
+        return self._held(code, nullable=writer.nullable(side))
+
+    def _held(self, code: str, *, nullable: bool) -> str:
+        """Code of an operand after the test that it is not NULL, if there is one; a division reads it several times."""
+        first, again = self.writer.hold(code)
+        if not nullable and (first == again or self.op not in "/%"):
+            return code
+        self.nulls.append(f"{first} is None")
         return again
 
-    def code(self, function: str) -> str:
-        """Code of the value; ``function`` does what the operator does not."""
-        call = f"{function}({self.left}, {self.right})"
-        result, test, otherwise = self._division(call) if self.whole and self.op in "/%" else self._plain(call)
-        code = f"{result} if {' and '.join([*self.asked, *test])} else {otherwise}"
+    def _fast(self) -> str:
+        divides = self.whole and self.op in "/%"
+        result, test, otherwise = self._division() if divides else self._plain()
+        code = f"{result} if {' and '.join(test)} else {otherwise}"
         return f"(None if {' or '.join(self.nulls)} else {code})" if self.nulls else f"({code})"
 
-    def _division(self, call: str) -> tuple[str, list[str], str]:
+    def _division(self) -> tuple[str, list[str], str]:
         """Python rounds down and SQLite towards zero: the same for what is not negative."""
         test = [f"{self.left} >= 0"] if self.positive else [f"{self.right} > 0", f"{self.left} >= 0"]
-        return f"{self.left} {'//' if self.op == '/' else '%'} {self.right}", test, call
+        otherwise = f"{self.unit.call(FUNCTIONS[self.op])}({self.left}, {self.right})"
+        return f"{self.left} {'//' if self.op == '/' else '%'} {self.right}", test, otherwise
 
-    def _plain(self, call: str) -> tuple[str, list[str], str]:
+    def _plain(self) -> tuple[str, list[str], str]:
         name = self.unit.fresh("t")
         if self.exact:
             function, shown = _EXACT[self.op]
             value = f"({name} := {self.unit.call_value(function, shown)}({self.left}, {self.right}))"
-            return name, [f"{value}.is_finite()"], call if self.asked else "None"
+            return name, [f"{value}.is_finite()"], "None"
         value = f"({name} := {self.left} {self.op} {self.right})"
         if self.whole:
-            return name, [f"{_MIN} <= {value} <= {_MAX}"], call if self.asked else f"float({name})"
-        divisor = [self.right] if self.op == "/" else []
-        return name, [*divisor, f"{value} == {name}"], call if self.asked else "None"
+            return name, [f"{_MIN} <= {value} <= {_MAX}"], f"float({name})"
+        return name, [*([self.right] if self.op == "/" else []), f"{value} == {name}"], "None"

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 
 from zodbapi.catalog import NUMBERS, TEXTS
 from zodbapi.codegen import runtime
+from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import is_cheap
-from zodbapi.functions.text import MATCHERS, length
+from zodbapi.functions import conditional
+from zodbapi.functions.text import MATCHERS, length, lower, upper
 from zodbapi.plan.expr import Column, Compare
 from zodbapi.values import to_text
-from zodbapi.values.pattern import contained_text, leading_text, trailing_text
+from zodbapi.values.pattern import plain_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from zodbapi.codegen.expr import ExprWriter
     from zodbapi.plan.expr import Call, Expr
 
@@ -30,6 +35,11 @@ def call_value(writer: ExprWriter, expr: Call) -> str:
         stored = writer.stored(expr.args[0])
         if stored != writer.value(expr.args[0]):
             return f"(None if {stored} is None else {writer.unit.call(runtime.length_of)}({stored}))"
+    test = _EXTREMES.get(expr.function.call)
+    if test is not None and len(expr.args) == 2 and not writer.independent(expr):
+        kinds = {comparison_class(arg.type) for arg in expr.args}
+        if len(kinds) == 1 and None not in kinds:
+            return _extreme(writer, expr, test)
     matched = _matcher(writer, expr)
     if matched is not None:
         text, test = matched
@@ -37,6 +47,37 @@ def call_value(writer: ExprWriter, expr: Call) -> str:
     tests, call = _call(writer, expr)
     code = f"(None if {' or '.join(tests)} else {call})" if tests else call
     return writer.unit.hoist(code) if writer.independent(expr) and not expr.function.with_txn else code
+
+
+# When the first of two arguments is the result.
+_EXTREMES: dict[Callable[..., Any], str] = {
+    conditional.greatest: ">=",
+    conditional.least: "<=",
+    conditional.largest: ">=",
+    conditional.smallest: "<",
+}
+
+
+def _extreme(writer: ExprWriter, expr: Call, test: str) -> str:
+    """The larger or the smaller of two values of one class; a strict function gives NULL if one of them is."""
+    (left, right), strict = (writer.value(arg) for arg in expr.args), expr.function.strict
+    (first_left, again_left), (first_right, again_right) = writer.hold(left), writer.hold(right)
+    may_lack = [writer.nullable(arg) for arg in expr.args]
+    code = f"{again_left} if {again_left} {test} {again_right} else {again_right}"
+    match may_lack:
+        case [True, True] if not strict:
+            code = f"{again_left} if {first_right} is None or {again_left} {test} {again_right} else {again_right}"
+            return f"({right} if {first_left} is None else {code})"
+        case [True, True]:
+            return f"(None if {first_left} is None or {first_right} is None else {code})"
+        case [True, False]:
+            code = f"{again_left} if {again_left} {test} {first_right} else {again_right}"
+            return f"({'None' if strict else right} if {first_left} is None else {code})"
+        case [False, True]:
+            code = f"{again_left} if {first_left} {test} {again_right} else {again_right}"
+            return f"({'None' if strict else left} if {first_right} is None else {code})"
+        case _:
+            return f"({again_left} if {first_left} {test} {first_right} else {again_right})"
 
 
 def call_true(writer: ExprWriter, expr: Call) -> str:
@@ -61,7 +102,13 @@ def _call(writer: ExprWriter, expr: Call) -> tuple[list[str], str]:
         return tests, f"{prepared}({codes[0]})"
     if expr.function.with_txn:
         codes.insert(0, "txn")
+    own = _OF_TEXTS.get(expr.function.call)
+    if own is not None and isinstance(expr.args[0], Column) and expr.args[0].type.kind in TEXTS:
+        return tests, own.format(*codes)
     return tests, f"{writer.unit.call(expr.function.call)}({', '.join(codes)})"
+
+
+_OF_TEXTS: dict[Callable[..., Any], str] = {length: "len({})", lower: "{}.lower()", upper: "{}.upper()"}
 
 
 def _prepared(writer: ExprWriter, expr: Call, codes: list[str]) -> str:
@@ -109,26 +156,30 @@ def _matcher(writer: ExprWriter, expr: Call) -> tuple[str, str] | None:
     first, again = writer.hold(writer.value(text))
     if text.type.kind not in TEXTS:
         return first, f"{matcher}({writer.unit.call(to_text)}({again}))"
-    form = _CONTAINING.get(expr.function.name.lower())
+    form = _FOLDED.get(expr.function.name.lower())
     if form is None:
         return first, f"{matcher}({again})"
-    fold, test = form
-    looked_for = writer.unit.hoist(f"{writer.unit.call(contained_text)}({arguments}, fold={fold!r})", "text")
-    code = f"{test.format(looked_for, again, matcher)} if {looked_for} is not None"
-    if fold == "none":
-        leading = writer.unit.hoist(f"{writer.unit.call(leading_text)}({arguments})", "lead")
-        code += f" else {again}.startswith({leading}) if {leading} is not None"
-        trailing = writer.unit.hoist(f"{writer.unit.call(trailing_text)}({arguments})", "tail")
-        code += f" else {again}.endswith({trailing}) if {trailing} is not None"
-    return first, f"({code} else {matcher}({again}))"
+    fold, folded, check = form
+    tests = [f"{{0}} in {folded}", f"{folded}.startswith({{0}})", f"{folded} == {{0}}", f"{folded}.endswith({{0}})"]
+    tests = [f"{test}{check}" for test in tests]
+    if fold != "none":
+        tests.append("{0} in {1}")
+    code = f"{writer.unit.call(plain_texts)}({arguments}, fold={fold!r})"
+    names = writer.unit.hoist_several(code, ("text", "lead", "whole", "tail", "same"))
+    arms = [
+        f"{test.format(name, again, matcher)} if {name} is not None else "
+        for name, test in zip(names, tests, strict=False)
+    ]
+    return first, f"({''.join(arms)}{matcher}({again}))"
 
 
-# What most patterns are, ``%text%``, is Python's ``in``: its fold, and the test of a text. ``str.lower`` also folds other letters
-# than SQLite's LIKE, and some of them become ASCII, so that the few texts found by it are looked at again.
-_CONTAINING = {
-    "like": ("ascii", "{0} in {1}.lower() and ({1}.isascii() or {2}({1}))"),
-    "clike": ("none", "{0} in {1}"),
-    "ilike": ("unicode", "{0} in {1}.casefold()"),
+# What most patterns are, a text at the beginning, at the end or anywhere, is for Python's operators: the fold, what is compared
+# of a text, and what has to hold besides. ``str.lower`` also folds other letters than SQLite's LIKE, and some of them become
+# ASCII, so that the few texts found by it are looked at again.
+_FOLDED = {
+    "like": ("ascii", "{1}.lower()", " and ({1}.isascii() or {2}({1}))"),
+    "clike": ("none", "{1}", ""),
+    "ilike": ("unicode", "{1}.casefold()", ""),
 }
 
 

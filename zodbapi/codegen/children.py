@@ -11,7 +11,7 @@ from typing import Any
 
 from zodbapi import values
 from zodbapi.codegen import runtime
-from zodbapi.codegen.keys import MIXED, is_raw
+from zodbapi.codegen.keys import MIXED, is_raw, prepare
 from zodbapi.large import load_value
 
 Found = list[tuple[int, tuple[Any, ...]]]
@@ -42,7 +42,7 @@ def seek_children(
     raw = is_raw(table, index)
 
     def encoded(value: Any, type_: Any, nullable: bool, collation: str) -> Any:
-        value = values.comparable(type_.kind)(value)
+        value = prepare(type_)(value)
         if collation.upper() != "BINARY":
             value = runtime.folding(collation, collations)(value)
         if type_.kind in MIXED:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
 from zodbapi.catalog import ANY, NUMBERS, TEXTS, Kind, Type
-from zodbapi.codegen import runtime
+from zodbapi.codegen import arithmetic, runtime
 from zodbapi.codegen.unit import denied, is_cheap, tuple_code
 from zodbapi.plan.expr import Affine, Between, Compare, Const, Expr, InList, Param, RowValue
 from zodbapi.plan.lists import param_list
@@ -103,24 +103,41 @@ def _number_test(writer: ExprWriter, op: str, expr: Compare) -> str | None:
             continue
         if writer.independent(typed) or writer.independent(raw) or writer.fallible(raw):
             continue
-        tests, (number, value) = writer.not_null([(typed, writer.value(typed)), (raw, writer.value(raw))])
-        if not value.isidentifier():
+        expected = arithmetic.expected(writer, raw)
+        if expected is None:
+            return _loose_test(writer, op, typed, loose, writer.value(raw), flipped=flipped)
+        asked, fast, general, maybe_null = expected
+        slow = _loose_test(writer, op, typed, loose, general, flipped=flipped)
+        if slow is None:
             return None
-        exact = value
-        if isinstance(loose, Affine):
-            exact = f"{writer.unit.call(values.affine(loose.type.kind))}({value})"
-        fast = [number, value]
-        slow = [number, exact]
-        if flipped:
-            fast.reverse()
-            slow.reverse()
-        numbers = writer.unit.call_value(_NUMBER_CLASSES, "numbers")
-        general = f"{slow[0]} {_PYTHON[op]} {slow[1]}"
-        if op in _FUNCTIONS:
-            general = f"{writer.unit.call(_FUNCTIONS[op])}({slow[0]}, {slow[1]})"
-        code = f"({fast[0]} {_PYTHON[op]} {fast[1]} if type({value}) in {numbers} else {general})"
-        return f"({' and '.join([*map(denied, tests), code])})"
+        tests, codes = [], []
+        for code, may_be in ((writer.value(typed), writer.nullable(typed)), (fast, maybe_null)):
+            first, again = writer.hold(code) if may_be else ("", code)
+            tests += [f"{first} is not None"] if first else []
+            codes.append(again)
+        tests.append(_in_order(codes, f" {_PYTHON[op]} ", flipped=flipped))
+        return f"(({' and '.join(tests)}) if {asked} else {slow})"
     return None
+
+
+def _in_order(codes: list[str], separator: str, *, flipped: bool) -> str:
+    return separator.join(reversed(codes) if flipped else codes)
+
+
+def _loose_test(writer: ExprWriter, op: str, typed: Expr, loose: Expr, raw: str, *, flipped: bool) -> str | None:
+    """The comparison of a number with ``loose``, which before its conversion is ``raw``; None if there is nothing to gain."""
+    tests, (number, value) = writer.not_null([(typed, writer.value(typed)), (loose, raw)])
+    if not value.isidentifier():
+        return None
+    exact = f"{writer.unit.call(values.affine(loose.type.kind))}({value})" if isinstance(loose, Affine) else value
+    numbers = writer.unit.call_value(_NUMBER_CLASSES, "numbers")
+    fast = _in_order([number, value], f" {_PYTHON[op]} ", flipped=flipped)
+    if op in _FUNCTIONS:
+        general = f"{writer.unit.call(_FUNCTIONS[op])}({_in_order([number, exact], ', ', flipped=flipped)})"
+    else:
+        general = _in_order([number, exact], f" {_PYTHON[op]} ", flipped=flipped)
+    code = f"({fast} if type({value}) in {numbers} else {general})"
+    return f"({' and '.join([*map(denied, tests), code])})"
 
 
 def _operator(writer: ExprWriter, op: str, expr: Compare, left: str, right: str, *, sentinels: bool) -> str:

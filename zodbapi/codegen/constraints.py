@@ -27,13 +27,15 @@ def check_failed(name: str) -> errors.IntegrityError:
 
 
 def foreign_key_failed() -> errors.IntegrityError:
-    """The error of a child without a parent."""
-    return errors.IntegrityError("FOREIGN KEY constraint failed")
+    """The error of a child without a parent, which no OR IGNORE forgives."""
+    error = errors.IntegrityError("FOREIGN KEY constraint failed")
+    error.resolution = "ABORT"
+    return error
 
 
 def missing_parent(name: str) -> errors.OperationalError:
     """The error of a foreign key whose parent table does not exist."""
-    return errors.OperationalError(f"no such table: {name}")
+    return errors.OperationalError(f"no such table: main.{name}")
 
 
 def key_mismatch(child: str, parent: str) -> errors.OperationalError:

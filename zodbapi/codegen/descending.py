@@ -59,14 +59,19 @@ def _runs(tree: Any, bounds: tuple[Any, Any, bool, bool], read: Callable[..., An
         if skip <= 0:
             yield (first,) if read is _keys_of else read(tree, first, first)
         skip -= 1
-    for leaf in _leaves(tree, first):
+    leaves = _leaves(tree, first)
+    for leaf in leaves:
         found = read(leaf, low, first, exclude_low, True)
         if skip <= 0:
             yield reversed(found)
         elif len(found) > skip:
             yield reversed(found[: len(found) - skip])
         skip -= len(found)
-        if low is not None and leaf and not low < leaf.minKey():
+        if low is None:
+            if skip <= 0:  # no bound and no place left to mind
+                yield from map(reversed, map(read, leaves))
+                return
+        elif leaf and not low < leaf.minKey():
             return
 
 
@@ -93,5 +98,8 @@ def _leaves_descending(node: Any, high: Any) -> Iterator[Any]:
             else:
                 above = middle - 1
         place = below
-    for child in range(place, -1, -1):
-        yield from _leaves_descending(children[2 * child], high if child == place else None)
+    if hasattr(children[0], "_firstbucket"):
+        for child in range(place, -1, -1):
+            yield from _leaves_descending(children[2 * child], high if child == place else None)
+    else:
+        yield from children[2 * place :: -2]

@@ -37,10 +37,15 @@ def write(unit: Unit, node: Insert | Update | Delete, writer: WriterProgram) -> 
     """Writes the body of a program that changes rows."""
     body = unit.body
     body.line("n = 0")
+    policy = "" if isinstance(node, Delete) else node.policy
+    if writer.silent is not None:
+        body.line(f"txn.policy = {policy!r}")
     if node.returning is not None:
         body.line("out = []")
     with _uncollected(unit) if _is_of_many(node) else nullcontext():
         _write(unit, node, writer)
+    if writer.silent is not None and policy:
+        body.line("txn.policy = ''")
     body.line("txn.count_changes(n)")
     body.line("return None" if node.returning is None else "return out")
 
@@ -82,16 +87,21 @@ def _writing(unit: Unit, writer: WriterProgram, call: str) -> Iterator[None]:
 
 
 @contextmanager
-def _undone(unit: Unit, then: str) -> Iterator[None]:
-    """What the ``with`` writes changes one row; if that fails it is undone."""
+def _undone(unit: Unit, action: str) -> Iterator[None]:
+    """What the ``with`` writes changes one row; under IGNORE and FAIL it is undone if a constraint fails."""
     body = unit.body
+    if action not in ("ignore", "fail"):
+        yield
+        return
     body.line("mark = txn.mark()")
     with body.block("try"):
         yield
-    with body.block(f"except {unit.call_value(IntegrityError, 'IntegrityError')}"):
+    with body.block(f"except {unit.call_value(IntegrityError, 'IntegrityError')} as error"):
+        with body.block("if error.resolution"):
+            body.line("raise  # of a trigger or a foreign key, which decide for themselves")
         body.line("txn.undo_to(mark)")
-        if then:
-            body.line(then)
+        if action == "fail":
+            body.line("raise")
 
 
 class _Insert:
@@ -100,7 +110,6 @@ class _Insert:
         self.node = node
         self.writer = writer
         self.table = node.table
-        self.insert = "insert"
 
     def write(self) -> None:
         unit, node = self.unit, self.node
@@ -116,13 +125,32 @@ class _Insert:
 
     def _row(self) -> None:
         """Makes one row and writes it."""
-        unit, body, table = self.unit, self.unit.body, self.table
+        unit, table = self.unit, self.table
         codes = ["None" if expr is None else unit.expr.value(expr) for expr in self.node.values]
         position = table.rowid_column
         given = self.node.rowid if position is None else self.node.values[position]
-        self._rowid(given)
-        if position is not None:
-            codes[position] = "rowid"
+        if self.writer.before_insert is None:
+            self._rowid(given)
+            self._checked_row(codes)
+            return
+        # BEFORE triggers fire first, whatever comes of the row; what they insert may have the next rowid.
+        names = [f"v{i}" for i in range(len(codes))]
+        for i, name in enumerate(names):
+            if i != position:
+                unit.body.line(f"{name} = {codes[i]}")
+        self._given_rowid(given, names[position] if position is not None else "given")
+        arguments = f"txn, {names[position] if position is not None else 'given'}, {tuple_code(names)}"
+        with unit.body.block(f"if not {writer_function(unit, self.writer, 'before_insert')}({arguments})"):
+            unit.body.line(f"rowid = {names[position] if position is not None else 'given'}")
+            with unit.body.block("if rowid is None"):
+                unit.body.line(f"rowid = {self._following()}")
+            self._checked_row(names)
+
+    def _checked_row(self, codes: list[str]) -> None:
+        """Makes the row, for which NOT NULL and CHECK hold, and writes it."""
+        unit, body = self.unit, self.unit.body
+        if self.table.rowid_column is not None:
+            codes[self.table.rowid_column] = "rowid"
         make_row = f"row = {writer_function(unit, self.writer, 'make_row')}({', '.join(codes)})"
         if not any(clause.any_constraint and clause.action == "ignore" for clause in self.node.clauses):
             body.line(make_row)
@@ -139,30 +167,28 @@ class _Insert:
         """Stores the row, or does what the clauses say if one of its keys is there already."""
         if not self.node.clauses:
             self._store()
-        elif self.writer.before_insert is None:
+        else:
             self._resolve(list(self.node.clauses))
-        else:  # BEFORE triggers fire first, whatever comes of the row
-            with self.unit.body.block(
-                f"if not {writer_function(self.unit, self.writer, 'before_insert')}(txn, rowid, row)"
-            ):
-                self.insert = "insert_after"
-                self._resolve(list(self.node.clauses))
+
+    def _following(self) -> str:
+        return f"txn.next_rowid({self.table.id}, {self.table.autoincrement})"
 
     def _rowid(self, given: Expr | None) -> None:
-        unit, body, table = self.unit, self.unit.body, self.table
-        following = f"txn.next_rowid({table.id}, {table.autoincrement})"
         if given is None or (isinstance(given, Const) and given.value is None):
-            body.line(f"rowid = {following}")
+            self.unit.body.line(f"rowid = {self._following()}")
             return
-        name = unit.namespace.constant(rowid_name(table))
-        body.line(f"rowid = {unit.call(runtime.given_rowid)}({unit.expr.value(given)}, {name})")
-        with body.block("if rowid is None"):
-            body.line(f"rowid = {following}")
+        self._given_rowid(given, "rowid")
+        with self.unit.body.block("if rowid is None"):
+            self.unit.body.line(f"rowid = {self._following()}")
+
+    def _given_rowid(self, given: Expr | None, variable: str) -> None:
+        unit = self.unit
+        name = unit.namespace.constant(rowid_name(self.table))
+        code = "None" if given is None else f"{unit.call(runtime.given_rowid)}({unit.expr.value(given)}, {name})"
+        unit.body.line(f"{variable} = {code}")
 
     def _store(self) -> None:
-        with _writing(
-            self.unit, self.writer, f"{writer_function(self.unit, self.writer, self.insert)}(txn, rowid, row)"
-        ):
+        with _writing(self.unit, self.writer, f"{writer_function(self.unit, self.writer, 'insert')}(txn, rowid, row)"):
             self.unit.body.line("txn.last_rowid = rowid")
             return_row(self.unit, self.node, "row", "rowid")
 
@@ -198,7 +224,7 @@ class _Insert:
             case "update":
                 self._update_existing(clause)
             case "fail":
-                with _undone(self.unit, "raise"):
+                with _undone(self.unit, "fail"):
                     self._store()
             case _:
                 self._store()  # fails with the constraint's own message
@@ -212,15 +238,18 @@ class _Insert:
         unit.env[clause.excluded] = unit.table_row(table, "row", "rowid")
 
         def change() -> None:
-            call = _change_row(unit, table, self.writer, clause.assignments, old="old", old_rowid="other")
-            with _writing(unit, self.writer, call):
+            with _changing(unit, table, self.writer, clause.assignments, old="old", old_rowid="other"):
                 return_row(unit, self.node, "new", "new_rowid")
 
+        if self.writer.silent is not None:
+            body.line("txn.policy = 'abort'")
         if clause.where is None:
             change()
         else:
             with body.block(f"if {unit.expr.is_true(clause.where)}"):
                 change()
+        if self.writer.silent is not None:
+            body.line(f"txn.policy = {self.node.policy!r}")
 
 
 def rowid_name(table: Table) -> str:
@@ -229,7 +258,8 @@ def rowid_name(table: Table) -> str:
     return f"{table.name}.{column}"
 
 
-def _change_row(
+@contextmanager
+def _changing(
     unit: Unit,
     table: Table,
     writer: WriterProgram,
@@ -239,9 +269,9 @@ def _change_row(
     old_rowid: str,
     computed: dict[int, str] | None = None,
     rowid: str | None = None,
-    replace: bool = False,
-) -> str:
-    """Writes the making of ``new`` and ``new_rowid`` from the old row and the assignments; the code of the update itself."""
+    action: str = "abort",
+) -> Iterator[None]:
+    """Writes the change of one row to ``new`` and ``new_rowid``; what the ``with`` writes is for a row that was changed."""
     body = unit.body
     codes = [f"{old}[{position}]" for position in range(len(table.columns))]
     for position, expr in assignments:
@@ -255,25 +285,50 @@ def _change_row(
         body.line(f"new_rowid = {unit.call(runtime.required_rowid)}({changed}, {name})")
         if column is not None:
             codes[column] = "new_rowid"
+    assigned = unit.namespace.constant(frozenset(position for position, _ in assignments)) if writer.silent else ""
+    if writer.before_update is not None:  # constraints are looked at after the BEFORE triggers
+        before_update = writer_function(unit, writer, "before_update")
+        body.line(f"ready = {before_update}(txn, {old_rowid}, {old}, new_rowid, {tuple_code(codes)}, {assigned})")
+        with body.block("if ready is not None"), _undone(unit, action):
+            body.line("current, ready = ready")
+            body.line(f"new = {writer_function(unit, writer, 'make_row')}(*ready)")
+            _displace(unit, table, writer, action, old_rowid)
+            after = f"{old_rowid}, {old}, current, new_rowid, new, {assigned}"
+            body.line(f"{writer_function(unit, writer, 'update_after')}(txn, {after})")
+            yield
+        return
+    with _undone(unit, action):
+        _new_row(unit, table, writer, assignments, codes)
+        _displace(unit, table, writer, action, old_rowid)
+        arguments = ", ".join(filter(None, (f"txn, {old_rowid}, {old}, new_rowid, new", assigned)))
+        with _writing(unit, writer, f"{writer_function(unit, writer, 'update')}({arguments})"):
+            yield
+
+
+def _new_row(
+    unit: Unit, table: Table, writer: WriterProgram, assignments: tuple[tuple[int, Expr], ...], codes: list[str]
+) -> None:
+    """Writes the making of ``new``, for which all constraints of the row itself hold."""
     for position, _ in assignments:
-        if position != column:
+        if position != table.rowid_column:
             name = f"new{position}"
-            body.line(f"{name} = {codes[position]}")
+            unit.body.line(f"{name} = {codes[position]}")
             convert_column(unit, table, position, name)
             codes[position] = name
     row = tuple_code(codes)
-    body.line(
+    unit.body.line(
         f"new = {row}" if writer.complete is None else f"new = {writer_function(unit, writer, 'complete')}({row})"
     )
-    if replace:
-        delete = writer_function(unit, writer, "displace" if writer.displace else "delete", "displace")
-        conflicts = writer_function(unit, writer, "conflicts")
-        with body.block(f"for other in {{other for _, other in {conflicts}(txn, new_rowid, new)}} - {{{old_rowid}}}"):
-            body.line(f"{delete}(txn, other, txn.rows({table.id})[other])")
-    arguments = f"txn, {old_rowid}, {old}, new_rowid, new"
-    if writer.silent is not None:
-        arguments += f", {unit.namespace.constant(frozenset(position for position, _ in assignments))}"
-    return f"{writer_function(unit, writer, 'update')}({arguments})"
+
+
+def _displace(unit: Unit, table: Table, writer: WriterProgram, action: str, old_rowid: str) -> None:
+    """Under REPLACE, writes the deletion of the rows that are in the way of ``new``."""
+    if action != "replace":
+        return
+    delete = writer_function(unit, writer, "displace" if writer.displace else "delete", "displace")
+    conflicts = writer_function(unit, writer, "conflicts")
+    with unit.body.block(f"for other in {{other for _, other in {conflicts}(txn, new_rowid, new)}} - {{{old_rowid}}}"):
+        unit.body.line(f"{delete}(txn, other, txn.rows({table.id})[other])")
 
 
 def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]]) -> str:
@@ -309,19 +364,11 @@ def _update(unit: Unit, node: Update, writer: WriterProgram) -> None:
     with body.block(f"for rowid, {tuple_code(['row', *names])} in {found}.items()"):
         _current_row(unit, node)
 
-        def change() -> None:
-            call = _change_row(
-                unit, table, writer, node.assignments, old="row", old_rowid="rowid", computed=computed, rowid=rowid,
-                replace=node.action == "replace",
-            )  # fmt: skip
-            with _writing(unit, writer, call):
-                return_row(unit, node, "new", "new_rowid")
-
-        if node.action not in ("ignore", "fail"):
-            change()
-            return
-        with _undone(unit, "raise" if node.action == "fail" else ""):
-            change()
+        with _changing(
+            unit, table, writer, node.assignments, old="row", old_rowid="rowid", computed=computed, rowid=rowid,
+            action=node.action,
+        ):  # fmt: skip
+            return_row(unit, node, "new", "new_rowid")
 
 
 def _current_row(unit: Unit, node: Update | Delete) -> None:
@@ -342,6 +389,7 @@ def _delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
 def write_instead(unit: Unit, node: Instead, fire: Callable[..., None]) -> None:
     """Writes the body of a program that hands rows of a view to its triggers. They do not count as changed."""
     unit.body.line("found = []")
+    unit.body.line(f"txn.policy = {node.policy!r}")
     if node.returning is not None:
         unit.body.line("out = []")
 

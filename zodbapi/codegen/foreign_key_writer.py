@@ -12,8 +12,13 @@ from zodbapi import values
 from zodbapi.catalog import Kind
 from zodbapi.codegen import runtime
 from zodbapi.codegen.children import scan_children, seek_children
+<<<<<<< HEAD
 from zodbapi.codegen.constraints import foreign_key_failed, key_mismatch, missing_parent, schedule, schedule_many
 from zodbapi.codegen.keys import encode, is_raw, part_type
+=======
+from zodbapi.codegen.constraints import foreign_key_failed, key_mismatch, missing_parent, schedule
+from zodbapi.codegen.keys import encode, is_raw, part_type, prepare
+>>>>>>> review
 from zodbapi.codegen.unit import raising, tuple_code
 from zodbapi.large import load_value
 
@@ -135,7 +140,7 @@ class ForeignKeyWriter:
             assert column.position is not None
             type_, nullable = part_type(parent, column)
             code = "key" if single else f"key[{order[column.position]}]"
-            code = self.unit.expr.folded(f"{self.unit.call(values.comparable(type_.kind))}({code})", column.folding)
+            code = self.unit.expr.folded(f"{self.unit.call(prepare(type_))}({code})", column.folding)
             codes.append(encode(self.unit, code, type_, nullable, maybe_null=False))
         key = codes[0] if is_raw(parent, foreign.parent_index) else tuple_code(codes)
         self.body.line(f"tree = txn.index({foreign.parent_index.id})")
@@ -161,7 +166,13 @@ class ForeignKeyWriter:
         return self.unit.namespace.callable(finder)
 
     def on_parent_gone(self, foreign: BoundForeignKey, action: str, event: str) -> None:
-        """A parent's key has gone (deleted or changed): cascade, or have the key checked."""
+        """A parent's key has gone (deleted or changed): cascade, or have the key checked.
+
+        What a trigger keeps a cascade from changing has to have a parent again at the end.
+        """
+        if foreign.mismatch:
+            self.body.line(raising(self.unit, key_mismatch, foreign.child.name, foreign.key.parent))
+            return
         positions = foreign.parent_positions
         key = self.key("row", positions)
         child = f"writer_of({foreign.child.id})"
@@ -173,8 +184,9 @@ class ForeignKeyWriter:
                     with self.body.block(f"if {find}(txn, key, 1)"):
                         self.body.line(raising(self.unit, foreign_key_failed))
                 case "CASCADE" if event == "delete":
-                    with self.body.block(f"for i, r in {find}(txn, key, -1)"):
-                        self.body.line(f"if txn.rows({foreign.child.id}).get(i) == r: {child}.delete(txn, i, r)")
+                    gone = f"txn.rows({foreign.child.id}).get(i) == r and {child}.delete(txn, i, r)"
+                    with self.body.block(f"for i, r in {find}(txn, key, -1)"), self.body.block(f"if {gone}"):
+                        self._check_later(foreign, child)
                 case "CASCADE" | "SET NULL" | "SET DEFAULT":
                     self._rewrite_children(foreign, action, child, find)
                     if action == "SET DEFAULT":  # which may be the very key that has gone
@@ -210,4 +222,5 @@ class ForeignKeyWriter:
         with self.body.block(f"for i, r in {find}(txn, key, -1)"):
             self.body.line(f"changed = {{{', '.join(codes)}}}")
             self.body.line(f"after = {child}.make_row(*(changed.get(n, v) for n, v in enumerate(r)))")
-            self.body.line(f"{child}.update(txn, i, r, {rowid}, after)")
+            with self.body.block(f"if {child}.update(txn, i, r, {rowid}, after)"):
+                self._check_later(foreign, child)

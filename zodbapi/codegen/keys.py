@@ -26,16 +26,23 @@ this is how ranges are read. DESC is not part of the form: entries ascend, and a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
 from zodbapi.catalog import Type
 from zodbapi.plan.entries import MIXED, is_raw, part_type
 
 if TYPE_CHECKING:
+    from zodbapi.catalog import IndexColumn, Table
     from zodbapi.codegen.unit import Unit
 
-__all__ = ["MIXED", "encode", "is_raw", "part_type"]
+__all__ = ["MIXED", "encode", "is_raw", "part_type", "prepare"]
+
+
+def prepare(type_: Type) -> Callable[[Any], Any]:
+    """What makes a value that is looked for ready to be folded and encoded; one that cannot be there gets no key's."""
+    return values.affine(type_.kind) if type_.kind in MIXED else values.comparable(type_.kind)
 
 
 def encode(unit: Unit, code: str, type_: Type, nullable: bool, *, maybe_null: bool) -> str:
@@ -48,3 +55,11 @@ def encode(unit: Unit, code: str, type_: Type, nullable: bool, *, maybe_null: bo
         return f"({code},)"
     first, again = unit.expr.hold(code)
     return f"(() if {first} is None else ({again},))"
+
+
+def after_null(unit: Unit, table: Table, column: IndexColumn, above: str) -> list[str]:
+    """What follows the prefix in a bound that leaves out NULL and nothing else."""
+    type_, nullable = part_type(table, column)
+    if type_.kind in MIXED:
+        return [unit.constant(values.sort_key(None)), above]
+    return ["()", above] if nullable else []

@@ -53,9 +53,13 @@ def _is_row_for_row(node: Node) -> bool:
 
 
 def _is_backwards(node: Node) -> bool:
-    return (
-        isinstance(node, Project) and isinstance(node.input, (Scan, RowidRange, IndexRange)) and node.input.descending
-    )
+    match node:
+        case Project(input=IndexRange(rotated=True)):
+            return False
+        case Project(input=Scan(descending=True) | RowidRange(descending=True) | IndexRange(descending=True)):
+            return True
+        case _:
+            return False
 
 
 def _slice(unit: Unit, node: Node, start: int, limit: str | None, offset: str | None) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from zodbapi.codegen import access, aggregate, index_groups, join, page, row_groups, runtime, sort, window
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
@@ -46,6 +45,7 @@ from zodbapi.plan.nodes import (
     output_source,
 )
 from zodbapi.plan.walk import free_sources, working_source
+from zodbapi.record import replace
 
 Consume = Callable[[], None]
 

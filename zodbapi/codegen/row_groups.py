@@ -12,13 +12,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen.aggregate import Slots, Steps, emit
 from zodbapi.codegen.aggregate_list import count_entries
 from zodbapi.codegen.unit import is_cheap
 from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Passed
+from zodbapi.record import replace
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit

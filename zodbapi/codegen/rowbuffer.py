@@ -6,13 +6,13 @@ tuple and unpacked into variables of the same names on the other side.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.plan import nodes
 from zodbapi.plan.nodes import Distinct, Filter, HashJoin, Join, Limit, Node, Sort, Window, output_source
 from zodbapi.plan.walk import descend
+from zodbapi.record import replace
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import RowAccess, Unit

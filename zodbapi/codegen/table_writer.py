@@ -104,8 +104,11 @@ class WriterProgram:
     conditions: tuple[tuple[Expr, frozenset[int]], ...]  # of CHECKs, over source 0, and their columns
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
     displace: Callable[[Any, int, tuple[Any, ...]], None] | None = None  # deletes a row in the way, where there are
-    before_insert: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # fires the BEFORE triggers alone
-    insert_after: Callable[[Any, int, tuple[Any, ...]], bool] | None = None  # inserts, and fires the others
+    before_insert: Callable[[Any, int | None, tuple[Any, ...]], bool] | None = (
+        None  # fires BEFORE triggers, if there are any
+    )
+    before_update: Callable[..., tuple[Row, Row] | None] | None = None
+    update_after: Callable[..., None] | None = None  # updates, and fires AFTER triggers
 
     @property
     def without_triggers(self) -> WriterProgram:

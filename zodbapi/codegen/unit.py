@@ -20,15 +20,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zodbapi.codegen.writer import Namespace, Writer
 from zodbapi.large import load_value
 from zodbapi.plan.expr import Column, Rowid
 from zodbapi.plan.walk import Part, descend
+from zodbapi.record import field, record
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table
@@ -54,7 +54,7 @@ class RowAccess(Protocol):
         """Code of one column."""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class StoredRow:
     """The row is a tuple in a variable."""
 
@@ -84,7 +84,7 @@ class StoredRow:
         return f"{self.name}[{position}]"
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class ComputedRow:
     """Each column has code of its own: a local variable, or an expression cheap enough to be repeated."""
 
@@ -107,7 +107,7 @@ class ComputedRow:
         return code
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class FunctionScope:
     """One generated function: what runs once, and the body."""
 
@@ -196,6 +196,14 @@ class Unit:
             name = self._hoisted[code] = self.fresh(prefix)
             self.scopes[0].prologue.line(f"{name} = {code}")
         return name
+
+    def hoist_several(self, code: str, prefixes: Sequence[str]) -> list[str]:
+        """The names of variables for the items of a tuple, computed once in the outermost prologue."""
+        names = self._hoisted.get(code)
+        if names is None:
+            names = self._hoisted[code] = ", ".join([self.fresh(prefix) for prefix in prefixes])
+            self.scopes[0].prologue.line(f"{names} = {code}")
+        return names.split(", ")
 
     def each(self, index: int, render: Callable[[], str], independent: bool = True) -> str:
         """Code that unpacks what ``render`` makes of each value ``v`` of a list of parameters.

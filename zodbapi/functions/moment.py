@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from zodbapi.record import record
 from zodbapi.values import to_text
 from zodbapi.values.temporal import naive_utc
 
@@ -43,7 +43,7 @@ _UNITS = {
 }
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Moment:
     """A point in time: Julian day in milliseconds, or a ``raw`` number that a modifier may still give a meaning.
 

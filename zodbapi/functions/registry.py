@@ -7,12 +7,11 @@ that the binder looks names up in. Its ``version`` is part of the statement cach
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
 from itertools import count
 from typing import Any, Protocol
 
 from zodbapi.catalog import ANY, Type
-from zodbapi.record import record
+from zodbapi.record import field, record
 
 ResultType = Type | Callable[[Sequence[Type]], Type]
 

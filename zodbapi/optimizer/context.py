@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ from zodbapi.plan.expr import Column, Exists, Expr, InQuery, ScalarQuery
 from zodbapi.plan.nodes import Bound, Node, Scan
 from zodbapi.plan.walk import Part, descend, parts, sources_made
 from zodbapi.plan.writer import BoundIndex
+from zodbapi.record import field, record
 
 LEAST_ROWS = 100  # plans are cached while tables grow, so a table is never taken for smaller than this
 LIKELY_ROWS = 1000  # paths to one table are compared as for that many rows, if it has less: it may grow
@@ -43,7 +43,7 @@ class Samples(Protocol):
 BindIndex = Callable[[Table, Index], BoundIndex]
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Context:
     """One optimisation of one statement.
 

@@ -104,7 +104,8 @@ def _is_whole(access: Node) -> bool:
         case Scan():
             return not access.descending
         case IndexRange():
-            return not (access.descending or access.prefix or access.lower or access.upper or access.index.where)
+            turned = access.descending or access.rotated
+            return not (turned or access.prefix or access.lower or access.upper or access.index.where)
         case _:
             return False
 

@@ -11,8 +11,6 @@ an order is worth more that begins with a table whose rows come sorted as the So
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from zodbapi.catalog import Index
 from zodbapi.optimizer.access import ROWID, Target, paths_to, sargs_of
 from zodbapi.optimizer.context import Context
@@ -33,14 +31,14 @@ from zodbapi.optimizer.selectivity import passing
 from zodbapi.optimizer.wishes import BAD_LUCK, NO_WISH, Wish, below_project, best_path, leading_keys, page_rows
 from zodbapi.plan.expr import Compare, Expr
 from zodbapi.plan.nodes import Distinct, Filter, Join, Limit, Node, Project, Scan, Sort
-from zodbapi.record import record, replace
+from zodbapi.record import field, record, replace
 
 MUCH_CHEAPER = 0.9  # another order must cost less than this part of the best so far
 INFINITE = float("inf")
 MOST_STARTS = 8  # first tables that are tried
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Item:
     """One input of the chain, as the set bit ``bit`` among its sources; ``needs`` are the bits that must come before."""
 
@@ -59,7 +57,7 @@ class _Item:
     keys: list[_Key] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Key:
     """An index that equalities can seek in. What it finds is estimated when an order is tried that makes use of it."""
 

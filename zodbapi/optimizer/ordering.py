@@ -7,6 +7,8 @@ not matter, and after a key that no two rows share nothing does.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from zodbapi.catalog import TEXTS, Index, Kind, Table
 from zodbapi.optimizer.access import (
     BY_ROWID,
@@ -45,8 +47,16 @@ Access = Scan | RowidSeek | RowidRange | IndexSeek | IndexRange
 Keys = tuple[SortKey, ...]
 
 
-def direction(keys: Keys, order: tuple[KeyPart, ...], fixed: list[Sarg], source: int, table: Table) -> bool | None:
-    """Whether rows in ``order`` must be read backwards to come in the order of ``keys``; None if neither way does."""
+class Way(NamedTuple):
+    """How rows are read: ``rotated`` is the place of the column whose NULLs must come at the other end, if there is one."""
+
+    backwards: bool
+    rotated: int | None
+
+
+def way(keys: Keys, order: tuple[KeyPart, ...], fixed: list[Sarg], source: int, table: Table) -> Way | None:
+    """How rows in ``order`` must be read to come in the order of ``keys``; None if no way does."""
+    rotated: int | None = None
     computed = any(not isinstance(part.target, int) for part in order)
     left = list(order)
     descending: bool | None = None
@@ -64,12 +74,14 @@ def direction(keys: Keys, order: tuple[KeyPart, ...], fixed: list[Sarg], source:
         if target is None or target != part.target or not collates(key.collation, part):
             return None
         if part.nullable and key.nulls_first == key.descending:
-            return None
+            if descending is not None:
+                return None
+            rotated = len(order) - len(left) - 1
         if descending is None:
             descending = key.descending
         elif descending != key.descending:
             return None
-    return bool(descending)
+    return Way(bool(descending), rotated)
 
 
 def _is_constant(expr: Expr) -> bool:
@@ -157,12 +169,32 @@ def _ordered_access(node: Access, keys: Keys, terms: list[Expr], context: Contex
     if order is None:
         return None
     fixed = fixing(node.source, node.table, terms) + _fixed_by(node)
-    backwards = direction(keys, order, fixed, node.source, node.table)
-    if backwards is None:
+    found = way(keys, order, fixed, node.source, node.table)
+    if found is None:
         return None
-    if isinstance(node, (IndexSeek, IndexRange)) and node.tests:
-        node = replace(node, tests=())
-    return node if backwards == node.descending else replace(node, descending=backwards)
+    if isinstance(node, (IndexSeek, IndexRange)):
+        rotated = _rotated(node, found.rotated)
+        if rotated is None:
+            return None
+        node = replace(rotated, tests=()) if rotated.tests else rotated
+    return node if found.backwards == node.descending else replace(node, descending=found.backwards)
+
+
+def _rotated(node: IndexSeek | IndexRange, place: int | None) -> IndexSeek | IndexRange | None:
+    """The access with the NULLs of a column at the other end; None if they are all over it."""
+    match node:
+        case IndexRange(lower=None, upper=None):
+            if place is not None and place != len(node.prefix):
+                return None
+            return node if node.rotated == (place is not None) else replace(node, rotated=place is not None)
+        case IndexRange():
+            return node if place is None or place == len(node.prefix) else None  # there are no NULLs between bounds
+        case IndexSeek() if place is None:
+            return node
+        case IndexSeek(alternatives=(keys,)) if seeks_once(node) and not any(node.null_safe) and place == len(keys):
+            return IndexRange(node.source, node.table, node.index, keys, rotated=True)
+        case _:
+            return None
 
 
 def order_of(node: Access, context: Context) -> tuple[KeyPart, ...] | None:

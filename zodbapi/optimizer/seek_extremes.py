@@ -17,7 +17,7 @@ from __future__ import annotations
 from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.access import paths_to
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.ordering import direction, fixing
+from zodbapi.optimizer.ordering import fixing, way
 from zodbapi.optimizer.predicates import (
     each_input,
     each_query,
@@ -108,7 +108,8 @@ def _comes_in_order(scan: Scan, terms: list[Expr], key: SortKey, context: Contex
     """Whether a path that answers all terms has the rows in the order of the key."""
     fixed = fixing(scan.source, scan.table, terms)
     for path in paths_to(scan.source, scan.table, terms, context, whole=True):
-        if direction((key,), path.order, fixed, scan.source, scan.table) is None:
+        found = way((key,), path.order, fixed, scan.source, scan.table)
+        if found is None or found.rotated is not None:
             continue
         answered = path.answered()
         if all(any(term is done for done in answered) for term in terms):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from zodbapi.optimizer.access import Path, Sarg, paths_to
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import SKIP, SORT, entry_cost, limit_rows
-from zodbapi.optimizer.ordering import Keys, direction, fixing
+from zodbapi.optimizer.ordering import Keys, fixing, way
 from zodbapi.optimizer.predicates import substitute
 from zodbapi.optimizer.selectivity import passing
 from zodbapi.plan.expr import Expr
@@ -109,7 +109,7 @@ def _saved_by_skipping(path: Path, scan: Scan, context: Context) -> float:
 def leading_keys(wish: Wish, path: Path, fixed: list[Sarg], scan: Scan) -> tuple[int, bool]:
     """How many of the wished keys the path has the order of, and whether it must be read backwards for that."""
     for leading in range(len(wish.keys), 0 if wish.is_limited else len(wish.keys) - 1, -1):
-        backwards = direction(wish.keys[:leading], path.order, fixed, scan.source, scan.table)
-        if backwards is not None:
-            return leading, backwards
+        found = way(wish.keys[:leading], path.order, fixed, scan.source, scan.table)
+        if found is not None:
+            return leading, found.backwards
     return 0, False

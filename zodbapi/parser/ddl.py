@@ -7,7 +7,6 @@ A recursive descent in the order of https://www.sqlite.org/lang.html, extended w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from zodbapi.catalog import Procedure
 from zodbapi.errors import NotSupportedError
@@ -35,6 +34,7 @@ from zodbapi.plan.commands import (
     TransactionControl,
     Truncate,
 )
+from zodbapi.record import replace
 
 __all__ = ["parse_ddl"]
 

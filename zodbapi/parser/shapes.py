@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from zodbapi.record import field, record
 
 _NUMBER = r"-?\d{1,18}(?:\.\d{1,15})?"
 _STRING = r"'[^'%]*(?:''[^'%]*)*'"
@@ -91,7 +92,7 @@ def fold(sql: str, style: str, pinned: str = "") -> Folded | None:
     return folded if found else None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Folding:
     """What was folded so far."""
 

@@ -5,9 +5,7 @@ In: made by ``ddl``. Out: read by ``binder.ddl``, which turns names into positio
 
 from __future__ import annotations
 
-from dataclasses import field
-
-from zodbapi.record import record
+from zodbapi.record import field, record
 
 
 @record(frozen=True, slots=True)

@@ -5,11 +5,10 @@ In: a cursor at the first word. Out: the trees of ``syntax``; the cursor stands 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zodbapi.errors import NotSupportedError
 from zodbapi.parser.syntax import ColumnDefinition, Constraint, Reference, Term
 from zodbapi.parser.words import Word, WordCursor
+from zodbapi.record import replace
 
 # The words that end a declared type.
 _AFTER_TYPE = """CONSTRAINT PRIMARY NOT NULL UNIQUE CHECK DEFAULT COLLATE REFERENCES GENERATED AS AUTOINCREMENT USING

@@ -92,7 +92,8 @@ def describe(node: Node) -> str:
     match node:
         case Scan() | RowidSeek() | RowidRange() | IndexSeek() | IndexRange():
             either = " OR SCAN" if isinstance(node, (IndexSeek, IndexRange)) and node.tests else ""
-            return _access(node) + (" BACKWARDS" if node.descending else "") + either
+            rotated = " ROTATED" if isinstance(node, IndexRange) and node.rotated else ""
+            return _access(node) + rotated + (" BACKWARDS" if node.descending else "") + either
         case Join():
             return f"{node.kind.upper()} JOIN{_on(node.on)}"
         case HashJoin():

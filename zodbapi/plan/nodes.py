@@ -95,7 +95,8 @@ class IndexRange(Node):
     """Emits rows in index order: those with ``prefix`` equal and the next column between the bounds.
 
     Without prefix and bounds it is a whole index scan, used for its order. A lower bound of None starts at the first
-    entry, NULLs included; with any bound NULLs are left out.
+    entry, NULLs included; with any bound NULLs are left out. ``rotated``: there is no bound, and the entries with NULL in the
+    column after the prefix do not come first, as they stand, but last; read backwards, they come first.
     """
 
     source: int
@@ -106,6 +107,7 @@ class IndexRange(Node):
     upper: Bound | None = None
     descending: bool = False
     tests: tuple[Expr, ...] = ()
+    rotated: bool = False
 
 
 @record(frozen=True, slots=True)
@@ -370,6 +372,7 @@ class Insert(Node):
     clauses: tuple[ConflictClause, ...] = ()
     returning: tuple[Expr, ...] | None = None
     names: tuple[str, ...] = ()
+    policy: str = ""  # the word of INSERT OR, in lower case
 
 
 @record(frozen=True, slots=True)
@@ -387,6 +390,7 @@ class Update(Node):
     returning: tuple[Expr, ...] | None = None
     names: tuple[str, ...] = ()
     rowid: Expr | None = None  # UPDATE t SET rowid = ...
+    policy: str = ""  # the word of UPDATE OR, in lower case
 
 
 @record(frozen=True, slots=True)
@@ -417,6 +421,7 @@ class Instead(Node):
     source: int = -1
     returning: tuple[Expr, ...] | None = None
     names: tuple[str, ...] = ()
+    policy: str = ""  # the word of INSERT OR and UPDATE OR, in lower case
 
 
 OLD_ROW, NEW_ROW = 1_000_000, 1_000_001  # the sources of the rows around the statements of a trigger

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from typing import Any, TypeVar
 
 from zodbapi.plan.expr import (
@@ -26,7 +25,7 @@ from zodbapi.plan.expr import (
     WindowCall,
 )
 from zodbapi.plan.nodes import Bound, ConflictClause, Node, Recursive, WorkingRow
-from zodbapi.record import replace
+from zodbapi.record import fields, replace
 
 Part = Node | Expr | SortKey | AggregateCall | WindowCall | Frame | FrameBound | Bound | ConflictClause
 _PARTS = (Node, Expr, SortKey, AggregateCall, WindowCall, Frame, FrameBound, Bound, ConflictClause)

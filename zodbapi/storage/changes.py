@@ -56,6 +56,8 @@ class Changes(Snapshot):
         self.last_rowid = 0
         self.newest_tops: dict[int, int] = {}  # table id -> the largest rowid outside a snapshot that is not the newest
         self.firing: frozenset[str] = frozenset()  # the triggers that are running
+        self.trigger_depth = 0  # how many of them
+        self.policy = ""  # the word of INSERT OR or UPDATE OR of what is running, for the triggers that it fires
         self.recursive_triggers = False  # whether what a trigger writes may start it again
         self.changes = 0
         self.total_changes = 0
@@ -259,6 +261,10 @@ class Changes(Snapshot):
     def savepoint(self, name: str) -> None:
         """Set a savepoint; several may have one name, the newest counts."""
         self._savepoints.append((name.lower(), len(self.undo)))
+
+    def is_outermost(self, name: str) -> bool:
+        """Whether no savepoint is older than this."""
+        return self._find_savepoint(name) == 0
 
     def release(self, name: str) -> None:
         """Forget a savepoint and those after it; their changes stay."""

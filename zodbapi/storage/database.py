@@ -65,10 +65,10 @@ class Database:
     """
 
     def __init__(self, dsn: str, options: dict[str, Any], storage: Any = None) -> None:
-        self.dsn = dsn
+        self.dsn: str = dsn
         self.options = options
         self.epoch = 0
-        self.timeout = float(options.get("timeout", 30.0))
+        self.timeout: float = float(options.get("timeout", 30.0))
         self.users = 0
         self.storage: Any = None
         self._db: Any = None
@@ -91,8 +91,9 @@ class Database:
         """The process's database for that DSN; the options of its first open count.
 
         ``timeout``: how long a writer waits for its turn, in seconds. For a path also ``read_only``, ``blob_dir`` (a folder for
-        values above a megabyte; a database that has had one always wants it), and ``durable``: False leaves it to the
-        operating system when a commit reaches the disk. ``server_sync`` for ZEO: False
+        values above a megabyte; a database that has had one always wants it), ``durable``: False leaves it to the
+        operating system when a commit reaches the disk, and ``history_days``: what is older, and not current, goes when a
+        file of 64 MB or more has become twice as long as the last pack left it (None: never). ``server_sync`` for ZEO: False
         saves the round trip at the begin of a transaction, which then may see less than others were told is committed.
         A ``zeo://`` URI also takes ``wait_timeout`` (seconds to wait for a server), ``client_cache`` (the path of a cache
         that outlives the process, one for each process), ``client_cache_size`` (bytes, 20 MB unless told), and for TLS

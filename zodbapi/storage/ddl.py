@@ -21,7 +21,6 @@ transaction that writes relies on both cookies, so none writes rows for another 
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,6 +42,7 @@ from zodbapi.catalog import (
     Type,
     View,
 )
+from zodbapi.record import fields, is_record, replace
 from zodbapi.storage.rowids import highest_rowid
 from zodbapi.storage.temporary import divided
 
@@ -101,7 +101,7 @@ def dump(item: Any) -> Any:
 @cache
 def _fields(cls: type) -> tuple[tuple[str, Any], ...] | None:
     """The fields of a class of catalog objects, with their defaults; None for any other class."""
-    return tuple((field.name, field.default) for field in fields(cls)) if is_dataclass(cls) else None
+    return tuple((field.name, field.default) for field in fields(cls)) if is_record(cls) else None
 
 
 def load(cls: Any, record: Any) -> Any:

@@ -22,7 +22,7 @@ from zodbapi.storage.records import DB
 from zodbapi.storage.shared_file import SharedFileStorage
 
 SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
-FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable", "timeout"})
+FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable", "history_days", "timeout"})
 DB_OPTIONS = frozenset({"cache_size", "cache_size_bytes", "pool_size", "pool_timeout", "database_name", "databases"})
 ZEO_OPTIONS = frozenset(
     {
@@ -68,6 +68,9 @@ def open_storage(dsn: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]
 
 def _open_file(path: str, options: dict[str, Any]) -> SharedFileStorage:
     directory = os.path.dirname(path)
+    days = options.get("history_days")
+    if days is not None and not (isinstance(days, int | float) and days >= 0):
+        raise errors.InterfaceError(f"history_days is a number of days, or None, not {days!r}")
     if os.path.isdir(path):
         raise errors.OperationalError(f"unable to open database file: {path} is a directory")
     if os.path.exists(path) and not os.path.isfile(path):

@@ -30,6 +30,7 @@ _TEXT: Final = 100  # bytes: the process, as ZODB writes it, and the object ids
 _NOTES_AT: Final = 128
 _NEXT_AT: Final = 1 << 62  # the byte that who is next has locked, far behind all that is in the file
 _NOTES: Final = Struct(">8s8sQQ")
+_PACKED_AT: Final = _NOTES_AT + _NOTES.size
 _ROUNDS: Final = 1 << 60  # more than there will ever be
 _END_OF_ROUND: Final = Struct(">8sQ")
 
@@ -178,6 +179,14 @@ class FileLock:
         newest, durable, over, begun = _NOTES.unpack(found)
         return Notes(newest, durable, over % _ROUNDS, begun % _ROUNDS)
 
+    def note_packed(self, length: int) -> None:
+        """Note how many bytes the last pack has left of the database file."""
+        os.pwrite(self._fd, length.to_bytes(8, "big"), _PACKED_AT)
+
+    def packed_length(self) -> int:
+        """What ``note_packed`` has noted; 0 if nobody has."""
+        return int.from_bytes(os.pread(self._fd, 8, _PACKED_AT), "big")
+
     def close(self) -> None:
         """Close without unlocking: after a fork the lock may be the parent's."""
         if self._fd >= 0:
@@ -198,7 +207,6 @@ class CommitLock:
             self._storage.hold_again()
             try:
                 self._storage.cut_tail()
-                self._storage.keep_for_pack()
             except BaseException:
                 self._storage.drop()
                 raise

@@ -17,7 +17,6 @@ from __future__ import annotations
 import pickle
 import threading
 from contextlib import nullcontext
-from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from ZODB.POSException import POSError, StateLoadError
 from ZODB.serialize import ObjectReader
 from zodbpickle.pickle import Unpickler
 
+from zodbapi.record import record
 from zodbapi.storage.classes import find_class
 from zodbapi.uncollected import UNCOLLECTED
 
@@ -49,7 +49,7 @@ def _global(cls: type) -> bytes:
     return f"c{cls.__module__}\n{cls.__name__}\n".encode()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LeafForm:
     """What is the same in all leaves of a class that have a next one: the bytes before the values and around its id."""
 

@@ -82,6 +82,7 @@ class SharedFileStorage(Committing):
         blob_dir: str | None = None,
         timeout: float = 30.0,
         durable: bool = True,
+        history_days: float | None = 1.0,
     ) -> None:
         if os.path.exists(path):
             with open(path, "rb") as file:
@@ -103,7 +104,7 @@ class SharedFileStorage(Committing):
         self._last = (0, 0)  # the end of a transaction that was the last once, and where it starts
         self._file = None
         self._next_look = 0.0
-        self._prepare_packs()
+        self._prepare_packs(history_days)
         self._garbage = (-1, -1)  # where garbage begins and ends that was found behind the last transaction
         self._file_lock = None if self._is_read_only else FileLock(path + ".lock")
         try:
@@ -162,6 +163,7 @@ class SharedFileStorage(Committing):
             self._set_view(reader, index)
         self._pos, self._ltid, self._saved_pos = pos, ltid, saved
         self._oid = index.maxKey() if len(index._data) else z64
+        self._plan_pack()
         if pos - saved > _WORTH_SAVING:
             self._save_index()
 
@@ -298,6 +300,7 @@ class SharedFileStorage(Committing):
         self._wrapper = wrapper
 
     def close(self) -> None:
+        self._stop_packing()
         if self._pos - self._saved_pos > _WORTH_SAVING:
             self._save_index()
         self._file.close()
@@ -326,7 +329,9 @@ class SharedFileStorage(Committing):
     def _learn(self) -> None:
         """Learn what others committed; nobody commits any more."""
         with self._lock:
-            if self._was_replaced() or not self._ends_as_known():
+            if self._was_replaced():  # whoever did it may have died before there was a mark in the old file
+                self._reopen()
+            elif not self._ends_as_known():
                 self._catch_up()
 
     def drop(self) -> None:

@@ -7,10 +7,10 @@ any, which nothing stores; the undo log covers them, so that they follow their t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from zodbapi.catalog import FIRST_TEMPORARY_ID, Schema
+from zodbapi.record import replace
 
 
 class _Item(Protocol):

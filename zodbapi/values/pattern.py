@@ -44,37 +44,32 @@ def like_matcher(pattern: str, escape: str | None = None, *, fold: str = "ascii"
 
 
 @lru_cache(maxsize=512)
-def contained_text(pattern: Any, escape: Any = None, *, fold: str) -> str | None:
-    """The text that a pattern ``%text%`` looks for, folded; None for patterns of any other form.
+def plain_texts(pattern: Any, escape: Any = None, *, fold: str) -> tuple[str | None, ...]:
+    """The text of a pattern without ``_``, folded, in the place of its form; None in the other places.
 
-    With the fold ``ascii`` it is looked for in what ``str.lower`` makes of texts, where other letters would be missed.
+    The forms are ``%text%``, ``text%``, ``text``, ``%text``, and ``%text%`` whose characters no folding changes or gives: it
+    can be looked for in texts as they are. With the fold ``ascii`` texts are compared as ``str.lower`` makes them, where other
+    letters would be missed.
     """
-    match _plain_segments(pattern, escape):
-        case [[], [str() as text], []] if fold != "ascii" or text.isascii():
-            change = _FOLDS[fold]
-            return text if change is None else change(text)
-        case _:
-            return None
-
-
-@lru_cache(maxsize=512)
-def leading_text(pattern: Any, escape: Any = None) -> str | None:
-    """The text that a pattern ``text%`` begins with; None for patterns of any other form."""
-    match _plain_segments(pattern, escape):
+    segments = _plain_segments(pattern, escape)
+    change = _FOLDS[fold]
+    within = start = whole = end = unfolded = None
+    match [] if segments is None else segments:
+        case [[], [str() as text], []]:
+            if change is None or not text.isascii() or text.lower() != text.upper():
+                within = text
+            else:
+                unfolded = text
         case [[str() as text], []]:
-            return text
-        case _:
-            return None
-
-
-@lru_cache(maxsize=512)
-def trailing_text(pattern: Any, escape: Any = None) -> str | None:
-    """The text that a pattern ``%text`` ends with; None for patterns of any other form."""
-    match _plain_segments(pattern, escape):
+            start = text
+        case [[str() as text]]:
+            whole = text
         case [[], [str() as text]]:
-            return text
-        case _:
-            return None
+            end = text
+    found = (within, start, whole, end, unfolded)
+    if fold == "ascii" and not all(text is None or text.isascii() for text in found):
+        return (None,) * len(found)
+    return found if change is None else tuple([text and change(text) for text in found])
 
 
 def _plain_segments(pattern: Any, escape: Any) -> list[list[str | None]] | None:
