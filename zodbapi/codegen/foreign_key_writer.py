@@ -12,13 +12,8 @@ from zodbapi import values
 from zodbapi.catalog import Kind
 from zodbapi.codegen import runtime
 from zodbapi.codegen.children import scan_children, seek_children
-<<<<<<< HEAD
 from zodbapi.codegen.constraints import foreign_key_failed, key_mismatch, missing_parent, schedule, schedule_many
-from zodbapi.codegen.keys import encode, is_raw, part_type
-=======
-from zodbapi.codegen.constraints import foreign_key_failed, key_mismatch, missing_parent, schedule
 from zodbapi.codegen.keys import encode, is_raw, part_type, prepare
->>>>>>> review
 from zodbapi.codegen.unit import raising, tuple_code
 from zodbapi.large import load_value
 
@@ -100,7 +95,7 @@ class ForeignKeyWriter:
             type_, nullable = part_type(child, part)
             code = "key" if len(columns) == 1 else f"key[{place}]"
             if not (type_.kind in SAME_CLASS and self._parent_kind(foreign, place) is type_.kind):
-                code = f"{self.unit.call(values.comparable(type_.kind))}({code})"
+                code = f"{self.unit.call(prepare(type_))}({code})"
             code = self.unit.expr.folded(code, part.folding)
             codes.append(encode(self.unit, code, type_, nullable, maybe_null=False))
         body = self.body
@@ -196,7 +191,7 @@ class ForeignKeyWriter:
 
     def on_parents_gone(self, foreign: BoundForeignKey, rows: str) -> bool:
         """The same for a list of rows that were deleted, all at once; False if it has to be done one by one."""
-        if foreign.key.on_delete in ("RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"):
+        if foreign.mismatch or foreign.key.on_delete in ("RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"):
             return False
         positions = foreign.parent_positions
         keys = f"{{{self.key('row', positions)} for row in {rows} if {self.present('row', positions)}}}"

@@ -9,12 +9,7 @@ start it again, and rows that REPLACE displaces fire nothing, unless ``PRAGMA re
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Callable, Sequence
-=======
 from collections.abc import Callable, Container, Sequence
-from dataclasses import replace
->>>>>>> review
 from typing import TYPE_CHECKING, Any
 
 from zodbapi import values
