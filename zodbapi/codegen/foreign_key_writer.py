@@ -184,7 +184,7 @@ class ForeignKeyWriter:
 
     def on_parents_gone(self, foreign: BoundForeignKey, rows: str) -> bool:
         """The same for a list of rows that were deleted, all at once; False if it has to be done one by one."""
-        if foreign.key.on_delete in ("RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"):
+        if foreign.mismatch or foreign.key.on_delete in ("RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"):
             return False
         positions = foreign.parent_positions
         keys = f"{{{self.key('row', positions)} for row in {rows} if {self.present('row', positions)}}}"
