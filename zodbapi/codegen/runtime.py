@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import sys
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cache, reduce
@@ -155,6 +155,18 @@ def members(items: Iterable[Any]) -> Members:
     result = Members(found - {None})
     result.has_null = None in found
     return result
+
+
+class _All:
+    """What everything is a member of."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
+def members_or_null(found: Members) -> Container[Any]:
+    """What a value must not be in for NOT IN to be true: the members and NULL; anything, if there is a NULL in the list."""
+    return _All() if found.has_null else found | {None}
 
 
 def row_members(items: Iterable[tuple[Any, ...]]) -> Members:
