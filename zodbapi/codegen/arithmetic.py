@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from zodbapi import values
 from zodbapi.catalog import TEXTS, Kind
-from zodbapi.plan.expr import Binary, Column, Const
+from zodbapi.codegen.unit import StoredRow
+from zodbapi.plan.expr import Binary, Column, Const, Param
 from zodbapi.values.arithmetic import EXACT
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class _Operation:
         self.nulls: list[str] = []  # tests that an operand is NULL: the first use of each operand
         self.asked: list[str] = []  # variables of the prologue that say whether the operator fits
         self.positive = False  # whether the divisor is known to be
+        self.bounded = True  # whether decimals are of so few digits that the result is finite
         self.left = self._operand(expr.left)
         self.right = self._operand(expr.right, divisor=expr.op in "/%")
         self.fast = self._fast()  # code of the value, if what is asked holds
@@ -143,7 +145,7 @@ class _Operation:
     @property
     def nullable(self) -> bool:
         """Whether ``fast`` may be NULL: a float that is no number is, as is what is divided by zero."""
-        return bool(self.nulls) or not self.whole or self.op in "/%"
+        return bool(self.nulls) or not (self.whole or (self.exact and self.bounded)) or self.op in "/%"
 
     def code(self) -> str:
         """Code of the value."""
@@ -159,8 +161,10 @@ class _Operation:
             and (inner := _operation(writer, side, self.levels - 1))
         ):
             self.asked += [question for question in inner.asked if question not in self.asked]
+            self.bounded = self.bounded and inner.bounded
             return self._held(inner.fast, nullable=inner.nullable)
         code = writer.value(side)
+        self.bounded = self.bounded and self._is_bounded(side)
         if isinstance(side, Const):
             self.positive = self.positive or (divisor and side.value > 0)
             return code
@@ -176,6 +180,16 @@ class _Operation:
             return code
         return self._held(code, nullable=writer.nullable(side))
 
+    def _is_bounded(self, side: Expr) -> bool:
+        """Whether the value is an integer, or a decimal from outside or of a column of so many digits."""
+        if isinstance(side, (Const, Param)):
+            return True
+        if not isinstance(side, Column):
+            return False
+        row = self.unit.env[side.source]
+        is_stored = isinstance(row, StoredRow) and row.width >= 0
+        return is_stored and (side.type.kind is Kind.INTEGER or side.type.precision is not None)
+
     def _held(self, code: str, *, nullable: bool) -> str:
         """Code of an operand after the test that it is not NULL, if there is one; a division reads it several times."""
         first, again = self.writer.hold(code)
@@ -187,7 +201,7 @@ class _Operation:
     def _fast(self) -> str:
         divides = self.whole and self.op in "/%"
         result, test, otherwise = self._division() if divides else self._plain()
-        code = f"{result} if {' and '.join(test)} else {otherwise}"
+        code = f"{result} if {' and '.join(test)} else {otherwise}" if test else result
         return f"(None if {' or '.join(self.nulls)} else {code})" if self.nulls else f"({code})"
 
     def _division(self) -> tuple[str, list[str], str]:
@@ -200,8 +214,8 @@ class _Operation:
         name = self.unit.fresh("t")
         if self.exact:
             function, shown = _EXACT[self.op]
-            value = f"({name} := {self.unit.call_value(function, shown)}({self.left}, {self.right}))"
-            return name, [f"{value}.is_finite()"], "None"
+            value = f"{self.unit.call_value(function, shown)}({self.left}, {self.right})"
+            return (value, [], "") if self.bounded else (name, [f"({name} := {value}).is_finite()"], "None")
         value = f"({name} := {self.left} {self.op} {self.right})"
         if self.whole:
             return name, [f"{_MIN} <= {value} <= {_MAX}"], f"float({name})"
