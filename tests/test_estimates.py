@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import zodbapi
+from tests.unoptimised import unoptimised
 from zodbapi import statement
 from zodbapi.large import LIMIT
 from zodbapi.storage.stats import ENOUGH, Stats, _leaves, place_of
@@ -313,3 +318,56 @@ def test_changes_are_estimated_by_who_sees_them(notes: tuple[zodbapi.Connection,
     writer.rollback()
     writer.begin()
     assert count(writer) == 100
+
+
+NOTES = "CREATE TABLE note (id INTEGER PRIMARY KEY, pages INTEGER NOT NULL, body TEXT)"
+
+
+def test_entries_that_lie_together_are_read_instead_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = (
+        "SELECT count(DISTINCT pages) FROM note",
+        "SELECT pages, count(*) AS n FROM note GROUP BY pages ORDER BY n DESC, pages LIMIT 3",
+        "SELECT count(*) FROM other WHERE NOT EXISTS (SELECT 1 FROM note WHERE pages = other.id)",
+        "SELECT id FROM other WHERE NOT EXISTS (SELECT 1 FROM note WHERE pages = other.id) ORDER BY id",
+    )
+    with closing(zodbapi.connect(":memory:", autocommit=True)) as connection:
+        connection.execute(NOTES)
+        connection.execute("CREATE INDEX note_pages ON note (pages)")
+        connection.execute("CREATE TABLE other (id INTEGER PRIMARY KEY)")
+        connection.executemany("INSERT INTO other VALUES (?)", [(i,) for i in range(ROWS)])
+        notes = [(i * 7919 % 3001, f"body {i}") for i in range(ROWS)]
+        connection.executemany("INSERT INTO note (pages, body) VALUES (?, ?)", notes)
+        assert not any("USING note_pages" in line for query in queries for line in plan(connection, query))
+        expected = [connection.execute(query).fetchall() for query in queries]
+        with unoptimised():
+            assert [connection.execute(query).fetchall() for query in queries] == expected
+        monkeypatch.setattr(Stats, "lie_together", lambda *_: True)
+        statement.STATEMENTS.clear()
+        assert all(any("USING note_pages" in line for line in plan(connection, query)) for query in queries)
+        assert [connection.execute(query).fetchall() for query in queries] == expected
+    statement.STATEMENTS.clear()
+
+
+_WRITE_AND_READ = f"""
+import shutil, sys, zodbapi
+from zodbapi.storage.stats import Stats
+
+def lie_together(connection):
+    connection.begin()
+    table = connection._txn.schema.table("note")
+    return Stats(connection._txn).lie_together(table.id, table.indexes[0].id)
+
+connection = zodbapi.connect(sys.argv[1], autocommit=True)
+connection.execute({NOTES!r})
+connection.execute("CREATE INDEX note_pages ON note (pages)")
+connection.executemany("INSERT INTO note (pages, body) VALUES (?, ?)", [(i * 7919 % 3001, str(i)) for i in range({ROWS})])
+print(lie_together(connection))
+connection.close()
+shutil.copy(sys.argv[1], sys.argv[2])
+print(lie_together(zodbapi.connect(sys.argv[2])))
+"""
+
+
+def test_entries_lie_together_if_they_were_read_from_a_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _WRITE_AND_READ, str(tmp_path / "written.fs"), str(tmp_path / "read.fs")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == ["False", "True"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import zodbapi
+from zodbapi.codegen.page import page
 
 ROWS = 500
 
@@ -57,3 +58,27 @@ def test_pages(connections: list[Any], query: str, isolation: str) -> None:
         inner = f"SELECT count(*), max(1) FROM ({query} LIMIT {limit})"
         assert ours.execute(inner).fetchall() == theirs.execute(inner).fetchall()
     ours.rollback()
+
+
+def test_a_first_page_does_not_ask_for_the_length_of_a_tree() -> None:
+    from BTrees.LOBTree import LOBTree
+
+    class Counted:
+        def __init__(self, items: Any) -> None:
+            self.items, self.seen = items, 0
+
+        def __iter__(self) -> Any:
+            for item in self.items:
+                self.seen += 1
+                yield item
+
+        def __getitem__(self, place: slice) -> Any:
+            return self.items[place]
+
+    tree = LOBTree({i: i for i in range(5000)})
+    first = Counted(tree.keys())
+    assert list(page(first, 10, None)) == list(range(10))
+    assert first.seen == 10
+    last = Counted(tree.keys())
+    assert list(page(last, 10, 4995)) == list(range(4995, 5000))
+    assert last.seen == 0

@@ -284,8 +284,8 @@ def _seek_each(unit: Unit, node: IndexSeek, consume: Consume) -> None:
 def _loop_key(unit: Unit, node: IndexSeek, codes: list[str], consume: Consume) -> None:
     """The entries whose leading parts are those of one key.
 
-    A function that is called for each row of an enclosing loop reads on from the key until another one comes: it finds few
-    entries, or wants but the first, and finding where a range ends costs as much as finding where it begins.
+    A loop inside another reads on from its key until another one comes: it finds few entries, or wants but the first, or fetches
+    their rows, and finding where a range ends costs as much as finding where it begins.
     """
     parts = []
     for code in codes:
@@ -296,7 +296,7 @@ def _loop_key(unit: Unit, node: IndexSeek, codes: list[str], consume: Consume) -
         parts.append(code)
     if is_raw(node.table, node.index):
         _loop_entries(unit, node, f"{parts[0]}, {parts[0]}", consume)
-    elif _is_repeated(unit, node) and not node.index.keyed and not node.descending:
+    elif _is_repeated(unit, node):
         _loop_entries(unit, node, tuple_code(parts), consume, until=parts)
     else:
         _loop_entries(
@@ -305,10 +305,12 @@ def _loop_key(unit: Unit, node: IndexSeek, codes: list[str], consume: Consume) -
 
 
 def _is_repeated(unit: Unit, node: IndexSeek) -> bool:
-    """Whether the seek is in a function, and its key differs from call to call; a tree counts entries faster than a loop."""
-    return (
-        len(unit.scopes) > 1 and not unit.counts_entries and not all(map(unit.expr.independent, node.alternatives[0]))
-    )
+    """Whether the key differs from row to row, and the entries can be asked for theirs; a tree counts them faster than a loop."""
+    if node.descending or node.tests or unit.counts_entries or all(map(unit.expr.independent, node.alternatives[0])):
+        return False
+    if node.index.keyed and any(part_type(node.table, column)[1] for column in node.index.columns):
+        return False  # keys with a NULL in them are longer
+    return len(unit.scopes) > 1 or (unit.uses_source(node.source) and not _is_covered(unit, node))
 
 
 def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> None:
@@ -345,8 +347,7 @@ def _loop_entries(
     row, rowid = bind_row(unit, node.source, node.table)
     rows = unit.query.tree(node.table.id)
     parts = _bind_entry(unit, node)
-    for i in range(len(until)):
-        parts[i] = parts[i] or unit.fresh("e")
+    parts[: len(until)] = [part or unit.fresh("e") for part in parts[: len(until)]]
     if node.index.keyed:
         named = [part or "_" for part in parts]
         key = named[0] if is_raw(node.table, node.index) or not any(parts) else tuple_code(named)
@@ -362,15 +363,14 @@ def _loop_entries(
         header = f"for {target} in {_ranges(unit, read, arguments)}"
     with unit.body.block(header):
         if until:
-            with unit.body.block(
-                f"if {' or '.join(f'{part} != {code}' for part, code in zip(parts, until, strict=False))}"
-            ):
+            changes = [f"{part} != {code}" for part, code in zip(parts, until, strict=False)]
+            with unit.body.block(f"if {' or '.join(changes)}"):
                 unit.body.line("break")
         place = len(unit.body.lines)
         unit.body.line(f"{row} = {rows}[{rowid}]")
         consume()
-        is_covered = isinstance(unit.env[node.source], ComputedRow) or not unit.uses_source(node.source)
-        if is_covered and not _mentions(unit.body.lines[place + 1 :], row):
+        needless = isinstance(unit.env[node.source], ComputedRow) or not unit.uses_source(node.source)
+        if needless and not _mentions(unit.body.lines[place + 1 :], row):
             del unit.body.lines[place]  # the entry says enough: nobody looks at the row
 
 
@@ -392,12 +392,18 @@ def _loop_either(unit: Unit, node: IndexSeek | IndexRange, arguments: str, consu
             consume()
 
 
+def _is_covered(unit: Unit, node: IndexSeek | IndexRange) -> bool:
+    """Whether an entry has all columns that are read of its row."""
+    wanted = {position for source, position in unit.uses if source == node.source}
+    return bool(wanted) and node.source not in unit.rowids_used and covers(node.table, node.index, wanted)
+
+
 def _bind_entry(unit: Unit, node: IndexSeek | IndexRange) -> list[str]:
     """Names for the parts of an entry that stand for columns, "" for the others; the row is read from them if they suffice."""
     names = [""] * len(node.index.columns)
-    wanted = {position for source, position in unit.uses if source == node.source}
-    if not wanted or node.source in unit.rowids_used or not covers(node.table, node.index, wanted):
+    if not _is_covered(unit, node):
         return names
+    wanted = {position for source, position in unit.uses if source == node.source}
     columns: list[str | None] = [None] * len(node.table.columns)
     places = readable(node.table, node.index)
     for position in sorted(wanted):

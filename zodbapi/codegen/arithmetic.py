@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from zodbapi import values
 from zodbapi.catalog import TEXTS, Kind
-from zodbapi.plan.expr import Binary, Column, Const
+from zodbapi.codegen.unit import StoredRow
+from zodbapi.plan.expr import Binary, Column, Const, Param
 from zodbapi.values.arithmetic import EXACT
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     ">>": values.shift_right,
 }
 _OPERATORS = frozenset({"+", "-", "*", "/", "%"})
+_LEVELS = 4  # operations inside one another that make one expression; what is deeper is a value like any other
 _EXACT: dict[str, tuple[Callable[[Decimal, Decimal], Decimal], str]] = {
     "+": (EXACT.add, "exact_add"),
     "-": (EXACT.subtract, "exact_subtract"),
@@ -69,41 +71,44 @@ def expected(writer: ExprWriter, expr: Expr) -> tuple[str, str, str, bool] | Non
     operation = _operation(writer, expr)
     if operation is None or not operation.asked:
         return None
-    return " and ".join(operation.asked), operation.fast, _general(writer, expr), operation.nullable
+    return " and ".join(operation.asked), operation.fast, _general(writer, expr, _LEVELS), operation.nullable
 
 
-def _general(writer: ExprWriter, expr: Expr) -> str:
+def _general(writer: ExprWriter, expr: Expr, levels: int) -> str:
     """Code of a value that is right for operands of all classes."""
-    if not isinstance(expr, Binary) or expr.op not in _OPERATORS or writer.independent(expr):
+    if not levels or not isinstance(expr, Binary) or expr.op not in _OPERATORS or writer.independent(expr):
         return writer.value(expr)
-    return f"{writer.unit.call(FUNCTIONS[expr.op])}({_general(writer, expr.left)}, {_general(writer, expr.right)})"
+    left, right = _general(writer, expr.left, levels - 1), _general(writer, expr.right, levels - 1)
+    return f"{writer.unit.call(FUNCTIONS[expr.op])}({left}, {right})"
 
 
-def _operation(writer: ExprWriter, expr: Binary) -> _Operation | None:
+def _operation(writer: ExprWriter, expr: Binary, levels: int = _LEVELS) -> _Operation | None:
     """The operation with Python's operator; None where nothing tells the classes of the operands."""
-    if expr.op not in _OPERATORS or _class_of_operation(writer, expr) is None:
+    if not levels or expr.op not in _OPERATORS or _class_of_operation(writer, expr, levels) is None:
         return None
-    return _Operation(writer, expr)
+    return _Operation(writer, expr, levels)
 
 
-def _class(writer: ExprWriter, side: Expr) -> type | None:
+def _class(writer: ExprWriter, side: Expr, levels: int) -> type | None:
     """The class of an operand that is not NULL; ``object`` if only the prologue can tell, None if not even that."""
     if isinstance(side, Const):
         return type(side.value) if type(side.value) in (int, float, Decimal) else None
     kind = side.type.kind
     if kind is Kind.ANY and writer.independent(side):
         return object
-    if isinstance(side, Binary) and side.op in _OPERATORS and (found := _class_of_operation(writer, side)) is not None:
-        return found
+    if levels and isinstance(side, Binary) and side.op in _OPERATORS:
+        found = _class_of_operation(writer, side, levels)
+        if found is not None:
+            return found
     return Decimal if kind is Kind.DECIMAL and isinstance(side, Column) else _CLASSES.get(kind)
 
 
 _CLASSES: dict[Kind, type] = {Kind.INTEGER: int, Kind.REAL: float}
 
 
-def _class_of_operation(writer: ExprWriter, expr: Binary) -> type | None:
+def _class_of_operation(writer: ExprWriter, expr: Binary, levels: int) -> type | None:
     """The class of a result, if the operands are what the prologue asks for; an integer that overflows is a float."""
-    classes = _class(writer, expr.left), _class(writer, expr.right)
+    classes = _class(writer, expr.left, levels - 1), _class(writer, expr.right, levels - 1)
     known = set(classes) - {object}
     divides = expr.op in "/%"
     if None in known or not known or (divides and (Decimal in known or _overflow(expr.left) or _overflow(expr.right))):
@@ -123,15 +128,16 @@ def _overflow(side: Expr) -> bool:
 class _Operation:
     """One operation on integers (``whole``), with a decimal on at least one side (``exact``), or with a float."""
 
-    def __init__(self, writer: ExprWriter, expr: Binary) -> None:
-        self.writer, self.unit = writer, writer.unit
+    def __init__(self, writer: ExprWriter, expr: Binary, levels: int) -> None:
+        self.writer, self.unit, self.levels = writer, writer.unit, levels
         self.expr, self.op = expr, expr.op
-        classes = _class(writer, expr.left), _class(writer, expr.right)
+        classes = _class(writer, expr.left, levels - 1), _class(writer, expr.right, levels - 1)
         self.exact = Decimal in classes
         self.whole = float not in classes and not self.exact
         self.nulls: list[str] = []  # tests that an operand is NULL: the first use of each operand
         self.asked: list[str] = []  # variables of the prologue that say whether the operator fits
         self.positive = False  # whether the divisor is known to be
+        self.bounded = True  # whether decimals are of so few digits that the result is finite
         self.left = self._operand(expr.left)
         self.right = self._operand(expr.right, divisor=expr.op in "/%")
         self.fast = self._fast()  # code of the value, if what is asked holds
@@ -139,24 +145,30 @@ class _Operation:
     @property
     def nullable(self) -> bool:
         """Whether ``fast`` may be NULL: a float that is no number is, as is what is divided by zero."""
-        return bool(self.nulls) or not self.whole or self.op in "/%"
+        return bool(self.nulls) or not (self.whole or (self.exact and self.bounded)) or self.op in "/%"
 
     def code(self) -> str:
         """Code of the value."""
         if not self.asked:
             return self.fast
-        return f"({self.fast} if {' and '.join(self.asked)} else {_general(self.writer, self.expr)})"
+        return f"({self.fast} if {' and '.join(self.asked)} else {_general(self.writer, self.expr, self.levels)})"
 
     def _operand(self, side: Expr, *, divisor: bool = False) -> str:
         writer = self.writer
-        if isinstance(side, Binary) and not writer.independent(side) and (inner := _operation(writer, side)):
+        if (
+            isinstance(side, Binary)
+            and not writer.independent(side)
+            and (inner := _operation(writer, side, self.levels - 1))
+        ):
             self.asked += [question for question in inner.asked if question not in self.asked]
+            self.bounded = self.bounded and inner.bounded
             return self._held(inner.fast, nullable=inner.nullable)
         code = writer.value(side)
+        self.bounded = self.bounded and self._is_bounded(side)
         if isinstance(side, Const):
             self.positive = self.positive or (divisor and side.value > 0)
             return code
-        if _class(writer, side) is object:
+        if _class(writer, side, self.levels - 1) is object:
             question = f"type({code}) is int"
             if not self.whole:
                 other = self.unit.call_value(Decimal, "Decimal") if self.exact else "float"
@@ -167,6 +179,16 @@ class _Operation:
             self.asked.append(self.unit.hoist(question))
             return code
         return self._held(code, nullable=writer.nullable(side))
+
+    def _is_bounded(self, side: Expr) -> bool:
+        """Whether the value is an integer, or a decimal from outside or of a column of so many digits."""
+        if isinstance(side, (Const, Param)):
+            return True
+        if not isinstance(side, Column):
+            return False
+        row = self.unit.env[side.source]
+        is_stored = isinstance(row, StoredRow) and row.width >= 0
+        return is_stored and (side.type.kind is Kind.INTEGER or side.type.precision is not None)
 
     def _held(self, code: str, *, nullable: bool) -> str:
         """Code of an operand after the test that it is not NULL, if there is one; a division reads it several times."""
@@ -179,7 +201,7 @@ class _Operation:
     def _fast(self) -> str:
         divides = self.whole and self.op in "/%"
         result, test, otherwise = self._division() if divides else self._plain()
-        code = f"{result} if {' and '.join(test)} else {otherwise}"
+        code = f"{result} if {' and '.join(test)} else {otherwise}" if test else result
         return f"(None if {' or '.join(self.nulls)} else {code})" if self.nulls else f"({code})"
 
     def _division(self) -> tuple[str, list[str], str]:
@@ -192,8 +214,8 @@ class _Operation:
         name = self.unit.fresh("t")
         if self.exact:
             function, shown = _EXACT[self.op]
-            value = f"({name} := {self.unit.call_value(function, shown)}({self.left}, {self.right}))"
-            return name, [f"{value}.is_finite()"], "None"
+            value = f"{self.unit.call_value(function, shown)}({self.left}, {self.right})"
+            return (value, [], "") if self.bounded else (name, [f"({name} := {value}).is_finite()"], "None")
         value = f"({name} := {self.left} {self.op} {self.right})"
         if self.whole:
             return name, [f"{_MIN} <= {value} <= {_MAX}"], f"float({name})"

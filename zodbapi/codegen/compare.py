@@ -283,8 +283,10 @@ def _in_set(writer: ExprWriter, expr: InList, *, negated: bool) -> str:
     code = f"{unit.call(runtime.members)}({tuple_code(codes)})"
     if any(map(writer.fallible, expr.items)):
         code = f"{unit.call(runtime.attempt)}(lambda: {code})"
-    members = unit.hoist(code)
     operand = writer.value(expr.operand)
+    if negated and not any(map(writer.fallible, expr.items)) and writer.folded("", expr.collation) == "":
+        return f"{operand} not in {unit.hoist(f'{unit.call(runtime.members_or_null)}({code})')}"
+    members = unit.hoist(code)
     if not negated:
         return f"{writer.folded(operand, expr.collation)} in {members}"  # NULL is never a member
     first, again = writer.hold(operand)

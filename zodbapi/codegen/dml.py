@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen import runtime
+from zodbapi.codegen.page import page
 from zodbapi.codegen.plain_writes import (
     SimpleUpdate,
     comes_once,
@@ -347,7 +348,7 @@ def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]]) 
     # What LIMIT cuts are rows of the table, which need their rowids: they are all found first.
     unit.query.produce(node.input.input, keep)
     limit, offset = unit.query.count(node.input.limit), unit.query.count(node.input.offset)
-    unit.body.line(f"found = dict({unit.call(runtime.page)}(found.items(), {limit}, {offset}))")
+    unit.body.line(f"found = dict({unit.call(page)}(found.items(), {limit}, {offset}))")
     return "found"
 
 

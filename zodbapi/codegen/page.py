@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
-from zodbapi.codegen import runtime
 from zodbapi.plan.expr import is_positive
 from zodbapi.plan.nodes import IndexRange, Limit, Node, Project, RowidRange, Scan
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
+
+
+_NEAR = 1000  # items that are skipped one by one: a slice asks all leaves of a tree for their lengths
+
+
+def page(items: Any, limit: int | None, offset: int | None) -> Any:
+    """Of the items of a tree, or any others, those of one page; a tree skips many items without reading them."""
+    start = max(offset or 0, 0)
+    stop = None if limit is None or limit < 0 else min(start + limit, sys.maxsize)
+    if start > _NEAR and hasattr(items, "__getitem__"):
+        return items[start:stop]
+    return islice(items, min(start, sys.maxsize), stop)
 
 
 def collect(unit: Unit, node: Limit) -> None:
@@ -70,5 +83,5 @@ def _slice(unit: Unit, node: Node, start: int, limit: str | None, offset: str | 
     target, _, items = lines[place][1].removesuffix(":").partition(" in ")
     if offset is not None and _is_backwards(node):
         items, offset = f"{items.removesuffix(')')}, skip={offset})", None
-    lines[place] = lines[place][0], f"{target} in {unit.call(runtime.page)}({items}, {limit}, {offset}):"
+    lines[place] = lines[place][0], f"{target} in {unit.call(page)}({items}, {limit}, {offset}):"
     unit.query.return_rows(start)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from zodbapi.codegen import access, aggregate, index_groups, join, page, row_groups, runtime, sort, window
+from zodbapi.codegen import access, aggregate, distinct, index_groups, join, page, row_groups, runtime, sort, window
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
 from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param, is_positive
 from zodbapi.plan.nodes import (
@@ -280,15 +280,7 @@ class QueryWriter:
             case Sort():
                 sort.produce(self.unit, node, consume, whole=whole)
             case Distinct():
-                seen = self.unit.fresh("seen")
-                self.unit.body.line(f"{seen} = set()")
-                match node.input:
-                    case Project(input=Join(kind="semi" | "anti") | HashJoin(kind="semi" | "anti") as join_) if (
-                        not node.on and len(node.input.columns) == node.columns and _is_binary(node.collations)
-                    ):
-                        self.produce(join_.left, lambda: self._distinct_semi(node.input, join_, seen, consume))
-                    case _:
-                        self.produce(node.input, lambda: self._distinct(node, seen, consume), whole=True)
+                distinct.produce(self.unit, node, consume)
             case Limit() | Compound():
                 self._loop(output_source(node), f"{self.rows_function(node)}()", consume)
             case Materialize():
@@ -345,73 +337,6 @@ class QueryWriter:
             isinstance(c, Column) and c.source == first.source and c.position == i for i, c in enumerate(node.columns)
         )
         return access_.row if same else None
-
-    def _distinct(self, node: Distinct, seen: str, consume: Consume) -> None:
-        unit = self.unit
-        source = output_source(node)
-        row = unit.env[source]
-        if isinstance(row, ComputedRow) and len(row.columns) == 1 and not node.on:
-            self._distinct_values(node, row, seen, consume)
-            return
-        name = f"r{source}"
-        unit.body.line(f"{name} = {row.row}")
-        unit.env[source] = StoredRow(name)
-        key = name
-        if node.on:
-            collations = node.collations or ("BINARY",) * len(node.on)
-            key = tuple_code(
-                [unit.expr.folded(unit.expr.value(e), c) for e, c in zip(node.on, collations, strict=True)]
-            )
-        elif not _is_binary(node.collations):
-            codes = [unit.expr.folded(f"{name}[{i}]", c) for i, c in enumerate(node.collations[: node.columns])]
-            key = tuple_code(codes)
-        elif self._width(node.input) not in (-1, node.columns):
-            key = f"{name}[:{node.columns}]"
-        first, again = unit.expr.hold(key)
-        with unit.body.block(f"if {first} not in {seen}"):
-            unit.body.line(f"{seen}.add({again})")
-            consume()
-
-    def _distinct_semi(self, project: Node, join_: Join | HashJoin, seen: str, consume: Consume) -> None:
-        """DISTINCT over a semi join: whether a left row has a match is only asked for a row not seen yet."""
-        assert isinstance(project, Project)
-        unit = self.unit
-        codes = [unit.expr.value(column) for column in project.columns]
-        row = codes[0] if len(codes) == 1 else tuple_code(codes)
-        name = row if is_cheap(row) else f"r{project.source}"
-        if name != row:
-            unit.body.line(f"{name} = {row}")
-
-        def keep() -> None:
-            unit.body.line(f"{seen}.add({name})")
-            unit.env[project.source] = ComputedRow([name]) if len(codes) == 1 else StoredRow(name)
-            consume()
-
-        with unit.body.block(f"if {name} not in {seen}"):
-            self.produce(replace(join_, left=Passed(-1)), keep)
-
-    def _distinct_values(self, node: Distinct, row: ComputedRow, seen: str, consume: Consume) -> None:
-        """DISTINCT over one column: the value is the key, and only new ones become rows."""
-        unit = self.unit
-        first, again = unit.expr.hold(row.column(0))
-        unit.env[output_source(node)] = ComputedRow([again])
-        collation = node.collations[0] if node.collations else "BINARY"
-        key = unit.expr.folded(again, collation)
-        if first != again and key != again:
-            unit.body.line(f"{again} = {row.column(0)}")
-        test = first if key == again else key
-        with unit.body.block(f"if {test} not in {seen}"):
-            unit.body.line(f"{seen}.add({key})")
-            consume()
-
-    def _width(self, node: Node) -> int:
-        match node:
-            case Project(columns=columns):
-                return len(columns)
-            case Filter() | Sort() | Limit() | Distinct():
-                return self._width(node.input)
-            case _:
-                return -1
 
     def _values(self, node: Values, consume: Consume) -> None:
         unit = self.unit
@@ -489,10 +414,6 @@ class QueryWriter:
         with unit.bound(rows):
             keys = tuple_code([unit.expr.folded(unit.expr.value(k.expr), k.collation) for k in node.order])
         unit.body.line(f"{queue}.put({name}, {keys})")
-
-
-def _is_binary(collations: tuple[str, ...]) -> bool:
-    return all(collation.upper() == "BINARY" for collation in collations)
 
 
 def _without_projection(node: Node) -> Node:

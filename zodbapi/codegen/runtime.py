@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import sys
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cache, reduce
-from itertools import compress, count, islice
+from itertools import compress, count
 from math import isinf
 from operator import add, eq, not_
 from typing import Any, NoReturn
@@ -36,13 +35,6 @@ _CLASSES: dict[Kind, frozenset[type]] = {
 def length_of(stored: Any) -> Any:
     """SQL's length() of what a row has in a column; a value that is not in the row is not read for it."""
     return stored[0] if type(stored) is tuple else length(stored)
-
-
-def page(items: Any, limit: int | None, offset: int | None) -> Any:
-    """Of the items of a tree, or any others, those of one page; a tree finds its place without reading what is before it."""
-    start = max(offset or 0, 0)
-    stop = None if limit is None or limit < 0 else min(start + limit, sys.maxsize)
-    return items[start:stop] if hasattr(items, "__getitem__") else islice(items, min(start, sys.maxsize), stop)
 
 
 def lists() -> defaultdict[Any, list[Any]]:
@@ -155,6 +147,18 @@ def members(items: Iterable[Any]) -> Members:
     result = Members(found - {None})
     result.has_null = None in found
     return result
+
+
+class _All:
+    """What everything is a member of."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
+def members_or_null(found: Members) -> Container[Any]:
+    """What a value must not be in for NOT IN to be true: the members and NULL; anything, if there is a NULL in the list."""
+    return _All() if found.has_null else found | {None}
 
 
 def row_members(items: Iterable[tuple[Any, ...]]) -> Members:

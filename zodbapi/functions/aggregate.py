@@ -62,9 +62,14 @@ _add_exact = EXACT.add
 
 def sum_of(numbers: Sequence[Any]) -> Any:
     """``sum`` of all, whatever their classes; None of nothing."""
-    classes = set(map(type, numbers))
-    if classes and classes <= {int, Decimal}:
-        return exact_sum(numbers, Decimal(0)) if Decimal in classes else _in_range(sum(numbers))
+    try:
+        total = exact_sum(numbers, 0)
+    except (TypeError, ArithmeticError):  # texts, or floats among decimals
+        total = None
+    if numbers and type(total) is Decimal:
+        return total
+    if numbers and type(total) is int:
+        return _in_range(total)
     accumulator = Sum()
     for number in numbers:
         accumulator.step(number)

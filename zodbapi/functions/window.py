@@ -25,18 +25,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from operator import eq
 from typing import Any
 
 from zodbapi.catalog import INTEGER, REAL
 from zodbapi.errors import OperationalError
 from zodbapi.functions import result_types
 from zodbapi.functions.registry import AggregateFunction
+from zodbapi.functions.running import running
 from zodbapi.values import add, sort_key, sub, to_integer
 
 Frame = tuple[str, tuple[str, Any], tuple[str, Any], str]
 Slices = list[tuple[int, int]]
 
 DEFAULT_FRAME: Frame = ("range", ("unbounded preceding", None), ("current row", None), "no others")
+_RUNNING_ROWS: Frame = ("rows", ("unbounded preceding", None), ("current row", None), "no others")
+_RUNNING = (None, DEFAULT_FRAME, _RUNNING_ROWS)  # frames from the first row to the one at hand
 
 
 def partition(
@@ -56,6 +60,10 @@ def partition(
         return []
     if function.kind == "window" and not isinstance(function.call, type):
         return function.call(args, peers)  # type: ignore[no-any-return]
+    if filter_flags is None and frame in _RUNNING:
+        results = running(function.call, args)
+        if results is not None:
+            return _at_ends(results, peers, of_rows=frame == _RUNNING_ROWS)
     counted = _counted(function, args, filter_flags)
     unit, start, end, exclude = frame or DEFAULT_FRAME
     if start[0] == "unbounded preceding" and end[0] == "unbounded following" and exclude == "no others":
@@ -65,6 +73,13 @@ def partition(
     if exclude != "no others":
         return _excluding(function, args, counted, slices, groups, exclude)
     return _moving(function, args, counted, slices)
+
+
+def _at_ends(results: Sequence[Any], peers: Sequence[Any], *, of_rows: bool) -> list[Any]:
+    """Running results where the frame of each row ends: with the row itself, or with the last of its peers."""
+    if of_rows or not any(map(eq, peers, peers[1:])):
+        return list(results)
+    return [results[end - 1] for _, end in _group_slices(peers)]
 
 
 def _counted(function: AggregateFunction, args: Sequence[tuple[Any, ...]], flags: Sequence[Any] | None) -> list[bool]:

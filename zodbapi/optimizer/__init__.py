@@ -15,7 +15,7 @@ In: the binder's plan. Out: a plan of the same node classes with the same output
     drop_duplicates      under DISTINCT a join that only asks for related rows becomes a semi join
     union_seeks          a = ? OR b = ? unites what two indexes find
     seek_extremes        min and max read one end of an index
-    limit_branches       the first rows of a UNION ALL are among those of its branches
+    limit_branches       the first rows of a UNION are among those of its branches
     choose_access        scans become seeks, joins become index loops or hash joins
     group_queries        correlated queries of one value look it up in a hash table
     group_by_rows        groups that are the rows of a table need no hash table

@@ -18,6 +18,8 @@ from zodbapi.plan.writer import BoundIndex
 from zodbapi.record import field, record
 
 LEAST_ROWS = 100  # plans are cached while tables grow, so a table is never taken for smaller than this
+SEVERAL = 2000  # rows of a table from which on it matters what of it is read
+MANY = 100_000  # from which on the groups and joined rows of a scan fall out of the processor's caches
 LIKELY_ROWS = 1000  # paths to one table are compared as for that many rows, if it has less: it may grow
 QUERIES = frozenset({Exists, InQuery, ScalarQuery})
 
@@ -36,6 +38,8 @@ class Samples(Protocol):
     def part_of_rowids(self, table_id: int, low: Any, high: Any) -> float | None: ...
 
     def part_of_key(self, index_id: int, width: int) -> float | None: ...
+
+    def lie_together(self, table_id: int, index_id: int) -> bool: ...
 
     def sample_rows(self, table_id: int) -> list[tuple[Any, ...]]: ...
 
@@ -198,6 +202,13 @@ class Context:
                     self._key_parts[key] = self.samples.part_of_key(*key)
                 return self._key_parts[key]
         return None
+
+    def prefers_entries(self, table: Table, index: Index) -> bool:
+        """Whether reading all entries of an index takes less than reading all rows of its table."""
+        rows = self.rows(table)
+        if rows < SEVERAL or rows >= MANY or self.samples is None:
+            return rows >= MANY
+        return self.samples.lie_together(table.id, index.id)
 
     def values(self, table: Table, target: object) -> float:
         """How many different values a column is guessed to have."""

@@ -34,8 +34,8 @@ from zodbapi.plan.nodes import (
 )
 
 SCAN_ROW = 0.05  # one row of a scan, filters included
-SEEK = 1.0  # finding a key in an index
-COUNT = 2 * SEEK  # finding both ends of a range of entries, which are counted
+SEEK = 1.6  # finding a key in an index
+COUNT = 1.25 * SEEK  # finding both ends of a range of entries, which are counted
 GET = 0.3  # one row by its rowid
 FETCH = 0.5  # one row through an index entry: rows in the order of another column are all over the memory
 ENTRY = 0.25  # one entry alone

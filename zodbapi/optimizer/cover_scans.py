@@ -1,8 +1,8 @@
-"""Rule: where the order of a large table's rows does not matter, an index that has all that is wanted of them is read instead.
+"""Rule: where the order of a table's rows does not matter, an index that has all that is wanted of them is read instead.
 
-In: chosen accesses. Out: under aggregates and DISTINCT, whole scans of the narrowest covering index. Its entries are
-smaller than rows, and they come sorted: groups and joined rows that are alike come one after the other, in memory that was
-just touched::
+In: chosen accesses. Out: under aggregates, DISTINCT, and on the right of semi and anti joins, whole scans of the narrowest
+covering index, if the table is large or the entries lie together in memory. They are smaller than rows, and they come sorted:
+groups and joined rows that are alike come one after the other, in memory that was just touched::
 
     SELECT author_id, count(*) FROM book GROUP BY author_id
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from zodbapi.catalog import Index
-from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.context import SEVERAL, Context
 from zodbapi.optimizer.predicates import each_input, each_query
 from zodbapi.plan.entries import covers
 from zodbapi.plan.expr import Column, Rowid
@@ -23,7 +23,6 @@ from zodbapi.plan.nodes import Aggregate, Distinct, Filter, HashJoin, IndexRange
 from zodbapi.plan.walk import descend
 from zodbapi.record import replace
 
-MANY = 100_000  # rows of a table from which on the groups and joined rows of a scan fall out of the processor's caches
 Uses = dict[int, set[int]]
 _ROWID = -1
 
@@ -33,7 +32,7 @@ _ORDERLESS = frozenset({"count", "sum", "total", "avg", "min", "max"})
 
 def cover_scans(node: Node, context: Context) -> Node:
     """The plan with covering indexes for scans."""
-    if not context.occurs(Aggregate, Distinct) or context.most_rows() < MANY:
+    if not context.occurs(Aggregate, Distinct, Join) or context.most_rows() < SEVERAL:
         return node
     uses: Uses = defaultdict(set)
     for part in descend(node):
@@ -55,6 +54,9 @@ def _cover(node: Node, uses: Uses, context: Context) -> Node:
             return _below(node, uses, context)
         case Distinct() if not node.on:
             return _below(node, uses, context)
+        case HashJoin(kind="semi" | "anti"):
+            right = _below(node.right, uses, context)
+            return node if right is node.right else replace(node, right=right)
         case _:
             return node
 
@@ -65,23 +67,27 @@ def _below(node: Node, uses: Uses, context: Context) -> Node:
         case Aggregate() | Distinct() | Filter() | Project():
             child = _below(node.input, uses, context)
             return node if child is node.input else replace(node, input=child)
-        case Join() | HashJoin() if node.kind != "full":
+        case Join() if node.kind != "full":
             left = _below(node.left, uses, context)
             return node if left is node.left else replace(node, left=left)
-        case Scan() if context.rows(node.table) >= MANY:
-            return _covered(node, uses[node.source])
+        case HashJoin() if node.kind != "full":
+            left, right = _below(node.left, uses, context), _below(node.right, uses, context)
+            return node if left is node.left and right is node.right else replace(node, left=left, right=right)
+        case Scan() if context.rows(node.table) >= SEVERAL:
+            return _covered(node, uses[node.source], context)
         case _:
             return node
 
 
-def _covered(scan: Scan, positions: set[int]) -> Node:
+def _covered(scan: Scan, positions: set[int], context: Context) -> Node:
     table = scan.table
     if not positions - {table.rowid_column} or _ROWID in positions:  # a count of all rows looks at none
         return scan
     found = [i for i in table.indexes if i.where is None and covers(table, i, positions)]
     if not found:
         return scan
-    return IndexRange(scan.source, table, min(found, key=_width))
+    narrowest = min(found, key=_width)
+    return IndexRange(scan.source, table, narrowest) if context.prefers_entries(table, narrowest) else scan
 
 
 def _width(index: Index) -> tuple[int, bool, int]:

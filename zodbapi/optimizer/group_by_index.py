@@ -27,7 +27,6 @@ from zodbapi.catalog import INTEGER, Index, Table
 from zodbapi.functions.aggregate import SUM
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.cost import COUNT, SCAN_ROW
-from zodbapi.optimizer.cover_scans import MANY
 from zodbapi.optimizer.predicates import each_input, each_query, holds_query, volatile
 from zodbapi.plan.entries import readable
 from zodbapi.plan.expr import AggregateCall, Column, Expr, Rowid
@@ -86,17 +85,17 @@ def _groups(access: Node, exprs: tuple[Expr, ...], context: Context) -> _Groups 
         return None
     positions = {expr.position for expr in exprs if isinstance(expr, Column)}
     index = _index(access.table, positions)
-    if index is None or not _is_worth_it(access.table, positions, context):
+    if index is None or not _is_worth_it(access.table, index, positions, context):
         return None
     context.introduce(IndexGroups)
     return _Groups(access, IndexGroups(context.new_source(), access.table, index, len(positions)))
 
 
-def _is_worth_it(table: Table, positions: set[int], context: Context) -> bool:
-    """Whether seeking the groups costs less than a scan of the rows, or the rows are too many for the processor's caches."""
+def _is_worth_it(table: Table, index: Index, positions: set[int], context: Context) -> bool:
+    """Whether seeking the groups, or reading all entries where groups are small, costs less than a scan of the rows."""
     rows = context.rows(table)
     groups = rows / context.matching(table, rows, tuple(positions))
-    return rows >= MANY or groups * COUNT < rows * SCAN_ROW
+    return groups * COUNT < rows * SCAN_ROW or context.prefers_entries(table, index)
 
 
 def _is_whole(access: Node) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from operator import ne
+from operator import ne, sub
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _FEW = 200  # rowids this close together are not worth a closer look
 # Keys of a tree that tells something about those that it will have: plans are cached while tables grow.
 ENOUGH = 500
+_AS_CLOSE = 2  # of two gaps in memory, how many times as wide the wider one may be
 _EACH = 3  # of so many rows of a leaf one is looked at
 _PLACES = (0.5, 0.125, 0.875)  # where in a tree samples are taken
 
@@ -94,6 +96,29 @@ class Stats:
         if changes:
             return max(1.0, steps / changes) / self._size("indexes", index_id)
         return self.part_between(index_id, keys[0], (*keys[0], ABOVE)) if type(keys[0]) is tuple else None
+
+    def lie_together(self, table_id: int, index_id: int) -> bool:
+        """Whether the entries of an index that follow one another are as close in memory as rows that do.
+
+        They are if they were read from a file, and reading all of them then takes less than reading the rows. Entries that were
+        written in this process lie where their rows are, and it takes several times as much.
+        """
+        known = self._known(index_id)
+        found: bool | None = known.get(("together", index_id))
+        if found is None:
+            found = known["together", index_id] = (
+                self._size("indexes", index_id) >= ENOUGH
+                and self._gap("indexes", index_id) <= self._gap("rows", table_id) * _AS_CLOSE
+            )
+        return found
+
+    def _gap(self, name: str, number: int) -> float:
+        """Bytes from an entry, or a row, to the next one."""
+        gaps: list[int] = []
+        for leaf in _leaves(self._tree(name, number)):
+            places = list(map(id, leaf.keys() if name == "indexes" else leaf.values()))
+            gaps += map(abs, map(sub, places, places[1:]))
+        return median(gaps)
 
     def sample_rows(self, table_id: int) -> list[tuple[Any, ...]]:
         """Some rows of a table, large values missing; none if it is too small to tell anything."""

@@ -33,8 +33,8 @@ _TEMPORAL = frozenset({date, datetime, time, timedelta})
 _MIDNIGHT = datetime(2000, 1, 1)
 
 
-def exact_sum(numbers: Iterable[Any], start: Decimal) -> Decimal:
-    """The sum of decimals and integers, added to ``start`` without rounding."""
+def exact_sum(numbers: Iterable[Any], start: Decimal | int) -> Any:
+    """The sum of decimals and integers, added to ``start`` without rounding; TypeError if there are texts among them."""
     with localcontext(EXACT):
         return sum(numbers, start)
 
