@@ -14,9 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from dataclasses import dataclass as record
     from dataclasses import field, fields, replace
     from dataclasses import is_dataclass as is_record
+    from typing import Any
+
+    def values_of(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]: ...
+
 else:
     from functools import cache
     from operator import attrgetter
@@ -60,7 +65,7 @@ else:
             made.__fields__ = found
             made.__match_args__ = tuple([each.name for each in found if each.init])
             made.__init__ = _initialiser(made)
-            made.__values__ = _values_of([*made.__match_args__])
+            made.__values__ = values_of([*made.__match_args__])
             if frozen:
                 _compare_by_value(made)
             return made
@@ -94,7 +99,7 @@ else:
         return made
 
     def _compare_by_value(made):
-        values = _values_of([each.name for each in made.__fields__ if each.compare])
+        values = values_of([each.name for each in made.__fields__ if each.compare])
 
         def equal(self, other):
             if other.__class__ is not made:
@@ -110,7 +115,7 @@ else:
 
         made.__eq__, made.__hash__, made.__repr__ = equal, hashed, show
 
-    def _values_of(names):
+    def values_of(names):
         """What gives the values of so many fields of a record as a tuple."""
         match names:
             case []:
@@ -175,4 +180,4 @@ else:
         return values["__init__"]
 
 
-__all__ = ["field", "fields", "is_record", "record", "replace"]
+__all__ = ["field", "fields", "is_record", "record", "replace", "values_of"]

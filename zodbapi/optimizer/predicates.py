@@ -31,7 +31,7 @@ from zodbapi.plan.expr import (
     Unary,
 )
 from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Scan, Window
-from zodbapi.plan.walk import Part, descend, rebuild, rebuild_inputs, sources_made, transform
+from zodbapi.plan.walk import Part, everything, rebuild, rebuild_inputs, sources_made, transform
 from zodbapi.record import replace
 from zodbapi.values import glob, like
 
@@ -88,7 +88,7 @@ def used(part: Any) -> frozenset[int]:
         return used(part.predicate) - {part.input.source}
     wanted: set[int] = set()
     queries = False
-    for p in descend(part):
+    for p in everything(part):
         if p.__class__ is Column or p.__class__ is Rowid:
             wanted.add(p.source)
         elif isinstance(p, Node):
@@ -127,7 +127,7 @@ def holds_query(expr: Expr) -> bool:
     """Whether evaluating the expression may run a query."""
     if is_plain(expr):
         return False
-    return any(isinstance(part, (Exists, ScalarQuery, InQuery)) for part in descend(expr))
+    return any(isinstance(part, (Exists, ScalarQuery, InQuery)) for part in everything(expr))
 
 
 def kind_of(expr: Expr) -> Kind:
@@ -143,7 +143,7 @@ def volatile(expr: Expr) -> bool:
     return any(
         isinstance(part, Raise)
         or (isinstance(part, Call) and (not part.function.deterministic or part.function.with_txn))
-        for part in descend(expr)
+        for part in everything(expr)
     )
 
 
@@ -184,7 +184,7 @@ def with_source(node: Node, old: int, new: int) -> Node:
 def _made_by(node: Node, old: int, new: int) -> Node:
     if getattr(node, "source", None) == old:
         return replace(node, source=new)  # type: ignore[call-arg]
-    return each_input(node, lambda child: _made_by(child, old, new))
+    return rebuild_inputs(node, lambda child: _made_by(child, old, new))
 
 
 def each_query(part: P, change: Callable[[Node], Node]) -> P:
@@ -210,11 +210,6 @@ def outer_queries(part: P, change: Callable[[Node], Node]) -> P:
         return rebuild(p, visit)
 
     return visit(part)  # type: ignore[return-value]
-
-
-def each_input(node: Node, change: Callable[[Node], Node]) -> Node:
-    """The node with its direct input nodes replaced by ``change`` of them."""
-    return rebuild_inputs(node, change)
 
 
 def rejects_null(predicate: Expr, sources: frozenset[int]) -> bool:
