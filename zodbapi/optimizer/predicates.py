@@ -73,19 +73,11 @@ def filtered(node: Node, terms: list[Expr]) -> Node:
 
 def used(part: Any) -> frozenset[int]:
     """The sources that an expression or node takes from outside itself."""
-    cls = part.__class__  # the usual ones first: this is asked for every term, again and again
-    if cls is Column or cls is Rowid:
-        return frozenset((part.source,))
-    if cls is Const or cls is Param or cls is Scan:
-        return NONE
-    if cls is Compare:
-        return used(part.left) | used(part.right)
-    if cls is Affine:
-        return used(part.operand)
-    if cls is And:
-        return NONE.union(*map(used, part.terms))
-    if cls is Filter and part.input.__class__ is Scan:
-        return used(part.predicate) - {part.input.source}
+    usual = _USED.get(part.__class__)  # this is asked for every term, again and again
+    return _used(part) if usual is None else usual(part)
+
+
+def _used(part: Part) -> frozenset[int]:
     wanted: set[int] = set()
     queries = False
     for p in everything(part):
@@ -98,19 +90,32 @@ def used(part: Any) -> frozenset[int]:
     return frozenset(wanted)
 
 
+def _used_by_filter(node: Filter) -> frozenset[int]:
+    return used(node.predicate) - {node.input.source} if isinstance(node.input, Scan) else _used(node)
+
+
+_USED: dict[type, Callable[[Any], frozenset[int]]] = {
+    Column: lambda expr: frozenset((expr.source,)),
+    Rowid: lambda expr: frozenset((expr.source,)),
+    Const: lambda expr: NONE,
+    Param: lambda expr: NONE,
+    Scan: lambda node: NONE,
+    Compare: lambda expr: used(expr.left) | used(expr.right),
+    Affine: lambda expr: used(expr.operand),
+    And: lambda expr: NONE.union(*map(used, expr.terms)),
+    Filter: _used_by_filter,
+}
+
+
 def emitted(node: Node) -> frozenset[int]:
     """The sources whose rows are visible above the node."""
     match node:
         case Join() | HashJoin():
-            if node.kind in ("semi", "anti"):
-                return emitted(node.left)
-            return emitted(node.left) | emitted(node.right)
+            return emitted(node.left) if node.kind in ("semi", "anti") else emitted(node.left) | emitted(node.right)
         case Window():
             return emitted(node.input) | {node.source}
-        case _ if hasattr(node, "source"):
-            return frozenset((node.source,))
-        case _:
-            return emitted(node.input)  # type: ignore[attr-defined]
+    source = getattr(node, "source", None)
+    return emitted(node.input) if source is None else frozenset((source,))  # type: ignore[attr-defined]
 
 
 def is_plain(expr: Any) -> bool:
