@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from zodbapi.plan.expr import (
     AggregateCall,
@@ -85,24 +85,19 @@ def _collect(values: tuple[Any, ...], found: list[Part]) -> None:
             _collect(value, found)
 
 
-class _Shape(NamedTuple):
-    """What gets the values of the fields of a class, by what their annotations say of them; None for no such fields."""
+class _Shapes(dict[type, tuple[Values | None, ...] | None]):
+    """Class -> what gets the values of its fields that are parts, that are tuples of parts, and that may hold parts.
 
-    single: Values | None  # each is a part
-    several: Values | None  # each is a tuple of parts
-    other: Values | None  # may be parts, hold them, or not
+    Each is None if there are no such fields; it is None for a leaf. Annotations tell.
+    """
 
-
-class _Shapes(dict[type, _Shape | None]):
-    """Class -> its shape; None for a leaf."""
-
-    def __missing__(self, cls: Any) -> _Shape | None:
+    def __missing__(self, cls: Any) -> tuple[Values | None, ...] | None:
         types = {f.name: str(f.type) for f in fields(cls)}
         single = [name for name in _FIELDS[cls] if types[name] in _PART_NAMES]
         several = [name for name in _FIELDS[cls] if types[name] in _PART_TUPLES]
         other = [name for name in _FIELDS[cls] if name not in single and name not in several]
-        found = [values_of(names) if names else None for names in (single, several, other)]
-        self[cls] = _Shape(*found) if any(found) else None
+        found = tuple(values_of(names) if names else None for names in (single, several, other))
+        self[cls] = found if any(found) else None
         return self[cls]
 
 
