@@ -7,19 +7,14 @@ handler is set.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from zodbapi.deferred import deferred
 from zodbapi.errors import OperationalError
-
-if TYPE_CHECKING:
-    import ctypes
-else:
-    ctypes = deferred("ctypes")
 
 GENERATED = "<zodbapi"  # how the file names of generated programs begin
 
