@@ -28,6 +28,7 @@ else:
     from types import FunctionType
 
     MISSING = object()
+    _NO_GLOBALS = {}
 
     class field:
         """One field; ``type`` is the text of its annotation."""
@@ -67,7 +68,8 @@ else:
             made.__init__ = _initialiser(made)
             made.__values__ = values_of([*made.__match_args__])
             if frozen:
-                _compare_by_value(made)
+                made.__compared__ = values_of([each.name for each in found if each.compare])
+                made.__eq__, made.__hash__, made.__repr__ = _equal, _hash, _show
             return made
 
         return make
@@ -98,22 +100,21 @@ else:
         made.__qualname__ = cls.__qualname__
         return made
 
-    def _compare_by_value(made):
-        values = values_of([each.name for each in made.__fields__ if each.compare])
+    # The methods of frozen records, which all share them.
 
-        def equal(self, other):
-            if other.__class__ is not made:
-                return NotImplemented
-            return self is other or values(self) == values(other)
+    def _equal(self, other):
+        cls = self.__class__
+        if other.__class__ is not cls:
+            return NotImplemented
+        return self is other or cls.__compared__(self) == cls.__compared__(other)
 
-        def hashed(self):
-            return hash(values(self))
+    def _hash(self):
+        return hash(self.__class__.__compared__(self))
 
-        def show(self):
-            shown = [f"{each.name}={getattr(self, each.name)!r}" for each in made.__fields__ if each.repr]
-            return f"{made.__qualname__}({', '.join(shown)})"
-
-        made.__eq__, made.__hash__, made.__repr__ = equal, hashed, show
+    def _show(self):
+        cls = self.__class__
+        shown = [f"{each.name}={getattr(self, each.name)!r}" for each in cls.__fields__ if each.repr]
+        return f"{cls.__qualname__}({', '.join(shown)})"
 
     def values_of(names):
         """What gives the values of so many fields of a record as a tuple."""
@@ -136,7 +137,7 @@ else:
             names = tuple([each.name for each in found])
             code = _setting(len(names)).replace(co_varnames=("self", *names), co_names=names)
             defaults = tuple([each.default for each in found if each.default is not MISSING])
-            return FunctionType(code, {}, "__init__", defaults)
+            return FunctionType(code, _NO_GLOBALS, "__init__", defaults)
 
         def initialise(self, *args, **kwargs):
             cls.__init__ = _written(cls)
