@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from zodbapi.binder.alter import Alteration, apply_alter, apply_comment
+from zodbapi.binder.alter import apply_alter, apply_comment
+from zodbapi.binder.alteration import Alteration
 from zodbapi.binder.ddl import bind_command
 from zodbapi.binder.scope import Binding
 from zodbapi.catalog import ANY, INTEGER, TEXT, Schema, Table

@@ -195,6 +195,16 @@ class Table:
         return any(column.position is None for index in self.indexes for column in index.columns)
 
     @cached_property
+    def index_of_prefix(self) -> Mapping[tuple[int | None, ...], Index]:
+        """Positions of leading key parts -> the first index of all rows that begins with them."""
+        found: dict[tuple[int | None, ...], Index] = {}
+        for index in self.indexes:
+            positions = tuple([part.position for part in index.columns])
+            for length in range(1, len(positions) + 1) if index.where is None else ():
+                found.setdefault(positions[:length], index)
+        return found
+
+    @cached_property
     def large(self) -> tuple[int, ...]:
         """Positions of the columns some of whose values are not in the rows."""
         return tuple(i for i, column in enumerate(self.columns) if column.large)

@@ -1,12 +1,12 @@
 """Modules that are loaded when something of them is first used.
 
-The engine takes as long to import as Django: who does not connect, as most of ``manage.py`` does not, goes without it. To type
-checkers a deferred module is the module itself::
+The engine takes as long to import as Django: who does not connect, as the process of ``runserver`` that only watches over
+another one, goes without it. To type checkers a deferred module is the module itself::
 
     if TYPE_CHECKING:
-        from zodbapi import integrity
+        from django_zodb import engine
     else:
-        integrity = deferred("zodbapi.integrity")
+        engine = deferred("django_zodb.engine")
 
 The garbage collector rests meanwhile. It would look through the thousands of functions and classes of libraries again and
 again, and find that all of them stay, so they join what it looks through last.

@@ -14,15 +14,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from dataclasses import dataclass as record
     from dataclasses import field, fields, replace
     from dataclasses import is_dataclass as is_record
+    from typing import Any
+
+    def values_of(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]: ...
+
 else:
     from functools import cache
     from operator import attrgetter
     from types import FunctionType
 
     MISSING = object()
+    _NO_GLOBALS = {}
 
     class field:
         """One field; ``type`` is the text of its annotation."""
@@ -60,9 +66,10 @@ else:
             made.__fields__ = found
             made.__match_args__ = tuple([each.name for each in found if each.init])
             made.__init__ = _initialiser(made)
-            made.__values__ = _values_of([*made.__match_args__])
+            made.__values__ = values_of([*made.__match_args__])
             if frozen:
-                _compare_by_value(made)
+                made.__compared__ = values_of([each.name for each in found if each.compare])
+                made.__eq__, made.__hash__, made.__repr__ = _equal, _hash, _show
             return made
 
         return make
@@ -93,24 +100,23 @@ else:
         made.__qualname__ = cls.__qualname__
         return made
 
-    def _compare_by_value(made):
-        values = _values_of([each.name for each in made.__fields__ if each.compare])
+    # The methods of frozen records, which all share them.
 
-        def equal(self, other):
-            if other.__class__ is not made:
-                return NotImplemented
-            return self is other or values(self) == values(other)
+    def _equal(self, other):
+        cls = self.__class__
+        if other.__class__ is not cls:
+            return NotImplemented
+        return self is other or cls.__compared__(self) == cls.__compared__(other)
 
-        def hashed(self):
-            return hash(values(self))
+    def _hash(self):
+        return hash(self.__class__.__compared__(self))
 
-        def show(self):
-            shown = [f"{each.name}={getattr(self, each.name)!r}" for each in made.__fields__ if each.repr]
-            return f"{made.__qualname__}({', '.join(shown)})"
+    def _show(self):
+        cls = self.__class__
+        shown = [f"{each.name}={getattr(self, each.name)!r}" for each in cls.__fields__ if each.repr]
+        return f"{cls.__qualname__}({', '.join(shown)})"
 
-        made.__eq__, made.__hash__, made.__repr__ = equal, hashed, show
-
-    def _values_of(names):
+    def values_of(names):
         """What gives the values of so many fields of a record as a tuple."""
         match names:
             case []:
@@ -131,7 +137,7 @@ else:
             names = tuple([each.name for each in found])
             code = _setting(len(names)).replace(co_varnames=("self", *names), co_names=names)
             defaults = tuple([each.default for each in found if each.default is not MISSING])
-            return FunctionType(code, {}, "__init__", defaults)
+            return FunctionType(code, _NO_GLOBALS, "__init__", defaults)
 
         def initialise(self, *args, **kwargs):
             cls.__init__ = _written(cls)
@@ -175,4 +181,4 @@ else:
         return values["__init__"]
 
 
-__all__ = ["field", "fields", "is_record", "record", "replace"]
+__all__ = ["field", "fields", "is_record", "record", "replace", "values_of"]

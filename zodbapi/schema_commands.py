@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from zodbapi.binder.alter import Alteration, apply_alter, apply_comment
+from zodbapi.binder.alter import apply_alter, apply_comment
+from zodbapi.binder.alteration import Alteration
 from zodbapi.catalog import Index, Schema, Table
 from zodbapi.codegen import NO_ENTRY
 from zodbapi.errors import IntegrityError, OperationalError

@@ -204,10 +204,10 @@ def compile_parsed(
         program = compiler.generate(plan, schema)
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
-    writes = isinstance(plan, Insert | Update | Delete | Instead)
-    if isinstance(plan, Insert | Update | Delete | Instead):
+    writes = silent = False
+    if isinstance(plan, (Insert, Update, Delete, Instead)):
         compiler.check_triggers(plan, schema)
-    silent = isinstance(plan, Insert | Update | Delete | Instead) and plan.returning is None
+        writes, silent = True, plan.returning is None
     description = None if silent else _describe(output_names(plan), output_types(plan))
     kind = WRITE if writes or bound.for_update else READ
     inserts, scanned = isinstance(plan, Insert), _scanned(plan)

@@ -23,8 +23,24 @@ Names in the SQL text of CHECK, DEFAULT, generated columns, indexes, views and t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from zodbapi.binder.alter_constraints import (
+    add_constraint,
+    check_constraint_exists,
+    drop_constraint,
+    primary_key_names,
+    with_constraints,
+    with_key,
+)
+from zodbapi.binder.alteration import (
+    Alteration,
+    definition_of,
+    index_names,
+    index_uses,
+    map_texts,
+    position_of,
+    with_column,
+)
 from zodbapi.binder.rename import (
     mentions_column,
     quote,
@@ -33,25 +49,12 @@ from zodbapi.binder.rename import (
     rename_column_of,
     rename_table_in,
 )
-from zodbapi.binder.rewrite import key_violation, null_violation, rowid_name, rows_query, stored_values
-from zodbapi.binder.table import AUTOINDEX, name_indexes, rowid_position
-from zodbapi.catalog import Column, ForeignKey, Index, IndexColumn, Kind, Schema, Table, Type
+from zodbapi.binder.rewrite import null_violation, rowid_name, rows_query, stored_values
+from zodbapi.binder.table import AUTOINDEX
+from zodbapi.catalog import ForeignKey, Index, Kind, Schema, Table, Type
 from zodbapi.errors import OperationalError
 from zodbapi.plan.commands import AlterStep, Comment
-from zodbapi.record import record, replace
-
-
-@record(frozen=True, slots=True)
-class Alteration:
-    """What one step comes to. Everything but ``schema`` and ``table`` is empty when no data has to change."""
-
-    schema: Schema
-    table: str  # the table's name afterwards
-    violations: tuple[tuple[str, str], ...] = ()  # (query that must emit no row, message of the IntegrityError)
-    rows: str | None = None  # query for the new rows: rowid first, then one value a column of the new table
-    drop: tuple[int, ...] = ()  # ids of indexes that are gone
-    build: tuple[str, ...] = ()  # names of indexes to fill from the stored rows
-    restart: bool = False  # AUTOINCREMENT goes on after the largest rowid that is there
+from zodbapi.record import replace
 
 
 def apply_alter(schema: Schema, table: str, step: AlterStep) -> Alteration:
@@ -76,8 +79,8 @@ def apply_comment(schema: Schema, comment: Comment) -> Schema:
         raise OperationalError(f"no such table: {comment.table}")
     if comment.what == "table":
         return schema.with_table(replace(target, comment=comment.text))
-    position = _position(target, comment.column)
-    return schema.with_table(_with_column(target, position, comment=comment.text))
+    position = position_of(target, comment.column)
+    return schema.with_table(with_column(target, position, comment=comment.text))
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -89,7 +92,7 @@ def _rename_table(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     if taken and new.lower() != table.name.lower():
         raise OperationalError(f"there is already another table or index with this name: {new}")
     indexes = tuple(replace(index, name=_renamed_autoindex(index.name, table.name, new)) for index in table.indexes)
-    renamed = _map_texts(replace(table, name=new, indexes=indexes), lambda text: rename_table_in(text, table.name, new))
+    renamed = map_texts(replace(table, name=new, indexes=indexes), lambda text: rename_table_in(text, table.name, new))
     schema = schema.with_table(renamed, instead_of=table.name)
     for child in tuple(schema.tables.values()):
         keys = tuple(
@@ -112,12 +115,12 @@ def _renamed_autoindex(name: str, old: str, new: str) -> str:
 
 
 def _rename_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    position = _position(table, step.column)
+    position = position_of(table, step.column)
     if table.positions.get(step.name.lower(), position) != position:
         raise OperationalError(f"error in table {table.name} after rename: duplicate column name: {step.name}")
     old = table.columns[position].name
-    renamed = _map_texts(table, lambda text: rename_column_in(text, table.name, old, step.name))
-    schema = schema.with_table(_with_column(renamed, position, name=step.name))
+    renamed = map_texts(table, lambda text: rename_column_in(text, table.name, old, step.name))
+    schema = schema.with_table(with_column(renamed, position, name=step.name))
     for child in tuple(schema.tables.values()):
         keys = tuple(_renamed_parent_column(key, table.name, old, step.name) for key in child.foreign_keys)
         if keys != child.foreign_keys:
@@ -142,7 +145,7 @@ def _renamed_parent_column(key: ForeignKey, parent: str, old: str, new: str) -> 
 
 
 def _rename_constraint(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    _check_constraint_exists(table, step.column)
+    check_constraint_exists(table, step.column)
     return Alteration(schema.with_table(_with_constraint_name(schema, table, step.column, step.name)), table.name)
 
 
@@ -177,9 +180,9 @@ def _with_index_name(schema: Schema, table: Table, old: str, new: str) -> Table:
 
 
 def _add_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    added = _definition(step)
+    added = definition_of(step)
     widened = replace(table, columns=(*table.columns, *added.columns))
-    new, _ = _with_constraints(schema, widened, added)
+    new, _ = with_constraints(schema, widened, added)
     values = [*stored_values(table)]
     for position, column in enumerate(new.columns[len(table.columns) :], len(table.columns)):
         if position == new.rowid_column and column.default is None:
@@ -192,7 +195,7 @@ def _add_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
 def _drop_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     if step.column.lower() not in table.positions and step.if_exists:
         return Alteration(schema, table.name)
-    dropped = _position(table, step.column)
+    dropped = position_of(table, step.column)
     name = table.columns[dropped].name
     if len([column for column in table.columns if column.generated is None]) == (
         table.columns[dropped].generated is None
@@ -203,7 +206,7 @@ def _drop_column(schema: Schema, table: Table, step: AlterStep) -> Alteration:
             raise OperationalError(f"error in table {table.name} after drop column: no such column: {name}")
     schema = _without_references(schema, table, name, step.cascade)
     table = schema.tables[table.name.lower()]
-    keep = tuple(index for index in table.indexes if not _index_uses(table, index, dropped))
+    keep = tuple(index for index in table.indexes if not index_uses(table, index, dropped))
     keys = tuple(key for key in table.foreign_keys if dropped not in key.columns)
     checks = tuple(check for check in table.checks if not mentions_column(check.expression, table.name, name))
     new = replace(table, indexes=keep, foreign_keys=keys, checks=checks)
@@ -248,14 +251,14 @@ def _without_position(table: Table, dropped: int) -> Table:
 
 
 def _set_type(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    position = _position(table, step.column)
+    position = position_of(table, step.column)
     assert step.type is not None
     column = table.columns[position]
-    new = _with_column(table, position, type=step.type)
+    new = with_column(table, position, type=step.type)
     if step.using is None and _same_values(column.type, step.type):
         return Alteration(schema.with_table(new), table.name)
     new = replace(new, indexes=tuple(_of_type(index, position, step.type) for index in new.indexes))
-    new, drop = _with_key(schema, new, table.primary_key, table.primary_key_name)
+    new, drop = with_key(schema, new, table.primary_key, table.primary_key_name)
     values = list(stored_values(table))
     if step.using is not None:
         values[position] = f"({step.using})"
@@ -271,10 +274,6 @@ def _of_type(index: Index, position: int, type_: Type) -> Index:
     return replace(
         index, columns=tuple(replace(c, numbered=numbered) if c.position == position else c for c in index.columns)
     )
-
-
-def _key_column(column: Column, position: int) -> IndexColumn:
-    return IndexColumn(position, None, column.collation, numbered=column.type.kind is Kind.UUID)
 
 
 # Changes of type that may lose a part of the value, and are meant to: (new kind: old kinds).
@@ -294,30 +293,30 @@ def _same_values(old: Type, new: Type) -> bool:
 
 
 def _set_default(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    position = _position(table, step.column)
+    position = position_of(table, step.column)
     if table.columns[position].generated is not None:
         raise OperationalError("cannot use DEFAULT on a generated column")
     default = None if step.action == "drop_default" else step.default
-    return Alteration(schema.with_table(_with_column(table, position, default=default)), table.name)
+    return Alteration(schema.with_table(with_column(table, position, default=default)), table.name)
 
 
 def _set_not_null(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    position = _position(table, step.column)
+    position = position_of(table, step.column)
     column = table.columns[position]
     wanted = step.action == "set_not_null"
     if column.not_null == wanted:
         return Alteration(schema, table.name)
     if position in table.primary_key:
         raise OperationalError(f'column "{column.name}" is in a primary key')
-    new = _with_column(table, position, not_null=wanted)
+    new = with_column(table, position, not_null=wanted)
     violations = (null_violation(table, column),) if wanted else ()
-    return Alteration(schema.with_table(new), table.name, violations, build=_index_names(table, position))
+    return Alteration(schema.with_table(new), table.name, violations, build=index_names(table, position))
 
 
 def _set_collation(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    position = _position(table, step.column)
+    position = position_of(table, step.column)
     old = table.columns[position].collation
-    new = _with_column(table, position, collation=step.name)
+    new = with_column(table, position, collation=step.name)
 
     def changed(index: Index) -> Index:
         columns = tuple(
@@ -327,168 +326,21 @@ def _set_collation(schema: Schema, table: Table, step: AlterStep) -> Alteration:
         return replace(index, columns=columns)
 
     new = replace(new, indexes=tuple(changed(index) for index in new.indexes))
-    return Alteration(schema.with_table(new), table.name, build=_index_names(table, position))
+    return Alteration(schema.with_table(new), table.name, build=index_names(table, position))
 
 
-# --- constraints ----------------------------------------------------------------------------------------------------
-
-
-def _add_constraint(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    added = _definition(step)
-    new, drop = _with_constraints(schema, table, added)
-    violations = [null_violation(table, table.columns[i]) for i in added.primary_key if not table.columns[i].not_null]
-    for check in added.checks:
-        query = f"SELECT 1 FROM {quote(table.name)} WHERE NOT ({check.expression}) LIMIT 1"
-        violations.append((query, f"CHECK constraint failed: {check.name or check.expression}"))
-    violations += [key_violation(schema, table, key) for key in added.foreign_keys]
-    schema = schema.with_table(new)
-    if new.rowid_column != table.rowid_column:
-        rows = rows_query(table, "NULL", stored_values(table))
-        return Alteration(schema, table.name, tuple(violations), rows, drop)
-    encoded = {name for i in added.primary_key for name in _index_names(table, i)}
-    fresh = [index.name for index in new.indexes if index.id == 0]
-    return Alteration(schema, table.name, tuple(violations), drop=drop, build=(*sorted(encoded - set(fresh)), *fresh))
-
-
-def _with_constraints(schema: Schema, table: Table, added: Table) -> tuple[Table, tuple[int, ...]]:
-    """The table with what an ADD brought besides columns, and the ids of indexes that this makes needless."""
-    for index in added.indexes:
-        if index.name and index.name.lower() in schema.indexes:
-            raise OperationalError(f"index {index.name} already exists")
-    new = replace(
-        table,
-        indexes=(*table.indexes, *added.indexes),
-        foreign_keys=(*table.foreign_keys, *added.foreign_keys),
-        checks=(*table.checks, *added.checks),
-        autoincrement=table.autoincrement or added.autoincrement,
-    )
-    drop: tuple[int, ...] = ()
-    if added.primary_key:
-        columns = tuple(replace(c, not_null=c.not_null or i in added.primary_key) for i, c in enumerate(new.columns))
-        new, drop = _with_key(schema, replace(new, columns=columns), added.primary_key, added.primary_key_name)
-    return name_indexes(new, schema.indexes), drop
-
-
-def _with_key(schema: Schema, table: Table, key: tuple[int, ...], name: str) -> tuple[Table, tuple[int, ...]]:
-    """The table with that primary key: an integer column becomes the rowid, anything else has an index."""
-    rowid = rowid_position(table.columns, key)
-    old = [index for index in table.indexes if index.origin == "pk"]
-    others = tuple(index for index in table.indexes if index.origin != "pk")
-    table = replace(
-        table,
-        primary_key=key,
-        primary_key_name=name,
-        rowid_column=rowid,
-        autoincrement=table.autoincrement and rowid is not None,
-    )
-    if rowid is not None:
-        return replace(table, indexes=others), tuple(index.id for index in old if index.id)
-    if key and not old:
-        columns = tuple(_key_column(table.columns[i], i) for i in key)
-        index = Index(0, name, columns, unique=True, origin="pk")
-        table = name_indexes(replace(table, indexes=(*table.indexes, index)), schema.indexes)
-    return table, ()
-
-
-def _drop_constraint(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    folded = step.name.lower()
-    if not step.if_exists:
-        _check_constraint_exists(table, step.name)
-    is_key = folded in primary_key_names(table)
-    gone = [
-        index
-        for index in table.indexes
-        if index.origin != "c" and (index.name.lower() == folded or (is_key and index.origin == "pk"))
-    ]
-    new = replace(
-        table,
-        indexes=tuple(index for index in table.indexes if index not in gone),
-        foreign_keys=tuple(key for key in table.foreign_keys if table.name_of(key).lower() != folded),
-        checks=tuple(check for check in table.checks if table.name_of(check).lower() != folded),
-    )
-    if is_key:
-        new = replace(new, primary_key=(), rowid_column=None, primary_key_name="", autoincrement=False)
-    return Alteration(schema.with_table(new), table.name, drop=tuple(index.id for index in gone))
-
-
-def primary_key_names(table: Table) -> frozenset[str]:
-    """The folded names by which ALTER TABLE knows the primary key: its own, its index's, or PostgreSQL's ``t_pkey``."""
-    if not table.primary_key:
-        return frozenset()
-    names = [index.name for index in table.indexes if index.origin == "pk"]
-    return frozenset(name.lower() for name in (*names, table.primary_key_name or f"{table.name}_pkey"))
-
-
-def _check_constraint_exists(table: Table, name: str) -> None:
-    folded = name.lower()
-    known = {index.name.lower() for index in table.indexes if index.origin != "c"}
-    known |= {table.name_of(check).lower() for check in table.checks} | primary_key_names(table)
-    known |= {table.name_of(key).lower() for key in table.foreign_keys}
-    if folded not in known:
-        raise OperationalError(f"no such constraint: {name}")
-
-
-# --- parts of a table -----------------------------------------------------------------------------------------------
-
-
-def _definition(step: AlterStep) -> Table:
-    assert step.definition is not None
-    return step.definition
-
-
-def _position(table: Table, column: str) -> int:
-    position = table.positions.get(column.lower())
-    if position is None:
-        raise OperationalError(f'no such column: "{column}"')
-    return position
-
-
-def _with_column(table: Table, position: int, **changes: Any) -> Table:
-    column = replace(table.columns[position], **changes)
-    return replace(table, columns=(*table.columns[:position], column, *table.columns[position + 1 :]))
-
-
-def _map_texts(table: Table, change: Callable[[str], str]) -> Table:
-    """The table with every SQL text about its row changed. (DEFAULT cannot name a column.)"""
-
-    def changed(text: str | None) -> str | None:
-        return None if text is None else change(text)
-
-    def index(index: Index) -> Index:
-        columns = tuple(replace(c, expression=changed(c.expression)) for c in index.columns)
-        return replace(index, columns=columns, where=changed(index.where))
-
-    return replace(
-        table,
-        columns=tuple(replace(c, generated=changed(c.generated)) for c in table.columns),
-        checks=tuple(replace(check, expression=change(check.expression)) for check in table.checks),
-        indexes=tuple(index(i) for i in table.indexes),
-    )
-
-
-def _index_uses(table: Table, index: Index, position: int) -> bool:
-    texts = [c.expression for c in index.columns if c.expression is not None]
-    texts += [index.where] if index.where is not None else []
-    name = table.columns[position].name
-    return any(c.position == position for c in index.columns) or any(
-        mentions_column(text, table.name, name) for text in texts
-    )
-
-
-def _index_names(table: Table, position: int) -> tuple[str, ...]:
-    """The indexes whose entries depend on a column."""
-    return tuple(index.name for index in table.indexes if _index_uses(table, index, position))
+# --- identity -------------------------------------------------------------------------------------------------------
 
 
 def _set_identity(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     """AUTOINCREMENT on or off. Only the INTEGER PRIMARY KEY counts up; for any other column there is nothing to change."""
-    if table.rowid_column != _position(table, step.column):
+    if table.rowid_column != position_of(table, step.column):
         return Alteration(schema, table.name)
     return Alteration(schema.with_table(replace(table, autoincrement=step.action == "set_identity")), table.name)
 
 
 def _restart_identity(schema: Schema, table: Table, step: AlterStep) -> Alteration:
-    _position(table, step.column)
+    position_of(table, step.column)
     return Alteration(schema, table.name, restart=True)
 
 
@@ -505,8 +357,8 @@ _ACTIONS: dict[str, Callable[[Schema, Table, AlterStep], Alteration]] = {
     "set_not_null": _set_not_null,
     "drop_not_null": _set_not_null,
     "set_collation": _set_collation,
-    "add_constraint": _add_constraint,
-    "drop_constraint": _drop_constraint,
+    "add_constraint": add_constraint,
+    "drop_constraint": drop_constraint,
     "set_identity": _set_identity,
     "drop_identity": _set_identity,
     "restart_identity": _restart_identity,

@@ -87,17 +87,18 @@ class Relation:
     table: Table | None = None
     nullable: bool = False
     hidden: set[int] = field(default_factory=set)
+    folded: str = field(init=False)  # the name as it is compared
 
-    @cached_property
-    def folded(self) -> str:
-        """The name as it is compared."""
-        return self.name.lower()
+    def __post_init__(self) -> None:
+        self.folded = self.name.lower()
 
-    @cached_property
+    @property
     def positions(self) -> Mapping[str, int]:
         """Folded column name -> position; the first of equal names wins."""
-        if self.table is not None:
-            return self.table.positions
+        return self._positions if self.table is None else self.table.positions
+
+    @cached_property
+    def _positions(self) -> Mapping[str, int]:
         return {f.name.lower(): i for i, f in reversed(list(enumerate(self.fields)))}
 
     def column(self, position: int) -> Column:

@@ -86,14 +86,15 @@ def _start_unit(node: Node, collations: Mapping[str, Callable[[Any], Any]]) -> U
     unit.expr = ExprWriter(unit)
     unit.query = QueryWriter(unit)
     unit.count_uses(node)
+    unit.prologue.depth = unit.body.depth = 1  # inside of ``run``
     return unit
 
 
 def _finish_program(unit: Unit, title: str) -> Program:
     scope = unit.scopes[0]
     writer = Writer()
-    with writer.block("def run(txn, p)"):
-        writer.extend(scope.prologue)
-        writer.extend(scope.body)
+    writer.line("def run(txn, p):")
+    writer.lines += scope.prologue.lines
+    writer.lines += scope.body.lines
     source = execute(writer, unit.namespace, title)
     return Program(source, unit.namespace, unit.namespace.globals["run"])

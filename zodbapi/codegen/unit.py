@@ -19,7 +19,7 @@ prologue (what is computed once a call: trees, parameters, constants, subquery f
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zodbapi.codegen.writer import Namespace, Writer
 from zodbapi.large import load_value
 from zodbapi.plan.expr import Column, Rowid
-from zodbapi.plan.walk import Part, descend
+from zodbapi.plan.walk import Part, everything
 from zodbapi.record import field, record
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Unit:
         self.namespace = Namespace()
         self.collations = collations
         self.env: dict[int, RowAccess] = {}
-        self.uses: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self.uses: Counter[tuple[int, int]] = Counter()
         self._sources_used: set[int] = set()
         self.rowids_used: set[int] = set()
         self.as_stored = False
@@ -137,11 +137,11 @@ class Unit:
 
     def count_uses(self, part: Part) -> None:
         """Notes which columns and rowids the part reads, so that the others need not be computed."""
-        for item in descend(part):
-            if isinstance(item, Column):
-                self.use(item.source, item.position)
-            elif isinstance(item, Rowid):
-                self.rowids_used.add(item.source)
+        items = everything(part)
+        columns = [(item.source, item.position) for item in items if item.__class__ is Column]
+        self.uses.update(columns)
+        self._sources_used.update([source for source, _ in columns])
+        self.rowids_used.update([item.source for item in items if item.__class__ is Rowid])
 
     def use(self, source: int, position: int) -> None:
         """Notes that a column is read."""

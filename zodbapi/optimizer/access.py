@@ -67,8 +67,10 @@ class Path(NamedTuple):
 
     def answered(self) -> list[Expr]:
         """The terms that need no test above this path."""
-        sargs = [*self.equal, *(bound for bound in (self.lower, self.upper) if bound is not None)]
+        sargs = [sarg for sarg in (*self.equal, self.lower, self.upper) if sarg is not None]
         terms: list[Expr] = []
+        if len(sargs) < 2:  # as asked for most paths, again and again
+            return [sarg.term for sarg in sargs if not isinstance(sarg.term, Between)]
         for sarg in sargs:
             halves = 2 if isinstance(sarg.term, Between) else 1
             if sarg.term not in terms and sum(s.term is sarg.term for s in sargs) == halves:

@@ -32,7 +32,6 @@ from zodbapi.optimizer.hash_seeks import HASH_FACTOR, HASH_LEFT_ROWS, hash_keys,
 from zodbapi.optimizer.ordering import fixing, ordered
 from zodbapi.optimizer.predicates import (
     conjoin,
-    each_input,
     emitted,
     filtered,
     holds_query,
@@ -81,7 +80,7 @@ from zodbapi.plan.nodes import (
     Window,
     output_source,
 )
-from zodbapi.plan.walk import descend, parts, rebuild
+from zodbapi.plan.walk import descend, parts, rebuild, rebuild_inputs
 from zodbapi.record import replace
 
 GROWN_ROWS = 500.0  # of a table that is no longer taken for a small one
@@ -174,7 +173,7 @@ def _choose(node: Node, wish: Wish, context: Context) -> Node:
         case _:
             counts = isinstance(node, Aggregate) and _counts_of_rows(node, context)
             below = Wish(times=wish.times, counts=counts, grouped=wish.grouped)
-            return each_input(node, lambda child: _choose(child, below, context))
+            return rebuild_inputs(node, lambda child: _choose(child, below, context))
     chosen = _choose(node.input, wish, context)
     return node if chosen is node.input else replace(node, input=chosen)
 

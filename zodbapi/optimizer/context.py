@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 from zodbapi.catalog import Index, Kind, Schema, Table
 from zodbapi.optimizer.peeking import UNKNOWN, Edge, is_fixed, seek_ends, value_of
-from zodbapi.optimizer.predicates import LEAVES
 from zodbapi.plan.entries import covers
 from zodbapi.plan.expr import Column, Exists, Expr, InQuery, ScalarQuery
 from zodbapi.plan.nodes import Bound, Node, Scan
-from zodbapi.plan.walk import Part, descend, parts, sources_made
+from zodbapi.plan.walk import descend, everything, sources_made
 from zodbapi.plan.writer import BoundIndex
 from zodbapi.record import field, record
 
@@ -83,20 +82,13 @@ class Context:
 
     def __post_init__(self) -> None:
         """Looks through the statement as it was bound, once for all that is to be known of it."""
-        self.classes = {self.root.__class__}
-        if isinstance(self.root, Scan):
-            self._tables[self.root.source] = self.root.table
-        stack: list[Part] = [self.root]
-        while stack:
-            for part in parts(stack.pop()):
-                cls = part.__class__
-                self.classes.add(cls)
-                if cls is Column:
-                    self._read.setdefault(part.source, []).append(part.position)  # type: ignore[union-attr]
-                elif cls is Scan:
-                    self._tables[part.source] = part.table  # type: ignore[union-attr]
-                elif cls not in LEAVES:
-                    stack.append(part)
+        found = everything(self.root)
+        self.classes = {part.__class__ for part in found}
+        for part in found:
+            if part.__class__ is Column:
+                self._read.setdefault(part.source, []).append(part.position)
+            elif part.__class__ is Scan:
+                self._tables[part.source] = part.table
 
     def introduce(self, *classes: type) -> None:
         """To be called by a rule that makes nodes of classes that the rules after it may look for."""
@@ -194,14 +186,14 @@ class Context:
         """The part of the rows that share a key on average, if the targets are the leading columns of an index."""
         if self.samples is None or not targets:
             return None
-        wanted = [table.rowid_column if target == -1 else target for target in targets]
-        for index in table.indexes:
-            if index.where is None and [column.position for column in index.columns[: len(wanted)]] == wanted:
-                key = index.id, len(wanted)
-                if key not in self._key_parts:
-                    self._key_parts[key] = self.samples.part_of_key(*key)
-                return self._key_parts[key]
-        return None
+        wanted = tuple([table.rowid_column if target == -1 else target for target in targets])
+        index = table.index_of_prefix.get(wanted)  # type: ignore[arg-type]
+        if index is None:
+            return None
+        key = index.id, len(wanted)
+        if key not in self._key_parts:
+            self._key_parts[key] = self.samples.part_of_key(*key)
+        return self._key_parts[key]
 
     def prefers_entries(self, table: Table, index: Index) -> bool:
         """Whether reading all entries of an index takes less than reading all rows of its table."""

@@ -16,11 +16,11 @@ from collections import defaultdict
 
 from zodbapi.catalog import Index
 from zodbapi.optimizer.context import SEVERAL, Context
-from zodbapi.optimizer.predicates import each_input, each_query
+from zodbapi.optimizer.predicates import each_query
 from zodbapi.plan.entries import covers
 from zodbapi.plan.expr import Column, Rowid
 from zodbapi.plan.nodes import Aggregate, Distinct, Filter, HashJoin, IndexRange, Join, Node, Project, Scan
-from zodbapi.plan.walk import descend
+from zodbapi.plan.walk import descend, rebuild_inputs
 from zodbapi.record import replace
 
 Uses = dict[int, set[int]]
@@ -46,7 +46,7 @@ def cover_scans(node: Node, context: Context) -> Node:
 
 
 def _cover(node: Node, uses: Uses, context: Context) -> Node:
-    node = each_input(node, lambda child: _cover(child, uses, context))
+    node = rebuild_inputs(node, lambda child: _cover(child, uses, context))
     match node:
         case Aggregate() if node.each is None and all(
             call.function.name in _ORDERLESS and not call.order for call in node.calls

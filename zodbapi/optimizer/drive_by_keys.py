@@ -16,7 +16,7 @@ from zodbapi.optimizer.choose_access import choose_access
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.cost import SCAN_ROW, SEEK, rows_of
 from zodbapi.optimizer.order_joins import order_joins
-from zodbapi.optimizer.predicates import conjoin, each_input, each_query, filtered, kind_of, split, used
+from zodbapi.optimizer.predicates import conjoin, each_query, filtered, kind_of, split, used
 from zodbapi.optimizer.push_filters import push_filters
 from zodbapi.plan.expr import Affine, Column, Compare, Expr, InQuery, SortKey
 from zodbapi.plan.nodes import (
@@ -32,6 +32,7 @@ from zodbapi.plan.nodes import (
     Sort,
     TableFunctionScan,
 )
+from zodbapi.plan.walk import rebuild_inputs
 from zodbapi.record import replace
 
 EXACT = frozenset({Kind.INTEGER, Kind.TEXT, Kind.UUID, Kind.DATE})  # kinds whose equal values are alike
@@ -46,7 +47,7 @@ def drive_by_keys(node: Node, context: Context) -> Node:
 
 
 def _drive(node: Node, context: Context) -> Node:
-    node = each_input(node, lambda child: _drive(child, context))
+    node = rebuild_inputs(node, lambda child: _drive(child, context))
     if not isinstance(node, Filter):
         return node
     scans = {scan.source: scan for scan in _scans(node.input)}

@@ -16,8 +16,9 @@ from __future__ import annotations
 from typing import Any
 
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.predicates import each_input, each_query, emitted, used, volatile
+from zodbapi.optimizer.predicates import each_query, emitted, used, volatile
 from zodbapi.plan.nodes import Distinct, Filter, Join, Node, Project, Sort
+from zodbapi.plan.walk import rebuild_inputs
 from zodbapi.record import replace
 
 
@@ -31,7 +32,7 @@ def drop_duplicates(node: Node, context: Context) -> Node:
 
 
 def _drop(node: Node) -> Node:
-    node = each_input(node, _drop)
+    node = rebuild_inputs(node, _drop)
     if not isinstance(node, Distinct) or node.on:
         return node
     changed = _below(node.input)

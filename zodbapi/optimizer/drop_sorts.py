@@ -9,9 +9,10 @@ from __future__ import annotations
 from zodbapi.optimizer.access import target_of
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.ordering import Keys, has_unique, is_single, ordered, tells_apart
-from zodbapi.optimizer.predicates import each_input, each_query, emitted, used, volatile
+from zodbapi.optimizer.predicates import each_query, emitted, used, volatile
 from zodbapi.plan.expr import Column, Const, Rowid, SortKey
 from zodbapi.plan.nodes import Aggregate, Distinct, Node, Project, Sort
+from zodbapi.plan.walk import rebuild_inputs
 from zodbapi.record import replace
 
 
@@ -25,7 +26,7 @@ def drop_sorts(node: Node, context: Context) -> Node:
 
 
 def _drop(node: Node, context: Context) -> Node:
-    node = each_input(node, lambda child: _drop(child, context))
+    node = rebuild_inputs(node, lambda child: _drop(child, context))
     match node:
         case Sort():
             found = ordered(node.input, _needed(node.keys), context)

@@ -24,10 +24,11 @@ from zodbapi.optimizer.cost import COUNT, PROBE, rows_of
 from zodbapi.optimizer.group_by_rows import ACCESSES
 from zodbapi.optimizer.group_queries import EMPTY, NULL, can_be_early, result_column
 from zodbapi.optimizer.hash_seeks import HASH_LEFT_ROWS
-from zodbapi.optimizer.predicates import each_input, each_query, emitted, filtered, kind_of, used
+from zodbapi.optimizer.predicates import each_query, emitted, filtered, kind_of, used
 from zodbapi.plan.expr import AggregateCall, Case, Column, Expr, IsNull
 from zodbapi.plan.lists import seeks_once
 from zodbapi.plan.nodes import Aggregate, Filter, HashJoin, IndexSeek, Join, Node, Project, Scan
+from zodbapi.plan.walk import rebuild_inputs
 from zodbapi.record import replace
 
 PASSED = 0.1  # microseconds of counting an entry as one of its group
@@ -43,7 +44,7 @@ def group_before_join(node: Node, context: Context) -> Node:
 
 
 def _group(node: Node, context: Context) -> Node:
-    node = each_input(node, lambda child: _group(child, context))
+    node = rebuild_inputs(node, lambda child: _group(child, context))
     if not isinstance(node, Aggregate) or node.each is None:
         return node
     join = node.input

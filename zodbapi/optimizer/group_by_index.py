@@ -27,11 +27,11 @@ from zodbapi.catalog import INTEGER, Index, Table
 from zodbapi.functions.aggregate import SUM
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.cost import COUNT, SCAN_ROW
-from zodbapi.optimizer.predicates import each_input, each_query, holds_query, volatile
+from zodbapi.optimizer.predicates import each_query, holds_query, volatile
 from zodbapi.plan.entries import readable
 from zodbapi.plan.expr import AggregateCall, Column, Expr, Rowid
 from zodbapi.plan.nodes import Aggregate, Distinct, Filter, HashJoin, IndexGroups, IndexRange, Join, Node, Project, Scan
-from zodbapi.plan.walk import Part, descend, transform
+from zodbapi.plan.walk import Part, descend, rebuild_inputs, transform
 from zodbapi.record import record, replace
 
 ROWS_A_GROUP = 4  # expected, from which on it pays to count the rows of a group before joining it
@@ -47,7 +47,7 @@ def group_by_index(node: Node, context: Context) -> Node:
 
 
 def _group(node: Node, context: Context) -> Node:
-    node = each_input(node, lambda child: _group(child, context))
+    node = rebuild_inputs(node, lambda child: _group(child, context))
     match node:
         case Distinct(input=Project() as project, on=()) if node.columns == len(project.columns):
             return _distinct(node, project, context)

@@ -20,7 +20,6 @@ from zodbapi.optimizer.access import target_of
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.ordering import Access, Keys, fixing, has_unique, tells_apart
 from zodbapi.optimizer.predicates import (
-    each_input,
     each_query,
     emitted,
     holds_query,
@@ -41,7 +40,7 @@ from zodbapi.plan.nodes import (
     RowidSeek,
     Scan,
 )
-from zodbapi.plan.walk import Part, descend, transform
+from zodbapi.plan.walk import Part, descend, rebuild_inputs, transform
 from zodbapi.record import replace
 
 ACCESSES = (Scan, RowidSeek, RowidRange, IndexSeek, IndexRange)
@@ -58,7 +57,7 @@ def group_by_rows(node: Node, context: Context) -> Node:
 
 
 def _mark(node: Node, context: Context) -> Node:
-    node = each_input(node, lambda child: _mark(child, context))
+    node = rebuild_inputs(node, lambda child: _mark(child, context))
     if not isinstance(node, Aggregate) or not node.keys or any(volatile(key) or holds_query(key) for key in node.keys):
         return node
     outermost, access = _outermost(node.input)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.cost import rows_of
-from zodbapi.optimizer.predicates import conjoin, each_input, emitted, filtered, split, used, volatile
+from zodbapi.optimizer.predicates import conjoin, emitted, filtered, split, used, volatile
 from zodbapi.optimizer.unnest_subqueries import as_join
 from zodbapi.plan.expr import Expr, InQuery, Not
 from zodbapi.plan.nodes import Aggregate, Compound, Distinct, Filter, Join, Limit, Node, Project, Sort, Window
+from zodbapi.plan.walk import rebuild_inputs
 from zodbapi.record import replace
 
 MANY_ROWS = 1000.0
@@ -30,7 +31,7 @@ def _join(node: Node, context: Context) -> Node:
             node = node if below is node.input else replace(node, input=below)
             return _joined(node, context)
         case Project() | Aggregate() | Sort() | Limit() | Distinct() | Window() | Compound():
-            return each_input(node, lambda child: _join(child, context))
+            return rebuild_inputs(node, lambda child: _join(child, context))
         case Join(kind="inner" | "left" | "semi" | "anti"):
             left = _join(node.left, context)
             return node if left is node.left else replace(node, left=left)

@@ -25,11 +25,11 @@ from typing import Any
 
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.ordering import Keys
-from zodbapi.optimizer.predicates import each_input, each_query, emitted, substitute, used, volatile
+from zodbapi.optimizer.predicates import each_query, emitted, substitute, used, volatile
 from zodbapi.optimizer.push_limits import rows_wanted
 from zodbapi.plan.expr import Column, Expr
 from zodbapi.plan.nodes import Compound, Distinct, Limit, Node, Project, Sort, output_names, output_source
-from zodbapi.plan.walk import Part, transform
+from zodbapi.plan.walk import Part, rebuild_inputs, transform
 from zodbapi.record import replace
 
 
@@ -43,7 +43,7 @@ def limit_branches(node: Node, context: Context) -> Node:
 
 
 def _limit(node: Node, context: Context) -> Node:
-    node = each_input(node, lambda child: _limit(child, context))
+    node = rebuild_inputs(node, lambda child: _limit(child, context))
     if not isinstance(node, Limit) or node.limit is None:
         return node
     rows = rows_wanted(node.limit, node.offset)

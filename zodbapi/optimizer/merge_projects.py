@@ -11,7 +11,6 @@ from collections import Counter
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import (
     LEAVES,
-    each_input,
     each_query,
     emitted,
     holds_query,
@@ -39,7 +38,7 @@ from zodbapi.plan.nodes import (
     Window,
     output_source,
 )
-from zodbapi.plan.walk import descend, transform
+from zodbapi.plan.walk import descend, rebuild_inputs, transform
 from zodbapi.record import record, replace
 
 CHEAP = LEAVES | {Affine, Binary, Compare, IsNull, Not, Unary}
@@ -77,7 +76,7 @@ def _without_idle_sorts(node: Node) -> Node:
         left, right = _unsorted(node.left), _unsorted(node.right)
         if left is not node.left or right is not node.right:
             node = replace(node, left=left, right=right)
-    return each_input(node, _without_idle_sorts)
+    return rebuild_inputs(node, _without_idle_sorts)
 
 
 def _unsorted(node: Node) -> Node:
@@ -157,7 +156,7 @@ def _inline_materialized(root: Node) -> Node:
     def inline(node: Node) -> Node:
         if isinstance(node, Recursive):
             return node
-        node = each_input(node, inline)
+        node = rebuild_inputs(node, inline)
         if isinstance(node, Materialize) and uses[node.cte] == 1:
             renamed.append((node.source, output_source(node.input)))
             return node.input

@@ -19,7 +19,6 @@ from zodbapi.optimizer.ordering import fixing
 from zodbapi.optimizer.predicates import (
     NONE,
     conjoin,
-    each_input,
     each_query,
     emitted,
     filtered,
@@ -31,6 +30,7 @@ from zodbapi.optimizer.selectivity import passing
 from zodbapi.optimizer.wishes import BAD_LUCK, NO_WISH, Wish, below_project, best_path, leading_keys, page_rows
 from zodbapi.plan.expr import Compare, Expr
 from zodbapi.plan.nodes import Distinct, Filter, Join, Limit, Node, Project, Scan, Sort
+from zodbapi.plan.walk import rebuild_inputs
 from zodbapi.record import field, record, replace
 
 MUCH_CHEAPER = 0.9  # another order must cost less than this part of the best so far
@@ -128,7 +128,7 @@ def _order(node: Node, context: Context, shown: frozenset[int] | None = None, wi
         ):
             return _order_chain(node, context, shown, wish)
         case _:
-            return each_input(node, lambda child: _order(child, context))
+            return rebuild_inputs(node, lambda child: _order(child, context))
     return node if changed is child else replace(node, input=changed)
 
 
@@ -176,7 +176,7 @@ def _flatten(node: Node, items: list[_Item], exprs: list[Expr], context: Context
             right = _order(node.right, context)
             items.append(_Item(node.kind, right, split(node.on), 1 << len(items)))
         case _:
-            node = each_input(node, lambda child: _order(child, context))
+            node = rebuild_inputs(node, lambda child: _order(child, context))
             items.append(_Item("inner", node, [], 1 << len(items)))
             return node
     return node if left is node.left and right is node.right else Join(node.kind, left, right, node.on)

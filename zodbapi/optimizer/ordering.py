@@ -22,7 +22,7 @@ from zodbapi.optimizer.access import (
     target_of,
 )
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.predicates import emitted, split, substitute, used
+from zodbapi.optimizer.predicates import LEAVES, emitted, split, substitute, used
 from zodbapi.plan.expr import Const, Expr, Param, SortKey
 from zodbapi.plan.lists import seeks_once
 from zodbapi.plan.nodes import (
@@ -57,12 +57,12 @@ class Way(NamedTuple):
 def way(keys: Keys, order: tuple[KeyPart, ...], fixed: list[Sarg], source: int, table: Table) -> Way | None:
     """How rows in ``order`` must be read to come in the order of ``keys``; None if no way does."""
     rotated: int | None = None
-    computed = any(not isinstance(part.target, int) for part in order)
     left = list(order)
     descending: bool | None = None
     for key in keys:
         if _is_constant(key.expr):
             continue
+        computed = key.expr.__class__ not in LEAVES and any(not isinstance(part.target, int) for part in order)
         target = target_of(key.expr, source, table, computed)
         if target is not None and _is_fixed(target, key.collation, fixed):
             continue
@@ -89,7 +89,7 @@ def _is_constant(expr: Expr) -> bool:
 
 
 def _is_fixed(target: Target, collation: str, fixed: list[Sarg]) -> bool:
-    return any(
+    return bool(fixed) and any(
         sarg.target == target and (not sarg.collation or sarg.collation == collation or _is_exact(sarg.kind))
         for sarg in fixed
     )

@@ -31,7 +31,7 @@ from zodbapi.plan.expr import (
     Unary,
 )
 from zodbapi.plan.nodes import Filter, HashJoin, Join, Node, Scan, Window
-from zodbapi.plan.walk import Part, descend, rebuild, rebuild_inputs, sources_made, transform
+from zodbapi.plan.walk import Part, everything, rebuild, rebuild_inputs, sources_made, transform
 from zodbapi.record import replace
 from zodbapi.values import glob, like
 
@@ -73,22 +73,14 @@ def filtered(node: Node, terms: list[Expr]) -> Node:
 
 def used(part: Any) -> frozenset[int]:
     """The sources that an expression or node takes from outside itself."""
-    cls = part.__class__  # the usual ones first: this is asked for every term, again and again
-    if cls is Column or cls is Rowid:
-        return frozenset((part.source,))
-    if cls is Const or cls is Param or cls is Scan:
-        return NONE
-    if cls is Compare:
-        return used(part.left) | used(part.right)
-    if cls is Affine:
-        return used(part.operand)
-    if cls is And:
-        return NONE.union(*map(used, part.terms))
-    if cls is Filter and part.input.__class__ is Scan:
-        return used(part.predicate) - {part.input.source}
+    usual = _USED.get(part.__class__)  # this is asked for every term, again and again
+    return _used(part) if usual is None else usual(part)
+
+
+def _used(part: Part) -> frozenset[int]:
     wanted: set[int] = set()
     queries = False
-    for p in descend(part):
+    for p in everything(part):
         if p.__class__ is Column or p.__class__ is Rowid:
             wanted.add(p.source)
         elif isinstance(p, Node):
@@ -98,19 +90,32 @@ def used(part: Any) -> frozenset[int]:
     return frozenset(wanted)
 
 
+def _used_by_filter(node: Filter) -> frozenset[int]:
+    return used(node.predicate) - {node.input.source} if isinstance(node.input, Scan) else _used(node)
+
+
+_USED: dict[type, Callable[[Any], frozenset[int]]] = {
+    Column: lambda expr: frozenset((expr.source,)),
+    Rowid: lambda expr: frozenset((expr.source,)),
+    Const: lambda expr: NONE,
+    Param: lambda expr: NONE,
+    Scan: lambda node: NONE,
+    Compare: lambda expr: used(expr.left) | used(expr.right),
+    Affine: lambda expr: used(expr.operand),
+    And: lambda expr: NONE.union(*map(used, expr.terms)),
+    Filter: _used_by_filter,
+}
+
+
 def emitted(node: Node) -> frozenset[int]:
     """The sources whose rows are visible above the node."""
     match node:
         case Join() | HashJoin():
-            if node.kind in ("semi", "anti"):
-                return emitted(node.left)
-            return emitted(node.left) | emitted(node.right)
+            return emitted(node.left) if node.kind in ("semi", "anti") else emitted(node.left) | emitted(node.right)
         case Window():
             return emitted(node.input) | {node.source}
-        case _ if hasattr(node, "source"):
-            return frozenset((node.source,))
-        case _:
-            return emitted(node.input)  # type: ignore[attr-defined]
+    source = getattr(node, "source", None)
+    return emitted(node.input) if source is None else frozenset((source,))  # type: ignore[attr-defined]
 
 
 def is_plain(expr: Any) -> bool:
@@ -127,7 +132,7 @@ def holds_query(expr: Expr) -> bool:
     """Whether evaluating the expression may run a query."""
     if is_plain(expr):
         return False
-    return any(isinstance(part, (Exists, ScalarQuery, InQuery)) for part in descend(expr))
+    return any(isinstance(part, (Exists, ScalarQuery, InQuery)) for part in everything(expr))
 
 
 def kind_of(expr: Expr) -> Kind:
@@ -143,7 +148,7 @@ def volatile(expr: Expr) -> bool:
     return any(
         isinstance(part, Raise)
         or (isinstance(part, Call) and (not part.function.deterministic or part.function.with_txn))
-        for part in descend(expr)
+        for part in everything(expr)
     )
 
 
@@ -184,7 +189,7 @@ def with_source(node: Node, old: int, new: int) -> Node:
 def _made_by(node: Node, old: int, new: int) -> Node:
     if getattr(node, "source", None) == old:
         return replace(node, source=new)  # type: ignore[call-arg]
-    return each_input(node, lambda child: _made_by(child, old, new))
+    return rebuild_inputs(node, lambda child: _made_by(child, old, new))
 
 
 def each_query(part: P, change: Callable[[Node], Node]) -> P:
@@ -210,11 +215,6 @@ def outer_queries(part: P, change: Callable[[Node], Node]) -> P:
         return rebuild(p, visit)
 
     return visit(part)  # type: ignore[return-value]
-
-
-def each_input(node: Node, change: Callable[[Node], Node]) -> Node:
-    """The node with its direct input nodes replaced by ``change`` of them."""
-    return rebuild_inputs(node, change)
 
 
 def rejects_null(predicate: Expr, sources: frozenset[int]) -> bool:

@@ -17,7 +17,6 @@ from zodbapi.catalog import Kind
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.predicates import (
     conjoin,
-    each_input,
     each_query,
     emitted,
     filtered,
@@ -43,7 +42,7 @@ from zodbapi.plan.nodes import (
     Window,
     output_source,
 )
-from zodbapi.plan.walk import descend
+from zodbapi.plan.walk import descend, rebuild_inputs
 from zodbapi.record import replace
 
 Terms = list[Expr]
@@ -78,7 +77,7 @@ def push(node: Node, terms: Terms, known: Terms | None = None) -> Node:
             pushed = push(node.input, terms, known)
             return node if pushed is node.input else replace(node, input=pushed)
         case _:
-            return filtered(each_input(node, lambda child: push(child, [])), terms)
+            return filtered(rebuild_inputs(node, lambda child: push(child, [])), terms)
 
 
 # --- joins --------------------------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from __future__ import annotations
 from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.ordering import Keys, is_single, ordered
-from zodbapi.optimizer.predicates import each_input, each_query
+from zodbapi.optimizer.predicates import each_query
 from zodbapi.plan.expr import Binary, Case, Compare, Const, Expr, Param, is_positive
 from zodbapi.plan.nodes import Limit, Node, Project, Sort
+from zodbapi.plan.walk import rebuild_inputs
 from zodbapi.record import replace
 
 ZERO = Const(0, INTEGER)
@@ -29,7 +30,7 @@ def push_limits(node: Node, context: Context) -> Node:
 
 
 def _push(node: Node, context: Context) -> Node:
-    node = each_input(node, lambda child: _push(child, context))
+    node = rebuild_inputs(node, lambda child: _push(child, context))
     if not isinstance(node, Limit) or node.limit is None:
         return node
     if is_positive(node.limit) and node.offset is None and is_single(node.input, context):

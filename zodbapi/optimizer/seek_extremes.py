@@ -19,7 +19,6 @@ from zodbapi.optimizer.access import paths_to
 from zodbapi.optimizer.context import Context
 from zodbapi.optimizer.ordering import fixing, way
 from zodbapi.optimizer.predicates import (
-    each_input,
     each_query,
     filtered,
     holds_query,
@@ -29,6 +28,7 @@ from zodbapi.optimizer.predicates import (
 )
 from zodbapi.plan.expr import AggregateCall, Column, Const, Expr, IsNull, Not, ScalarQuery, SortKey
 from zodbapi.plan.nodes import Aggregate, Filter, Limit, Node, Project, Scan, Sort, Values
+from zodbapi.plan.walk import rebuild_inputs
 from zodbapi.record import replace
 
 
@@ -42,7 +42,7 @@ def seek_extremes(node: Node, context: Context) -> Node:
 
 
 def _seek(node: Node, context: Context) -> Node:
-    node = each_input(node, lambda child: _seek(child, context))
+    node = rebuild_inputs(node, lambda child: _seek(child, context))
     if not isinstance(node, Aggregate) or node.keys or any(call.of is not None for call in node.calls):
         return node
     if len(node.calls) == 1:

@@ -17,7 +17,7 @@ from zodbapi.catalog import INTEGER
 from zodbapi.optimizer.access import paths_to
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
 from zodbapi.optimizer.cost import GET, SCAN_ROW
-from zodbapi.optimizer.predicates import each_input, each_query, filtered, holds_query, rename, split, volatile
+from zodbapi.optimizer.predicates import each_query, filtered, holds_query, rename, split, volatile
 from zodbapi.plan.expr import Column, Expr, Or, Rowid, SortKey
 from zodbapi.plan.nodes import (
     Aggregate,
@@ -36,6 +36,7 @@ from zodbapi.plan.nodes import (
     Window,
     output_source,
 )
+from zodbapi.plan.walk import rebuild_inputs
 
 OVERHEAD = 20.0  # microseconds of buffering, uniting and sorting
 
@@ -65,7 +66,7 @@ def _unite(node: Node, context: Context) -> Node:
             | Delete()
             | Compound()
         ):
-            return each_input(node, lambda child: _unite(child, context))
+            return rebuild_inputs(node, lambda child: _unite(child, context))
         case _:
             return node  # below a join, the union would be made again for each row
 

@@ -9,9 +9,10 @@ subquery's rows makes it unknown, which an anti join does not know.
 from __future__ import annotations
 
 from zodbapi.optimizer.context import Context
-from zodbapi.optimizer.predicates import conjoin, each_input, each_query, emitted, filtered, split, used, volatile
+from zodbapi.optimizer.predicates import conjoin, each_query, emitted, filtered, split, used, volatile
 from zodbapi.plan.expr import Affine, Compare, Const, Exists, Expr, InQuery, Not
 from zodbapi.plan.nodes import Distinct, Filter, Join, Limit, Materialize, Node, Project, Scan, Sort, TableFunctionScan
+from zodbapi.plan.walk import rebuild_inputs
 
 
 def unnest_subqueries(node: Node, context: Context) -> Node:
@@ -23,7 +24,7 @@ def unnest_subqueries(node: Node, context: Context) -> Node:
 
 
 def _unnest(node: Node) -> Node:
-    node = each_input(node, _unnest)
+    node = rebuild_inputs(node, _unnest)
     if not isinstance(node, Filter):
         return node
     joins: list[tuple[str, Node, list[Expr]]] = []

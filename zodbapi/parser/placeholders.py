@@ -11,6 +11,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from zodbapi.errors import OperationalError, ProgrammingError
 
+_PLACEHOLDER = TokenType.PLACEHOLDER
 _NUMBERED = re.compile(r"\?\d")
 _LONG_LIST = 4
 _FORMATS = re.compile(
@@ -26,7 +27,7 @@ def number_placeholders(tokens: list[Token], sql: str) -> tuple[list[Token], tup
         return _number_named(tokens)
     if "?" not in sql:
         return tokens, ()
-    places = [i for i, token in enumerate(tokens) if token.token_type is TokenType.PLACEHOLDER]
+    places = [i for i, token in enumerate(tokens) if token.token_type is _PLACEHOLDER]
     for index, place in enumerate(places):
         tokens[place].text = str(index)
     return _join_lists(tokens, places), (None,) * len(places)

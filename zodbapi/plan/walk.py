@@ -1,6 +1,6 @@
 """Walking plan trees: the only place that knows how to find the parts of a node or an expression.
 
-Everything is generic over dataclass fields, so a new node needs nothing here.
+Everything is generic over the fields of records, so a new node needs nothing here.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ from zodbapi.plan.expr import (
     WindowCall,
 )
 from zodbapi.plan.nodes import Bound, ConflictClause, Node, Recursive, WorkingRow
-from zodbapi.record import fields, replace
+from zodbapi.record import fields, replace, values_of
 
 Part = Node | Expr | SortKey | AggregateCall | WindowCall | Frame | FrameBound | Bound | ConflictClause
 _PARTS = (Node, Expr, SortKey, AggregateCall, WindowCall, Frame, FrameBound, Bound, ConflictClause)
 P = TypeVar("P", bound=Part)
 _PART_NAMES = frozenset(cls.__name__ for cls in _PARTS)
+_PART_TUPLES = frozenset(f"tuple[{name}, ...]" for name in _PART_NAMES)
+
+
+Values = Callable[[Any], tuple[Any, ...]]
 
 
 class _PartFields(dict[type, tuple[str, ...]]):
@@ -50,55 +54,99 @@ class _IsPart(dict[type, bool]):
         return found
 
 
+class _PartValues(dict[type, Values | None]):
+    """Class -> what gets the values of its fields that can hold parts, all at once; None for a leaf."""
+
+    def __missing__(self, cls: type) -> Values | None:
+        names = _FIELDS[cls]
+        found = self[cls] = values_of(names) if names else None
+        return found
+
+
 _FIELDS = _PartFields()
 _IS_PART = _IsPart()
+_VALUES = _PartValues()
 
 
 def parts(part: Part) -> list[Part]:
     """The direct parts of a node or expression, in order: child nodes, expressions, keys, calls."""
     found: list[Part] = []
-    for name in _FIELDS[part.__class__]:
-        value = getattr(part, name)
-        if value.__class__ is tuple:
-            _collect(value, found)
-        elif _IS_PART[value.__class__]:
-            found.append(value)
+    values = _VALUES[part.__class__]
+    if values is not None:
+        _collect(values(part), found)
     return found
 
 
 def _collect(values: tuple[Any, ...], found: list[Part]) -> None:
     for value in values:
-        if value.__class__ is tuple:
-            _collect(value, found)
-        elif _IS_PART[value.__class__]:
+        if _IS_PART[value.__class__]:
             found.append(value)
+        elif value.__class__ is tuple:
+            _collect(value, found)
+
+
+class _Shapes(dict[type, tuple[Values | None, ...] | None]):
+    """Class -> what gets the values of its fields that are parts, that are tuples of parts, and that may hold parts.
+
+    Each is None if there are no such fields; it is None for a leaf. Annotations tell.
+    """
+
+    def __missing__(self, cls: Any) -> tuple[Values | None, ...] | None:
+        types = {f.name: str(f.type) for f in fields(cls)}
+        single = [name for name in _FIELDS[cls] if types[name] in _PART_NAMES]
+        several = [name for name in _FIELDS[cls] if types[name] in _PART_TUPLES]
+        other = [name for name in _FIELDS[cls] if name not in single and name not in several]
+        found = tuple(values_of(names) if names else None for names in (single, several, other))
+        self[cls] = found if any(found) else None
+        return self[cls]
+
+
+_SHAPES = _Shapes()
+
+
+def everything(part: Part) -> list[Part]:
+    """The part itself and everything below it, subqueries included, parents first but in no other order."""
+    found = [part]
+    for current in found:  # which grows meanwhile
+        shape = _SHAPES[current.__class__]
+        if shape is not None:
+            single, several, other = shape
+            if single is not None:
+                found += single(current)
+            if several is not None:
+                for values in several(current):
+                    found += values
+            if other is not None:
+                _collect(other(current), found)
+    return found
 
 
 def descend(part: Part) -> Iterator[Part]:
     """The part itself and everything below it, subqueries included, parents first."""
-    yield part
-    if not _FIELDS[part.__class__]:
-        return
-    stack = parts(part)
-    stack.reverse()
+    stack = [part]
     while stack:
         current = stack.pop()
         yield current
-        if _FIELDS[current.__class__]:
-            below = parts(current)
+        values = _VALUES[current.__class__]
+        if values is not None:
+            below: list[Part] = []
+            _collect(values(current), below)
             below.reverse()
             stack += below
 
 
 def rebuild(part: P, change: Callable[[Part], Part]) -> P:
     """The part with each direct part replaced by ``change`` of it; the same object when nothing changed."""
+    cls = part.__class__
+    values = _VALUES[cls]
+    if values is None:
+        return part
     changed: dict[str, Any] | None = None
-    for name in _FIELDS[part.__class__]:
-        old = getattr(part, name)
-        if old.__class__ is tuple:
-            new: Any = _rebuild_items(old, change)
-        elif _IS_PART[old.__class__]:
-            new = change(old)
+    for name, old in zip(_FIELDS[cls], values(part), strict=True):
+        if _IS_PART[old.__class__]:
+            new: Any = change(old)
+        elif old.__class__ is tuple:
+            new = _rebuild_items(old, change)
         else:
             continue
         if new is not old:
@@ -111,10 +159,10 @@ def rebuild(part: P, change: Callable[[Part], Part]) -> P:
 def _rebuild_items(values: tuple[Any, ...], change: Callable[[Part], Part]) -> tuple[Any, ...]:
     items: list[Any] | None = None
     for i, old in enumerate(values):
-        if old.__class__ is tuple:
-            new: Any = _rebuild_items(old, change)
-        elif _IS_PART[old.__class__]:
-            new = change(old)
+        if _IS_PART[old.__class__]:
+            new: Any = change(old)
+        elif old.__class__ is tuple:
+            new = _rebuild_items(old, change)
         else:
             continue
         if new is not old:
@@ -138,14 +186,16 @@ _INPUTS = _NodeFields()
 
 def rebuild_inputs(node: Node, change: Callable[[Node], Node]) -> Node:
     """The node with each input node replaced by ``change`` of it; expressions are not looked at."""
-    changed = {}
+    changed: dict[str, Any] | None = None
     for name in _INPUTS[node.__class__]:
         old = getattr(node, name)
         if old is not None:
             new = change(old)
             if new is not old:
+                if changed is None:
+                    changed = {}
                 changed[name] = new
-    return replace(node, **changed) if changed else node
+    return node if changed is None else replace(node, **changed)
 
 
 def transform(part: P, change: Callable[[Part], Part]) -> P:
@@ -165,7 +215,7 @@ def working_source(cte: int) -> int:
 def sources_used(part: Part) -> frozenset[int]:
     """The sources whose columns or rowids are used at or below the part; for a working row, ``working_source``."""
     used = set()
-    for p in descend(part):
+    for p in everything(part):
         if isinstance(p, (Column, Rowid)):
             used.add(p.source)
         elif isinstance(p, WorkingRow):
@@ -176,7 +226,7 @@ def sources_used(part: Part) -> frozenset[int]:
 def sources_made(part: Part) -> frozenset[int]:
     """The sources that nodes at or below the part introduce."""
     made = set()
-    for p in descend(part):
+    for p in everything(part):
         if isinstance(p, Node) and hasattr(p, "source"):
             made.add(p.source)
             if isinstance(p, Recursive):
@@ -193,7 +243,7 @@ def free_sources(part: Part) -> frozenset[int]:
 
 def needs_its_row_alone(expr: Expr) -> bool:
     """Whether the value depends on the row alone, so that it does not matter whether others are changed before or after."""
-    for part in descend(expr):
+    for part in everything(expr):
         match part:
             case Exists() | ScalarQuery() | InQuery() | Raise():
                 return False
