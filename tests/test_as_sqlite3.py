@@ -284,3 +284,43 @@ def test_counts_of_limit(both: tuple[Any, Any], count: Any) -> None:
     query = "SELECT * FROM (VALUES (1), (2), (3)) ORDER BY 1"
     same(both, f"{query} LIMIT ?", (count,))
     same(both, f"{query} LIMIT 2 OFFSET ?", (count,))
+
+
+class _Stepless:
+    def finalize(self) -> int:
+        return 1
+
+
+def test_aggregates_that_lack_a_method() -> None:
+    theirs, ours = sqlite3.connect(":memory:"), zodbapi.connect(":memory:")
+    for connection in (theirs, ours):
+        connection.create_aggregate("stepless", 1, _Stepless)
+    sql = "SELECT stepless(x) FROM (SELECT 1 AS x)"
+    with pytest.raises(sqlite3.OperationalError) as expected:
+        theirs.execute(sql).fetchall()
+    with pytest.raises(zodbapi.OperationalError) as found:
+        ours.execute(sql).fetchall()
+    assert str(found.value) == str(expected.value)
+    theirs.close()
+    ours.close()
+
+
+@pytest.mark.parametrize("answer", [lambda: 1 / 0, lambda: "x"])
+def test_a_collation_that_fails_is_named(answer: Any) -> None:
+    connection = zodbapi.connect(":memory:")
+    connection.create_collation("broken", lambda a, b: answer())
+    with pytest.raises(zodbapi.OperationalError, match="user-defined collation raised exception"):
+        connection.execute("SELECT x FROM (SELECT 'a' AS x UNION SELECT 'b') ORDER BY x COLLATE broken").fetchall()
+    with pytest.raises(TypeError, match="must be callable"):
+        connection.create_collation("broken", 5)  # type: ignore[arg-type]
+    connection.close()
+
+
+def test_a_progress_handler_that_fails_interrupts() -> None:
+    theirs, ours = sqlite3.connect(":memory:"), zodbapi.connect(":memory:")
+    sql = "WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 1000) SELECT count(*) FROM c"
+    for connection, error in ((theirs, sqlite3.OperationalError), (ours, zodbapi.OperationalError)):
+        connection.set_progress_handler(lambda: 1 // 0, 10)
+        with pytest.raises(error, match="interrupted"):
+            connection.execute(sql).fetchall()
+        connection.close()

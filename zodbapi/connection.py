@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -33,7 +32,6 @@ from zodbapi.parameters import Parameters
 from zodbapi.statement import complete, prepare
 from zodbapi.storage.database import Database
 from zodbapi.storage.stats import Stats
-from zodbapi.values.collation import Collated
 
 if TYPE_CHECKING:
     from zodbapi.storage.browse import Root
@@ -418,8 +416,10 @@ class Connection:
         """Makes a function that returns a negative number, 0 or a positive one a collation; None removes it."""
         if compare is None:
             self._extend(self._functions.without_collation(name))
+        elif not callable(compare):
+            raise TypeError("parameter must be callable")
         else:
-            self._extend(self._functions.extended(collations={name.upper(): partial(Collated, compare=compare)}))
+            self._extend(self._functions.extended(collations={name.upper(): user.collation(compare)}))
 
     def _extend(self, functions: Functions) -> None:
         self._check_usable()

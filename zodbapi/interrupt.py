@@ -42,7 +42,11 @@ def progress(handler: Callable[[], Any], every: int) -> Iterator[None]:
             left -= 1
             if left <= 0:
                 left = every
-                if handler():
+                try:
+                    stop = handler()
+                except Exception as error:
+                    raise Interrupted from error
+                if stop:
                     raise Interrupted
         return count_line
 

@@ -134,3 +134,12 @@ SELECT * FROM t;
 DROP TABLE t;
 DROP TABLE IF EXISTS u;
 DROP TABLE IF EXISTS log;
+
+-- an update whose condition prepares a value
+CREATE TABLE t (a INTEGER PRIMARY KEY, b REAL NOT NULL);
+CREATE TABLE log (a, b);
+INSERT INTO t VALUES (1, 1.5), (2, 2.5);
+CREATE TRIGGER r BEFORE UPDATE ON t BEGIN INSERT INTO log VALUES (old.b, new.b); END;
+UPDATE t SET b = b + 1 WHERE b > '2' AND b < 3;
+SELECT * FROM log;
+SELECT * FROM t;

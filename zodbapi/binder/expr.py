@@ -64,6 +64,9 @@ def bind_expr(tree: exp.Expression, scope: Scope) -> Expr:
     rule = _RULES.get(type(tree))
     if tree is None:
         raise OperationalError("incomplete input")
+    if isinstance(tree, exp.Concat):  # texts side by side
+        tree = tree.expressions[-1]
+        rule = None
     if rule is None:
         raise OperationalError(f"near {tree.sql('sqlite')!r}: syntax error")
     return rule(tree, scope)

@@ -9,15 +9,14 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from zodbapi.binder.from_clause import bind_view
+from zodbapi.binder.from_clause import bind_from, bind_view
 from zodbapi.binder.scope import Binding, Field, Relation, Scope
 from zodbapi.binder.select import query_fields
 from zodbapi.binder.target import bind_assignments, bind_policy, bind_restriction, bind_returning
 from zodbapi.catalog import Column as TableColumn
 from zodbapi.catalog import Table, View
-from zodbapi.errors import NotSupportedError
 from zodbapi.plan.expr import Column, Expr
-from zodbapi.plan.nodes import Instead, Node, output_source
+from zodbapi.plan.nodes import Instead, Join, Node, output_source
 
 
 def view_target(tree: exp.Expression, event: str, binding: Binding) -> View | None:
@@ -50,7 +49,7 @@ def bind_instead(tree: exp.Update | exp.Delete, view: View, outer: Scope) -> Nod
     shown = binding.new_source()
     returned = bind_returning(tree, outer, table, tree.this.alias, shown)
     if tree.args.get("from_"):
-        raise NotSupportedError("UPDATE ... FROM of a view is not supported")
+        node = Join("inner", node, bind_from(tree, scope))
     node = bind_restriction(tree, scope, node)
     old: tuple[Column, ...] = tuple(relation.column(i) for i in range(len(fields)))
     if isinstance(tree, exp.Delete):

@@ -39,6 +39,9 @@ def expand_items(trees: Sequence[exp.Expression], scope: Scope) -> list[Item]:
     for tree in trees:
         if isinstance(tree, exp.Alias):
             items.append(Item(tree.alias, tree.this, alias=True))
+        elif isinstance(tree, exp.Concat) and len(tree.expressions) == 2:  # 'value' 'name'
+            value, name = tree.expressions
+            items.append(Item(name.name, value, alias=True))
         elif isinstance(tree, exp.Star):
             if not scope.relations:
                 raise OperationalError("no tables specified")

@@ -289,12 +289,12 @@ def _changing(
     assigned = unit.namespace.constant(frozenset(position for position, _ in assignments)) if writer.silent else ""
     if writer.before_update is not None:  # constraints are looked at after the BEFORE triggers
         before_update = writer_function(unit, writer, "before_update")
-        body.line(f"ready = {before_update}(txn, {old_rowid}, {old}, new_rowid, {tuple_code(codes)}, {assigned})")
-        with body.block("if ready is not None"), _undone(unit, action):
-            body.line("current, ready = ready")
-            body.line(f"new = {writer_function(unit, writer, 'make_row')}(*ready)")
+        body.line(f"proposal = {before_update}(txn, {old_rowid}, {old}, new_rowid, {tuple_code(codes)}, {assigned})")
+        with body.block("if proposal is not None"), _undone(unit, action):
+            body.line("standing, proposal = proposal")
+            body.line(f"new = {writer_function(unit, writer, 'make_row')}(*proposal)")
             _displace(unit, table, writer, action, old_rowid)
-            after = f"{old_rowid}, {old}, current, new_rowid, new, {assigned}"
+            after = f"{old_rowid}, {old}, standing, new_rowid, new, {assigned}"
             body.line(f"{writer_function(unit, writer, 'update_after')}(txn, {after})")
             yield
         return

@@ -7,11 +7,13 @@ that say where they come from, as sqlite3's do; the user's own exception is thei
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from zodbapi import values
 from zodbapi.errors import DataError, Error, OperationalError
 from zodbapi.functions.registry import AggregateFunction, Function
+from zodbapi.values.collation import Collated
 
 
 def scalar(name: str, arity: int, call: Callable[..., Any], deterministic: bool) -> Function:
@@ -39,9 +41,24 @@ def aggregate(name: str, arity: int, make: Callable[[], Any]) -> AggregateFuncti
 
     def accumulator() -> _Guarded:
         inner = _call("__init__", make)
+        for method in ("step", "finalize"):
+            if not hasattr(inner, method):
+                raise OperationalError(f"user-defined aggregate's '{method}' method not defined")
         return _Moving(inner) if hasattr(inner, "inverse") and hasattr(inner, "value") else _Guarded(inner)
 
     return AggregateFunction(name, accumulator, max(arity, 0), arity, skip_nulls=False)
+
+
+def collation(compare: Callable[[str, str], Any]) -> Callable[[str], Collated]:
+    """What makes texts comparable by a function of two of them."""
+
+    def guarded(a: str, b: str) -> int:
+        try:
+            return int(compare(a, b))
+        except Exception as error:
+            raise OperationalError("user-defined collation raised exception") from error
+
+    return partial(Collated, compare=guarded)
 
 
 class _Guarded:

@@ -9,6 +9,7 @@ they are called.
 
 from __future__ import annotations
 
+import re
 import threading
 from bisect import bisect_left
 from functools import lru_cache
@@ -226,6 +227,8 @@ _CLOSING = _kinds(
 _CANNOT_END = _OPENING | _kinds("IN DOT")
 _CANNOT_FOLLOW = frozenset((a, b) for a in _OPENING for b in _CLOSING) | {(TokenType.L_PAREN, TokenType.COMMA)}
 
+_TOO_LONG = re.compile("0[xX]0*[1-9a-fA-F][0-9a-fA-F]{16}")  # an integer above 64 bits
+
 
 def _check_tokens(sql: str, tokens: list[Token]) -> None:
     """Refuses what sqlglot passes over: items and conditions that are missing."""
@@ -239,6 +242,10 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
             ):  # GROUP is the end of a window's frame
                 raise _syntax_error(sql, tokens[i + 1])
     occurring = set(kinds)
+    if TokenType.HEX_STRING in occurring:
+        for token in tokens:
+            if token.token_type is TokenType.HEX_STRING and _TOO_LONG.match(sql, token.start):
+                raise OperationalError(f"hex literal too big: {sql[token.start : token.end + 1]}")
     if TokenType.WHEN in occurring and kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.WHEN)])
     if TokenType.BETWEEN in occurring and kinds.count(TokenType.BETWEEN) > kinds.count(TokenType.AND):
