@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zodbapi.codegen.unit import ComputedRow, StoredRow, is_cheap, tuple_code
 from zodbapi.plan.nodes import Distinct, Filter, HashJoin, Join, Limit, Node, Passed, Project, Sort, output_source
+from zodbapi.record import replace
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit

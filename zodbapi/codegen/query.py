@@ -45,7 +45,6 @@ from zodbapi.plan.nodes import (
     output_source,
 )
 from zodbapi.plan.walk import free_sources, working_source
-from zodbapi.record import replace
 
 Consume = Callable[[], None]
 
