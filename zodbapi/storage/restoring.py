@@ -89,15 +89,16 @@ def _moved(trees: dict[int, Any], changed: list[Any], emptied: bool) -> dict[int
     If leaves were ``emptied``, a tree that holds its keys itself may be one that did not, before it lost all of its leaves.
     """
     inner = {id(node) for node in changed if type(node) in _TREES and not _holds_keys(node)}
-    if not (inner or emptied):
-        return {}
-    touched = set(map(id, changed))
-    return {
-        number: tree
-        for number, tree in trees.items()
-        if (emptied and number in touched and _holds_keys(tree))
-        or (inner and any(id(node) in inner for node in _inner_nodes(tree)))
+    touched = set(map(id, changed)) if emptied else inner
+    moved = {
+        number: tree for number, tree in trees.items() if number in inner or (number in touched and _holds_keys(tree))
     }
+    below_roots = inner - trees.keys()
+    if below_roots:
+        for number, tree in trees.items():
+            if number not in moved and any(id(node) in below_roots for node in _inner_nodes(tree)):
+                moved[number] = tree
+    return moved
 
 
 def _inner_nodes(node: Any) -> Iterator[Any]:
