@@ -94,25 +94,27 @@ def _moved(trees: dict[int, Any], changed: list[Any], emptied: bool) -> dict[int
         number: tree for number, tree in trees.items() if number in inner or (number in touched and _holds_keys(tree))
     }
     below_roots = inner - trees.keys()
-    if below_roots:
-        for number, tree in trees.items():
-            if number not in moved and any(id(node) in below_roots for node in _inner_nodes(tree)):
-                moved[number] = tree
+    for number, tree in sorted(trees.items(), key=lambda item: item[0] not in moved):
+        if not below_roots:
+            break
+        if found := below_roots.intersection(map(id, _inner_nodes(tree))):
+            below_roots -= found
+            moved[number] = tree
     return moved
 
 
-def _inner_nodes(node: Any) -> Iterator[Any]:
-    """The inner nodes of a tree that are in memory; none of one that holds its keys itself."""
-    children = [] if node._p_changed is None else _children(node)
-    if children:
-        yield node
-    if children and type(children[0]) not in _LEAVES:
-        for child in children:
-            yield from _inner_nodes(child)
+def _inner_nodes(tree: Any) -> Iterator[Any]:
+    """The inner nodes of a tree that are in memory, level by level; none of one that holds its keys itself."""
+    level = [tree]
+    while level:
+        nodes = [(node, below) for node in level if node._p_changed is not None and (below := _children(node))]
+        yield from (node for node, _ in nodes)
+        level = [child for _, below in nodes if type(below[0]) not in _LEAVES for child in below]
 
 
 def _children(node: Any) -> Any:
-    return () if _holds_keys(node) else node.__getstate__()[0][::2]
+    state = None if type(node) in _LEAVES else node.__getstate__()
+    return () if state is None or len(state) == 1 else state[0][::2]
 
 
 def _is_empty_leaf(node: Any) -> bool:
