@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import zodbapi
 
 _database = sqlite3.connect(":memory:")
 
@@ -23,6 +27,17 @@ def rows(statement: str, *args: Any) -> Any:
         return _database.execute(statement, args).fetchall()
     except sqlite3.Error as error:
         return error
+
+
+@contextmanager
+def both_engines(script: str = "", **options: Any) -> Iterator[tuple[Any, Any]]:
+    """A connection of the sqlite3 module and one of ours, to databases in memory that the script has filled."""
+    connections = sqlite3.connect(":memory:", **options), zodbapi.connect(":memory:", **options)
+    for connection in connections:
+        connection.executescript(script)
+    yield connections
+    for connection in connections:
+        connection.close()
 
 
 def fill(table: str, columns: str, values: list[tuple[Any, ...]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import zodbapi
+from tests.sqlite_oracle import both_engines
 
 NULL_OPERANDS = ("NULL", "x'61'", "'a'", "1", "''")
 DAYS = (
@@ -132,10 +133,8 @@ def outcome(connection: Any, sql: str, parameters: Any = ()) -> Any:
 
 @pytest.fixture
 def both() -> Iterator[tuple[Any, Any]]:
-    connections = sqlite3.connect(":memory:", isolation_level=None), zodbapi.connect(":memory:", isolation_level=None)
-    yield connections
-    for connection in connections:
-        connection.close()
+    with both_engines(isolation_level=None) as connections:
+        yield connections
 
 
 def same(both: tuple[Any, Any], sql: str, parameters: Any = ()) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import zodbapi
+from tests.sqlite_oracle import both_engines
 
 SCHEMA = """
 CREATE TABLE a (i INTEGER, t TEXT, r REAL, x, n TEXT COLLATE NOCASE);
@@ -22,12 +21,8 @@ INSERT INTO c VALUES (1.0, '1', '1', 1, 'a'), (2.5, 'b', 2, 2, 'B'), (3.0, '3', 
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[tuple[Any, Any]]:
-    connections = sqlite3.connect(":memory:"), zodbapi.connect(":memory:")
-    for connection in connections:
-        connection.executescript(SCHEMA)
-    yield connections
-    for connection in connections:
-        connection.close()
+    with both_engines(SCHEMA) as connections:
+        yield connections
 
 
 def same(both: tuple[Any, Any], sql: str) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import zodbapi
+from tests.sqlite_oracle import both_engines
 
 TABLES = {
     "rowid": "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b TEXT)",
@@ -32,13 +31,10 @@ ROWS = [(1, 2, "x"), (2, 1, "y"), (3, 3, None), (4, 2, "a"), (5, None, "z"), (6,
 
 @pytest.fixture(params=TABLES)
 def both(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    connections = sqlite3.connect(":memory:"), zodbapi.connect(":memory:")
-    for connection in connections:
-        connection.executescript(TABLES[request.param])
-        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", ROWS)
-    yield connections
-    for connection in connections:
-        connection.close()
+    with both_engines(TABLES[request.param]) as connections:
+        for connection in connections:
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?)", ROWS)
+        yield connections
 
 
 @pytest.mark.parametrize("clauses", CLAUSES)

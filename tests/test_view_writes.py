@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import zodbapi
+from tests.sqlite_oracle import both_engines
 
 SCHEMA = """
 CREATE TABLE t (id INTEGER PRIMARY KEY, u INTEGER, v TEXT);
@@ -22,12 +22,8 @@ INSERT INTO t VALUES (1, 10, 'a'), (2, 20, 'b'), (3, 30, NULL), (4, 5, 'd');
 
 @pytest.fixture
 def both() -> Iterator[tuple[Any, Any]]:
-    connections = sqlite3.connect(":memory:"), zodbapi.connect(":memory:")
-    for connection in connections:
-        connection.executescript(SCHEMA)
-    yield connections
-    for connection in connections:
-        connection.close()
+    with both_engines(SCHEMA) as connections:
+        yield connections
 
 
 @pytest.mark.parametrize(

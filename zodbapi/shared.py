@@ -1,6 +1,6 @@
 """A connection that several threads use at a time, made by ``connect(..., check_same_thread=False)``.
 
-Each call of the connection and of its cursors waits until no other thread is in one, as with the sqlite3 module. There is still
+Each call that reads or writes the database waits until no other thread is in one, as with the sqlite3 module. There is still
 one transaction, which the threads share: whose statements belong to it is for them to agree on.
 """
 

@@ -175,8 +175,7 @@ class Committing(Packing):
                 self._commit_lock.release()
         if not getattr(transaction, "durable_later", False):
             self.make_durable(tid)
-        if self._pos > self._pack_at:
-            self._pack_in_background()
+        self._pack_if_long()
         return tid
 
     def append(
@@ -226,8 +225,7 @@ class Committing(Packing):
                 instance._ltid = tid
         finally:
             self._commit_lock.release()
-        if self._pos > self._pack_at:
-            self._pack_in_background()
+        self._pack_if_long()
         return tid, merged
 
     def _require(self, read: Mapping[bytes, bytes], written: Container[bytes]) -> None:

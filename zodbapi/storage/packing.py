@@ -80,8 +80,10 @@ class Packing(FileViews):
         left = self._file_lock.packed_length()
         self._pack_at = max(_WORTH_PACKING, 2 * left if left <= self._pos else 0)  # more than there is: of another file
 
-    def _pack_in_background(self) -> None:
-        """Begin to pack, in a thread: the file has become as long as ``_plan_pack`` allows."""
+    def _pack_if_long(self) -> None:
+        """Begin to pack, in a thread, if the file has become longer than ``_plan_pack`` allows."""
+        if self._pos <= self._pack_at:
+            return
         self._pack_at = self._pos + max(_WORTH_PACKING, self._pos // 4)  # when to try again, should it come to nothing
         if self._closing or (self._background is not None and self._background.is_alive()):
             return
@@ -94,10 +96,10 @@ class Packing(FileViews):
 
     def _pack_or_log(self) -> None:
         assert self._history_days is not None
-        oldest = time.time() - self._history_days * _DAY
-        if not z64 < os.pread(self._view.fd, len(z64), len(MAGIC)) < _tid_at(oldest):
-            return
+        oldest, view = time.time() - self._history_days * _DAY, self._view  # in a name, so that its file stays open
         try:
+            if not z64 < os.pread(view.fd, len(z64), len(MAGIC)) < _tid_at(oldest):
+                return
             self.pack(oldest, referencesf)
         except _Stopped:
             return
