@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ZODB.FileStorage
 from persistent.TimeStamp import TimeStamp
-from ZODB.utils import p64, u64, z64
+from ZODB.utils import z64
 
 import zodbapi
 from zodbapi.storage import committing, tids
@@ -129,48 +130,6 @@ def test_an_interrupt_in_the_last_write(
     assert transactions(path)
 
 
-def test_what_another_process_has_written_to_disk_is_not_written_again(
-    path: str, connection: zodbapi.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[int] = []
-    monkeypatch.setattr(committing, "_write_to_disk", written.append)
-    other = SharedFileStorage(path)  # what another process has
-    ours = connection._database.storage
-    other.durable = ours.durable = False
-    for word in ("one", "two"):
-        connection.execute("INSERT INTO t (word) VALUES (?)", [word])
-        connection.commit()
-    tid = ours.lastTransaction()
-    other.durable = ours.durable = True
-    ours.make_durable(p64(u64(tid) - 1))
-    assert len(written) == 1
-    other.make_durable(tid)  # the newest at the time of that write, though it was asked for an older one
-    assert len(written) == 1
-    connection.execute("INSERT INTO t (word) VALUES ('three')")
-    connection.commit()
-    assert len(written) == 2
-    os.truncate(f"{path}.lock", 0)  # notes that are lost cost a write
-    other.make_durable(ours.lastTransaction())
-    assert len(written) == 3
-    other.close()
-
-
-def test_notes_about_another_file_are_forgotten(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is put in the place of one whose transactions were younger."""
-    written: list[int] = []
-    monkeypatch.setattr(committing, "_write_to_disk", written.append)
-    storage = SharedFileStorage(path)
-    assert storage._file_lock is not None
-    storage._file_lock.note_committed(b"\xff" * 8)
-    storage._file_lock.note_durable(b"\xff" * 8, 0)
-    storage.close()
-    connection = zodbapi.connect(path)
-    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
-    connection.commit()
-    assert written
-    connection.close()
-
-
 def test_another_file_is_not_taken_to_be_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process goes on with a file whose transactions are older than those that it has waited for."""
     written: list[int] = []
@@ -182,7 +141,6 @@ def test_another_file_is_not_taken_to_be_on_disk(tmp_path: Path, monkeypatch: py
         connection.close()
     connection = zodbapi.connect(path)
     storage = connection._database.storage
-    storage._file_lock.note_durable(b"\xff" * 8, 0)
     storage._durable_tid = b"\xff" * 8
     os.replace(older, path)
     storage.sync()
@@ -194,53 +152,35 @@ def test_another_file_is_not_taken_to_be_on_disk(tmp_path: Path, monkeypatch: py
     connection.close()
 
 
-WAITING = """
-import sys, zodbapi
-from zodbapi.storage import committing
-
-def wait(fd):
-    print("waiting", flush=True)
-    sys.stdin.readline()
-
-committing._write_to_disk = wait
-zodbapi.connect(sys.argv[1], isolation_level=None).execute("INSERT INTO t VALUES (2, 'two')")
-"""
-
-
-def test_a_pack_while_a_thread_waits_for_the_disk(path: str, connection: zodbapi.Connection) -> None:
+def test_a_pack_while_a_thread_waits_for_the_disk(
+    path: str, connection: zodbapi.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another thread goes on with the new file only when nobody needs the old one any more."""
-    failures: list[BaseException] = []
+    waiting, go_on = threading.Event(), threading.Event()
 
-    def run(sql: str) -> threading.Thread:
-        def target() -> None:
-            try:
-                with zodbapi.connect(path, isolation_level=None) as opened:
-                    opened.execute(sql)
-                opened.close()
-            except BaseException as error:
-                failures.append(error)
+    def slow(fd: int) -> None:
+        waiting.set()
+        assert go_on.wait(60)
+        os.fdatasync(fd)
 
-        thread = threading.Thread(target=target)
-        thread.start()
-        time.sleep(0.2)
-        return thread
+    def run(sql: str) -> list[Any]:
+        with zodbapi.connect(path, isolation_level=None) as opened:
+            found = opened.execute(sql).fetchall() if sql.startswith("SELECT") else opened.execute(sql).rowcount
+        opened.close()
+        return found
 
-    command = [sys.executable, "-c", WAITING, path]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdin is not None and holder.stdout is not None
-        assert holder.stdout.readline() == "waiting\n"
-        waits = run("INSERT INTO t VALUES (1, 'one')")
-        assert waits.is_alive()
+    monkeypatch.setattr(committing, "_write_to_disk", slow)
+    with ThreadPoolExecutor(2) as pool:
+        waits = pool.submit(run, "INSERT INTO t VALUES (1, 'one')")
+        assert waiting.wait(60)
         packing = f"import zodbapi; zodbapi.connect({path!r}, durable=False).execute('VACUUM')"
         subprocess.run([sys.executable, "-c", packing], check=True)
         connection._database.storage._next_look = 0.0
-        reads = run("SELECT count(*) FROM t")
-        holder.stdin.write("\n")
-        holder.stdin.flush()
-        waits.join()
-        reads.join()
-    assert failures == []
-    assert connection.execute("SELECT * FROM t").fetchall() == [(1, "one"), (2, "two")]
+        reads = pool.submit(run, "SELECT * FROM t")
+        time.sleep(0.2)  # it wants to go on with the new file
+        go_on.set()
+        assert (waits.result(), reads.result()) == (1, [(1, "one")])
+    assert zodbapi.check(connection) == []
 
 
 def test_ids_grow_with_the_clock_and_without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,12 +73,11 @@ def path(tmp_path: Path) -> str:
 
 
 def someone_is_next(path: str) -> bool:
-    with open(path, "r+b") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, file_lock._NEXT_AT)
-        except OSError:
-            return True
-    return False
+    lock = FileLock(path)
+    try:
+        return not lock._comes_next()
+    finally:
+        lock.close()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -180,9 +180,52 @@ def test_a_tool_of_zodb_has_the_lock(path: str, start: Start) -> None:
     assert waiter.hears() == "held"
 
 
-def test_only_who_is_next_asks_often() -> None:
-    waited = (0.0, 0.01, 0.1, 0.9, 2.0)
-    assert all(file_lock._pause(seconds, True) < file_lock._pause(seconds, False) <= 0.003 for seconds in waited)
+def test_who_is_next_is_woken(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It need not ask: who releases the lock tells it."""
+    monkeypatch.setattr(file_lock, "_pause", lambda _waited, is_next: LONG if is_next else 0.001)
+    holder, waiter = FileLock(path), FileLock(path)
+    holder.acquire(0)
+    waiting = threading.Thread(target=waiter.acquire, args=[LONG])
+    waiting.start()
+    wait_until(lambda: someone_is_next(path))
+    holder.release()
+    waiting.join(LONG / 2)
+    assert not waiting.is_alive()
+    waiter.release()
+    waiter.close()
+    holder.close()
+
+
+def test_nobody_can_be_woken(path: str, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on systems without such names: all ask now and then."""
+    monkeypatch.setattr(FileLock, "_comes_next", lambda _lock: False)
+    holder = start(path, "hold", 0, "asking", "held")
+    lock = FileLock(path)
+    with pytest.raises(zodbapi.OperationalError, match="database is locked"):
+        lock.acquire(0.1)
+    holder.go_on()
+    lock.acquire(LONG)
+    lock.close()
+
+
+def test_a_process_made_while_a_thread_waits_does_not_keep_its_turn(path: str, start: Start) -> None:
+    start(path, "hold", 0, "asking", "held")
+    lock = FileLock(path)
+    with pytest.raises(zodbapi.OperationalError), ThreadPoolExecutor() as pool:
+        waits = pool.submit(lock.acquire, 0.5)
+        wait_until(lambda: someone_is_next(path))
+        child = os.fork()
+        if not child:
+            lock.close()  # as a child does with all that it has inherited
+            time.sleep(LONG)
+            os._exit(0)
+        waits.result()
+    try:
+        assert not someone_is_next(path)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        lock.close()
 
 
 # --- waiting for the disk ---------------------------------------------------------------------------------------------
@@ -214,57 +257,42 @@ def committed(database: str) -> int:
     return count
 
 
-def test_who_comes_during_a_round_shares_the_next(database: str, start: Start) -> None:
-    workers = [start(database, "commit", 1.0, "ready") for _ in range(4)]
-    workers[0].go_on()
-    wait_until(lambda: written(database) == 1)
-    for worker in workers[1:]:
-        worker.go_on()
-    assert [worker.hears() for worker in workers] == ["done"] * 4
-    assert written(database) == 2
-    workers[0].go_on()
-    assert workers[0].hears() == "done"
-    assert written(database) == 3
-
-
-def test_who_conducts_a_round_is_killed(database: str, start: Start) -> None:
+def test_who_waits_for_the_disk_keeps_nobody(database: str, start: Start) -> None:
     slow = start(database, "commit", LONG, "ready")
     others = [start(database, "commit", 0.0, "ready") for _ in range(2)]
     slow.go_on()
     wait_until(lambda: written(database) == 1)
     for worker in others:
         worker.go_on()
-    wait_until(lambda: committed(database) == 3)
-    assert written(database) == 1  # they wait
-    slow.end()
     assert [worker.hears() for worker in others] == ["done"] * 2
-    assert written(database) in (2, 3)
+    assert committed(database) == written(database) == 3
 
 
-def test_an_emptied_lock_file_keeps_nobody_waiting(database: str, start: Start) -> None:
-    workers = [start(database, "commit", 0.3, "ready") for _ in range(3)]
-    workers[0].go_on()
-    wait_until(lambda: written(database) == 1)
-    os.truncate(f"{database}.lock", 0)
-    for worker in workers[1:]:
-        worker.go_on()
-    assert [worker.hears() for worker in workers] == ["done"] * 3
-    assert written(database) in (2, 3)
+def test_threads_share_what_they_wait_for(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that come while one waits for the disk need it once more, all of them together."""
+    begun, go_on, tried = threading.Event(), threading.Event(), list[int]()
 
+    def slow(fd: int) -> None:
+        tried.append(fd)
+        begun.set()
+        assert go_on.wait(LONG)
 
-def test_what_someone_else_has_written_into_the_lock_file_is_no_round(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with open(f"{database}.lock", "r+b") as file:
-        file.seek(file_lock._NOTES_AT + 16)  # behind the ids of transactions, which the first commit writes
-        file.write(b"\xff" * 300)
-    tried: list[int] = []
-    monkeypatch.setattr("zodbapi.storage.committing._write_to_disk", tried.append)
-    connection = zodbapi.connect(database, isolation_level=None)
-    for number in range(1, 4):
-        connection.execute("INSERT INTO t (word) VALUES ('a')")
-        assert len(tried) == number
-    connection.close()
+    def insert() -> None:
+        with zodbapi.connect(database, isolation_level=None) as connection:
+            connection.execute("INSERT INTO t (word) VALUES ('a')")
+        connection.close()
+
+    monkeypatch.setattr("zodbapi.storage.committing._write_to_disk", slow)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(insert)
+        assert begun.wait(LONG)
+        others = [pool.submit(insert) for _ in range(3)]
+        wait_until(lambda: committed(database) == 4)
+        assert len(tried) == 1
+        go_on.set()
+        for each in (first, *others):
+            each.result()
+    assert len(tried) == 2
 
 
 def test_a_disk_that_fails_is_told_to_each(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,36 +300,20 @@ def test_a_disk_that_fails_is_told_to_each(database: str, monkeypatch: pytest.Mo
         raise OSError(errno.EIO, "Input/output error")
 
     connection = zodbapi.connect(database, isolation_level=None)
+    storage, other = connection._database.storage, SharedFileStorage(database)
     with monkeypatch.context() as patch:
         patch.setattr("zodbapi.storage.committing._write_to_disk", failing)
         with pytest.raises(zodbapi.OperationalError):
             connection.execute("INSERT INTO t (word) VALUES ('a')")
-    other = SharedFileStorage(database)
     tried: list[int] = []
     monkeypatch.setattr("zodbapi.storage.committing._write_to_disk", tried.append)
-    other.make_durable(other.lastTransaction())
-    assert tried
+    with pytest.raises(OSError, match="Input/output"):  # another thread, with what was to be written at the same time
+        storage.make_durable(storage.lastTransaction())
+    assert not tried
+    other.sync()
+    other.make_durable(other.lastTransaction())  # the kernel tells each process itself
+    assert len(tried) == 1
+    connection.execute("INSERT INTO t (word) VALUES ('b')")
+    assert len(tried) == 2
     other.close()
-    connection.close()
-
-
-def test_the_kernel_sees_a_deadlock_where_there_is_none(
-    database: str, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slow = start(database, "commit", 0.5, "ready")
-    slow.go_on()
-    wait_until(lambda: written(database) == 1)
-    refused: list[int] = []
-    lockf = fcntl.lockf
-
-    def refusing(file: object, command: int, *place: int) -> None:
-        if command == fcntl.LOCK_SH:
-            refused.append(command)
-            raise OSError(errno.EDEADLK, "Resource deadlock avoided")
-        lockf(file, command, *place)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(fcntl, "lockf", refusing)
-    connection = zodbapi.connect(database, isolation_level=None)
-    connection.execute("INSERT INTO t (word) VALUES ('a')")
-    assert refused
     connection.close()

@@ -6,28 +6,16 @@ A connection that commits alone does it in one phase, ``append``, with one write
 ``tpc_begin``, ``store``, ``tpc_vote`` and ``tpc_finish``: what is voted is in the file with the status "c", which readers stop
 at, and the end is to set this byte. Both hold the commit lock, so that nobody else appends.
 
-Processes wait for the disk in rounds: one writes to disk all that is committed, the others wait until it has. Who comes
-first while a round is going on conducts the next one, which begins at the end of that and serves all who come after it::
-
-    process A      |append|---- round 7: fdatasync ----|
-    process B           |append|------ waits for 7 ----|---- round 8: fdatasync ----|
-    process C               |append|-------------- waits for 8 ---------------------|
-
-So everybody sleeps once. The lock of a round is a byte of the database file with its number as position, far behind all data.
-Whoever conducts it holds it alone, whoever waits for it asks to share it; rounds begin and end in the notes of the lock
-file. A round that its process has died in is over too, and what it was for is still to be done. When locks or notes get
-lost, two rounds may go on at once, which is no harm.
+Each process waits for the disk itself, after it has released the locks: the kernel writes what several ask for at once in
+one go. The threads of a process take turns, and one that waited for its turn may find that it has nothing left to do.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import io
 import os
 import tempfile
 import threading
-import time
 from struct import Struct
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -44,12 +32,10 @@ from zodbapi.storage.tids import next_tid
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
 
-    from zodbapi.storage.file_lock import CommitLock, FileLock, Notes
+    from zodbapi.storage.file_lock import CommitLock
 
 _IN_MEMORY: Final = 1 << 25  # bytes of a transaction that are collected in memory
-_ROUNDS_AT: Final = 1 << 62  # position of the locks of rounds
 _OID_AND_TID: Final = Struct(">8s8s")  # how a record begins
-_AGAIN: Final = 0.001  # seconds until a lock that cannot be waited for is asked for again
 _write_to_disk = getattr(os, "fdatasync", os.fsync)  # the size of the file is data, when it was last changed is not
 
 Record = tuple[bytes, bytes, bytes]  # object id, the transaction that its changes are based on, what is stored
@@ -60,10 +46,8 @@ class Committing(Packing):
     """The part of a shared file that commits."""
 
     durable: bool
-    is_in_place: Callable[[], bool]
 
     _commit_lock: CommitLock
-    _file_lock: FileLock | None
     _transaction: Any
     _oid: bytes
     _tid: bytes
@@ -76,6 +60,9 @@ class Committing(Packing):
     def _prepare_commits(self) -> None:
         self._durable_lock = threading.Lock()
         self._durable_tid: bytes = z64
+        self._lost: tuple[bytes, OSError] | None = (
+            None  # up to which transaction the disk may have lost what it was given
+        )
         self._tindex: dict[bytes, int] = {}
         self._nextpos = 0
         self._set_scratch(io.BytesIO())
@@ -163,8 +150,6 @@ class Committing(Packing):
                 if f is not None:
                     f(tid)
                 write_at(self._file.fileno(), self._tstatus.encode(), self._pos + STATUS_AT)
-                assert self._file_lock is not None
-                self._file_lock.note_committed(tid)
                 self._index.update(self._tindex)
                 self._pos, self._ltid, self._nextpos = self._nextpos, tid, 0
                 self._blob_tpc_finish()
@@ -246,8 +231,6 @@ class Committing(Packing):
             end = write_at(fd, b"".join(parts), written)
             if written > start:
                 write_at(fd, header, start)
-            assert self._file_lock is not None
-            self._file_lock.note_committed(tid)
         except OSError:
             os.ftruncate(fd, start)
             raise
@@ -261,66 +244,27 @@ class Committing(Packing):
         return bytes(committed)
 
     def make_durable(self, tid: bytes) -> None:
-        """Return when the transaction is on disk. One thread of one process waits for the disk on behalf of all others."""
+        """Return when the transaction is on disk; one thread waits for the disk on behalf of all that came before it.
+
+        The kernel tells of a failure once, and takes what it could not write for written: so it is told again to each whose
+        transaction may be a part of that.
+        """
         if not self.durable or tid <= self._durable_tid:
             return
         with self._durable_lock:
-            waited = 0
-            while tid > self._durable_tid:
-                notes = self._learn_durable()
-                if tid <= self._durable_tid:
-                    return
-                number = notes.begun + 1
-                if self._take_round(number) or waited == number:  # others wait for a round that nobody conducts
-                    try:
-                        if notes.begun != notes.over:
-                            self._await_round(notes.begun)
-                        self._conduct_round(number, tid)
-                    finally:
-                        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _ROUNDS_AT + number)
-                else:
-                    self._await_round(number)
-                    waited = number
-
-    def _learn_durable(self) -> Notes:
-        """Learn what others have waited for."""
-        assert self._file_lock is not None
-        notes = self._file_lock.notes()
-        if notes.durable > self._durable_tid:
-            self._durable_tid = notes.durable
-        return notes
-
-    def _await_round(self, number: int) -> None:
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_SH, 1, _ROUNDS_AT + number)
-        except OSError as error:
-            if error.errno != errno.EDEADLK:
+            if tid <= self._durable_tid:
+                return
+            if self._lost is not None and tid <= self._lost[0]:
+                raise OSError(*self._lost[1].args)
+            newest = max(
+                tid, self._ltid
+            )  # in this file, or in one that a pack has put in its place and written to disk
+            try:
+                _write_to_disk(self._view.fd)
+            except OSError as error:
+                self._lost = newest, error
                 raise
-            time.sleep(_AGAIN)  # the kernel takes threads that work with several files for one that waits for itself
-        else:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _ROUNDS_AT + number)
-
-    def _take_round(self, number: int) -> bool:
-        """Whether this process is the one to conduct that round."""
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _ROUNDS_AT + number)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise
-            return False
-        return True
-
-    def _conduct_round(self, number: int, tid: bytes) -> None:
-        """Write to disk all that is committed, unless that round is over."""
-        assert self._file_lock is not None
-        notes = self._learn_durable()
-        if notes.begun >= number:
-            return
-        self._file_lock.note_round(number)
-        newest = notes.newest if self.is_in_place() else tid  # a pack has written to disk what it moved to another file
-        _write_to_disk(self._view.fd)
-        self._durable_tid = max(tid, newest)
-        self._file_lock.note_durable(self._durable_tid, number)
+            self._durable_tid = newest
 
     def _abort(self) -> None:
         if self._nextpos:

@@ -20,9 +20,8 @@ simple::
 - Object ids come in blocks that are reserved in the lock file.
 - A pack writes a new file and moves it over the old one. Others notice by the mark that it appends to the old file, or by
   the inode, and open the new one.
-- Commits are made durable after the locks are released: others append while one process waits for the disk, and its fsync
-  serves all that committed before it, in whatever process; notes in the lock file tell them. Whoever builds on a
-  transaction that is not on disk yet waits for an fsync that covers both.
+- Commits are made durable after the locks are released: others append while a process waits for the disk. Whoever builds
+  on a transaction that is not on disk yet waits for an fsync that covers both.
 """
 
 from __future__ import annotations
@@ -161,6 +160,7 @@ class SharedFileStorage(Committing):
                 former.close()
                 self._retire_view()
             self._set_view(reader, index)
+            self._durable_tid = z64
         self._pos, self._ltid, self._saved_pos = pos, ltid, saved
         self._oid = index.maxKey() if len(index._data) else z64
         self._plan_pack()
@@ -286,9 +286,6 @@ class SharedFileStorage(Committing):
     def _reopen(self) -> None:
         self._open_file()
         self._oids = iter(())
-        self._durable_tid = z64
-        if self._file_lock is not None:
-            self._file_lock.forget_notes()
         if self._wrapper is not None:
             self._wrapper.invalidateCache()
             self._wrapper.invalidate(
