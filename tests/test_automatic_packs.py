@@ -33,7 +33,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(packing, "_WORTH_PACKING", ENOUGH)
     file = tmp_path / "bank.fs"
     with zodbapi.connect(file, durable=False) as connection:
-        connection.execute("CREATE TABLE account (id INTEGER PRIMARY KEY, balance INTEGER)")
+        connection.execute(
+            f"CREATE TABLE account (id INTEGER PRIMARY KEY, balance INTEGER, owner TEXT DEFAULT '{'x' * 20}')"
+        )
         connection.executemany("INSERT INTO account (balance) VALUES (?)", [(0,)] * 50)
     return file
 

@@ -111,7 +111,7 @@ def test_what_is_ahead_is_not_what_the_transaction_has_changed(path: str) -> Non
 
 def test_an_error_ahead_is_raised_where_it_belongs(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = minimized(path)
-    loads_left = 100
+    loads_left = 200
     record = RECORD.unpack_from
 
     def failing(*args: Any) -> Any:

@@ -25,8 +25,8 @@ _FEW = 200  # rowids this close together are not worth a closer look
 # Keys of a tree that tells something about those that it will have: plans are cached while tables grow.
 ENOUGH = 500
 _AS_CLOSE = 2  # of two gaps in memory, how many times as wide the wider one may be
-_EACH = 3  # of so many rows of a leaf one is looked at
-_PLACES = (0.5, 0.125, 0.875)  # where in a tree samples are taken
+_LOOKED_AT = 10  # rows of a leaf, or up to twice as many
+_PLACES = (0.5, 0.1, 0.9, 0.3, 0.7)  # where in a tree samples are taken
 
 
 Known = dict[tuple[object, ...], Any]
@@ -128,7 +128,8 @@ class Stats:
             found = []
             if self._size("rows", table_id) >= ENOUGH:
                 for leaf in _leaves(self._tree("rows", table_id)):
-                    found += map(_without_markers, list(leaf.values())[::_EACH])
+                    rows = list(leaf.values())
+                    found += map(_without_markers, rows[:: max(1, len(rows) // _LOOKED_AT)])
             known["sample", table_id] = found
         return found
 
