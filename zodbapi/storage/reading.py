@@ -20,8 +20,6 @@ from contextlib import nullcontext
 from io import BufferedReader, BytesIO
 from typing import Any, Final
 
-from BTrees.LOBTree import LOBTree, LOBucket
-from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
 from transaction.interfaces import TransientError
 from ZODB._compat import _protocol
 from ZODB.POSException import POSError, StateLoadError
@@ -30,14 +28,13 @@ from zodbpickle.pickle import Unpickler
 
 from zodbapi.record import record
 from zodbapi.storage.classes import find_class
+from zodbapi.storage.nodes import LEAVES, NODES
 from zodbapi.uncollected import UNCOLLECTED
 
 PROTO: Final = bytes([0x80, _protocol])
 _NODE: Final = PROTO + b"cBTrees."
-LEAVES: Final = (LOBucket, OOBucket, OOSet)
 _AT_ONCE: Final = 1 << 16  # bytes that the unpickler for values gets from a record
 _OID: Final = b"C\x08"  # what the bytes of an id begin with in a pickle
-NODES: Final = frozenset({*LEAVES, LOBTree, OOBTree, OOTreeSet})  # made without arguments
 
 
 def class_record(cls: type) -> bytes:

@@ -31,9 +31,10 @@ from zodbapi import errors
 from zodbapi.storage.cache import Passing, share_of_bytes, share_of_objects
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
-from zodbapi.storage.pickling import TREES, NotPlain, pickle_values
+from zodbapi.storage.nodes import LEAVES, NODES, TREES, children
+from zodbapi.storage.pickling import NotPlain, pickle_values
 from zodbapi.storage.read_ahead import ReadAhead
-from zodbapi.storage.reading import LEAF_FORMS, LEAVES, NODES, PROTO, RecordReader, class_record, unpickle_values
+from zodbapi.storage.reading import LEAF_FORMS, PROTO, RecordReader, class_record, unpickle_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,7 +64,7 @@ class RecordWriter(ObjectWriter):  # type: ignore[misc]
                     return class_record(classmeta) + pickle_values(state)
                 return self._inner(classmeta, state)
         except (NotPlain, TypeError):
-            pass
+            pass  # ZODB's own way makes the record, or says what is wrong
         record: bytes = super()._dump(classmeta, state)
         return record
 
@@ -264,8 +265,8 @@ def _height(node: Any) -> int:
     """0 of a leaf, or what is no node of a tree; 2 of what is next to leaves or has keys itself, 1 of other nodes."""
     if type(node) not in TREES:
         return 0
-    state = node.__getstate__()
-    return 1 if state is not None and len(state) > 1 and type(state[0][0]) in TREES else 2
+    below = children(node)
+    return 1 if below and type(below[0]) in TREES else 2
 
 
 class DB(ZODB.DB):  # type: ignore[misc]
