@@ -33,9 +33,9 @@ from ZODB.utils import z64
 
 from zodbapi import errors
 from zodbapi.storage import ddl
-from zodbapi.storage.alone import LoneManager
 from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, SCHEMES, canonical, is_local, open_db, open_storage
 from zodbapi.storage.failures import translated
+from zodbapi.storage.lone_manager import LoneManager
 from zodbapi.storage.memory import MemoryStorage
 from zodbapi.storage.overflow import blob_folder
 from zodbapi.storage.participant import Participant

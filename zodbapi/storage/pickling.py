@@ -30,7 +30,7 @@ from ZODB._compat import _protocol
 from ZODB.blob import Blob
 
 from zodbapi.storage.nodes import NODES
-from zodbapi.storage.reading import PROTO
+from zodbapi.storage.record_form import PROTO
 
 # What the values of a leaf have in common; each may need those before it.
 _SHARED: Final = (date, datetime, time, timedelta, Decimal, UUID, timezone, UTC)
