@@ -16,7 +16,7 @@ from itertools import chain, count, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from zodbapi.compiled import CONTROL, READ, Statement
+from zodbapi.compiled import Statement
 from zodbapi.depth import has_room, run_with_room
 from zodbapi.errors import (
     ConflictError,
@@ -32,6 +32,7 @@ from zodbapi.interrupt import GENERATED, progress
 from zodbapi.large import Oversize
 from zodbapi.parameters import Parameters
 from zodbapi.parser import split
+from zodbapi.plan.commands import Need
 from zodbapi.statement import prepare
 from zodbapi.storage import ddl
 from zodbapi.storage.cache import Passing
@@ -61,11 +62,11 @@ def run(
         connection._trace(statement.sql)
     txn = connection._txn
     with watched(connection):
-        if statement.kind is CONTROL:
+        if statement.kind is Need.CONTROL:
             if begun:
                 txn.rollback()
             return statement, statement.run(txn, params)
-        if statement.kind is READ:
+        if statement.kind is Need.READ:
             try:
                 return statement, statement.run(txn, params)
             finally:
