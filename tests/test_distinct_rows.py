@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sqlite_oracle import both_engines
-from tests.unoptimised import unoptimised
+from tests.unoptimised import plan, unoptimised
 
 SCHEMA = """
 CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL, code TEXT UNIQUE COLLATE NOCASE, k INTEGER);
@@ -57,9 +57,9 @@ def test_rows(connections: tuple[Any, Any], query: str) -> None:
 
 @pytest.mark.parametrize("query", BY_ROWIDS)
 def test_plan(connections: tuple[Any, Any], query: str) -> None:
-    assert any("DISTINCT ON (rowid" in row[-1] for row in connections[1].execute(f"EXPLAIN QUERY PLAN {query}"))
+    assert any("DISTINCT ON (rowid" in line for line in plan(connections[1], query))
 
 
 @pytest.mark.parametrize("query", BY_COLUMNS)
 def test_other_plans(connections: tuple[Any, Any], query: str) -> None:
-    assert not any("DISTINCT ON" in row[-1] for row in connections[1].execute(f"EXPLAIN QUERY PLAN {query}"))
+    assert not any("DISTINCT ON" in line for line in plan(connections[1], query))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sqlite_oracle import both_engines
-from tests.unoptimised import unoptimised
+from tests.unoptimised import plan, unoptimised
 
 SCHEMA = """
 CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT NOT NULL, n INTEGER, m REAL, u TEXT UNIQUE, x);
@@ -64,5 +64,5 @@ def test_order(connections: tuple[Any, Any], column: str, where: str) -> None:
     ],
 )
 def test_plan(connections: tuple[Any, Any], query: str) -> None:
-    plan = "\n".join(row[-1] for row in connections[1].execute(f"EXPLAIN QUERY PLAN {query}"))
-    assert "ROTATED" in plan and "SORT" not in plan
+    lines = "\n".join(plan(connections[1], query))
+    assert "ROTATED" in lines and "SORT" not in lines
