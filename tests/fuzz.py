@@ -296,7 +296,9 @@ def run_seed(seed: int, queries: int = 40, *, native: bool = False) -> list[Case
 
 def main(report: Callable[[str], None] = print) -> int:
     """Runs for a number of seconds; the exit status says whether a difference was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="random differential test against sqlite3")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz", description="random differential test against sqlite3"
+    )
     parser.add_argument("seconds", nargs="?", type=float, default=30.0, metavar="SECONDS", help="how long to run (30)")
     parser.add_argument("seed", nargs="?", type=int, default=int(time.time()), metavar="SEED", help="where to start")
     parser.add_argument("--most", type=int, default=5, help="stop after so many differences")
