@@ -46,7 +46,7 @@ golden: $(STAMP) ## rewrite the golden files; review the difference before commi
 	$(BIN)/python -m pytest tests -k golden --golden=rewrite
 
 fuzz: $(STAMP) ## random schemas, rows and queries against sqlite3 for SECONDS
-	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 crash: $(STAMP) ## eight processes, killed at random, on one file, with blobs and over ZEO, for SECONDS each
 	$(BIN)/python -m tests.crash --seconds $(SECONDS)

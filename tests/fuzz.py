@@ -296,15 +296,16 @@ def run_seed(seed: int, queries: int = 40, *, native: bool = False) -> list[Case
 
 def main(report: Callable[[str], None] = print) -> int:
     """Runs for a number of seconds; the exit status says whether a difference was found."""
-    parser = argparse.ArgumentParser(description="random differential test against sqlite3")
-    parser.add_argument("time", nargs="?", type=float, metavar="SECONDS", help="how long to run")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz", description="random differential test against sqlite3"
+    )
+    parser.add_argument("seconds", nargs="?", type=float, default=30.0, metavar="SECONDS", help="how long to run (30)")
     parser.add_argument("seed", nargs="?", type=int, default=int(time.time()), metavar="SEED", help="where to start")
-    parser.add_argument("--seconds", type=float, default=30.0, help=argparse.SUPPRESS)
     parser.add_argument("--most", type=int, default=5, help="stop after so many differences")
     parser.add_argument("--raw", action="store_true", help="do not reduce what is found")
     parser.add_argument("--native", action="store_true", help="native types, against the engine with the optimizer off")
     options = parser.parse_args()
-    deadline = time.monotonic() + (options.time or options.seconds)
+    deadline = time.monotonic() + options.seconds
     seed, found = options.seed, 0
     while time.monotonic() < deadline and found < options.most:
         for case in run_seed(seed, native=options.native)[: options.most - found]:

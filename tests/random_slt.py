@@ -465,7 +465,9 @@ def _ties(sql: str, expected: Any, answer: Any) -> bool:
 
 def main() -> int:
     """Runs for a number of seconds."""
-    parser = argparse.ArgumentParser(description="sqllogictest's styles, against sqlite3")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.random_slt", description="sqllogictest's styles, against sqlite3"
+    )
     parser.add_argument("seconds", nargs="?", type=float, default=30.0)
     parser.add_argument("seed", nargs="?", type=int, default=int(time.time()))
     parser.add_argument("--style", choices=tuple(STYLES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import zodbapi
@@ -32,12 +32,13 @@ def rows(statement: str, *args: Any) -> Any:
 @contextmanager
 def both_engines(script: str = "", **options: Any) -> Iterator[tuple[Any, Any]]:
     """A connection of the sqlite3 module and one of ours, to databases in memory that the script has filled."""
-    connections = sqlite3.connect(":memory:", **options), zodbapi.connect(":memory:", **options)
-    for connection in connections:
-        connection.executescript(script)
-    yield connections
-    for connection in connections:
-        connection.close()
+    with (
+        closing(sqlite3.connect(":memory:", **options)) as theirs,
+        closing(zodbapi.connect(":memory:", **options)) as ours,
+    ):
+        for connection in (theirs, ours):
+            connection.executescript(script)
+        yield theirs, ours
 
 
 def fill(table: str, columns: str, values: list[tuple[Any, ...]]) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 import zodbapi
+from tests.sqlite_oracle import both_engines
 from zodbapi import values
 
 NUMBERS = [None, 0, 1, -1, 7, -7, 2, 0x7FFFFFFFFFFFFFFF, -0x8000000000000000, 0.5, -2.5, 0.0, 1e308, "3", "x", b"1"]
@@ -16,24 +19,23 @@ SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, i INTEGER, r REAL, m INTEGER N
 
 
 @pytest.fixture(scope="module")
-def connections() -> list[object]:
-    made: list[object] = [zodbapi.connect(":memory:"), sqlite3.connect(":memory:")]
+def connections() -> Iterator[tuple[Any, Any]]:
     rows = [(n, i, r, i or 3) for n, (i, r) in enumerate(itertools.product(
         [None, 0, 1, -1, 7, -7, 2**63 - 1, -(2**63)], [None, 0.0, 0.5, -2.5, 1e308])
     )]  # fmt: skip
-    for connection in made:
-        connection.execute(SCHEMA)  # type: ignore[attr-defined]
-        connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)  # type: ignore[attr-defined]
-    return made
+    with both_engines(SCHEMA) as connections:
+        for connection in connections:
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)
+        yield connections
 
 
-def check(connections: list[object], sql: str, *params: object) -> None:
-    ours, theirs = (connection.execute(sql, params).fetchall() for connection in connections)  # type: ignore[attr-defined]
+def check(connections: tuple[Any, Any], sql: str, *params: object) -> None:
+    theirs, ours = (connection.execute(sql, params).fetchall() for connection in connections)
     assert list(map(repr, ours)) == list(map(repr, theirs)), (sql, params)
 
 
 @pytest.mark.parametrize("op", ["+", "-", "*", "/", "%"])
-def test_values(connections: list[object], op: str) -> None:
+def test_values(connections: tuple[Any, Any], op: str) -> None:
     for left, right in itertools.product(["i", "r", "m", "3", "-2", "0", "1.5"], repeat=2):
         check(connections, f"SELECT id, {left} {op} {right} FROM t WHERE {op!r} != '%' OR {left} {op} {right} IS NOT 9")
     for column, value in itertools.product(["i", "r", "m"], NUMBERS):
@@ -42,14 +44,14 @@ def test_values(connections: list[object], op: str) -> None:
 
 
 @pytest.mark.parametrize("op", ["=", "<", ">=", "<>"])
-def test_comparisons_with_what_may_be_no_number(connections: list[object], op: str) -> None:
+def test_comparisons_with_what_may_be_no_number(connections: tuple[Any, Any], op: str) -> None:
     for column, other, value in itertools.product(["i", "r", "m"], ["i + ?", "m / ?", "nullif(?, r)"], NUMBERS):
         check(connections, f"SELECT id FROM t WHERE {column} {op} {other}", value)
         check(connections, f"SELECT id FROM t WHERE NOT ({other} {op} {column})", value)
 
 
 @pytest.mark.parametrize("call", ["count(*)", "count({})", "sum({})", "avg({})", "min({})", "max({})", "total({})"])
-def test_one_aggregate_of_all_rows(connections: list[object], call: str) -> None:
+def test_one_aggregate_of_all_rows(connections: tuple[Any, Any], call: str) -> None:
     for column, test in itertools.product(["m % 100", "r / 1e10", "id"], ["1", "i > 0", "r < 1 AND i", "id < 0"]):
         check(connections, f"SELECT {call.format(column)} FROM t WHERE {test}")
         check(connections, f"SELECT {call.format(column)} FILTER (WHERE {test}) FROM t")
@@ -64,7 +66,7 @@ def test_the_negation_of_the_smallest_integer_is_a_float() -> None:
 SOME = [None, 3, -7, 2**62, 0.5, "x"]
 
 
-def test_operations_inside_operations(connections: list[object]) -> None:
+def test_operations_inside_operations(connections: tuple[Any, Any]) -> None:
     forms = (
         "i * ? + ?",
         "(m + ?) * i - ?",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 import zodbapi
+from tests.sqlite_oracle import both_engines
 
 TEXTS = [
     "",
@@ -37,38 +38,37 @@ PATTERNS = [
 
 
 @pytest.fixture(scope="module")
-def connections() -> list[Any]:
-    made: list[Any] = [zodbapi.connect(":memory:"), sqlite3.connect(":memory:")]
-    for connection in made:
-        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT, y TEXT NOT NULL)")
-        connection.executemany("INSERT INTO t (x, y) VALUES (?, ?)", [(text, text or "red") for text in TEXTS])
-    return made
+def connections() -> Iterator[tuple[Any, Any]]:
+    with both_engines("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT, y TEXT NOT NULL)") as connections:
+        for connection in connections:
+            connection.executemany("INSERT INTO t (x, y) VALUES (?, ?)", [(text, text or "red") for text in TEXTS])
+        yield connections
 
 
 @pytest.mark.parametrize("column", ["x", "y"])
-def test_like(connections: list[Any], column: str) -> None:
+def test_like(connections: tuple[Any, Any], column: str) -> None:
     forms = "{0} LIKE ?", "{0} NOT LIKE ?", "({0} LIKE ?) IS NULL", "{0} LIKE ? ESCAPE '\\'", "{0} || 'd' LIKE ?"
     for form, pattern in itertools.product(forms, PATTERNS):
         query = f"SELECT id FROM t WHERE {form.format(column)}"
-        ours, theirs = (connection.execute(query, [pattern]).fetchall() for connection in connections)
+        theirs, ours = (connection.execute(query, [pattern]).fetchall() for connection in connections)
         assert ours == theirs, (query, pattern)
 
 
 @pytest.mark.parametrize("function", ["CLIKE", "ILIKE"])
-def test_patterns_known_before_and_row_by_row(connections: list[Any], function: str) -> None:
-    ours = connections[0]
+def test_patterns_known_before_and_row_by_row(connections: tuple[Any, Any], function: str) -> None:
+    _, ours = connections
     for pattern in PATTERNS:
         once = ours.execute(f"SELECT id FROM t WHERE x {function} ?", [pattern]).fetchall()
         each = ours.execute(f"SELECT id FROM t WHERE x {function} CASE WHEN id > 0 THEN ? END", [pattern]).fetchall()
         assert once == each, pattern
 
 
-def test_counting_distinct_values(connections: list[Any]) -> None:
+def test_counting_distinct_values(connections: tuple[Any, Any]) -> None:
     for query in (
         "SELECT count(DISTINCT x) FROM t", "SELECT count(DISTINCT x COLLATE NOCASE) FROM t WHERE x < 'z'",
         "SELECT count(DISTINCT length(x)) FROM t WHERE id < 0", "SELECT count(DISTINCT y) FILTER (WHERE id > 3) FROM t",
     ):  # fmt: skip
-        ours, theirs = (connection.execute(query).fetchall() for connection in connections)
+        theirs, ours = (connection.execute(query).fetchall() for connection in connections)
         assert ours == theirs, query
 
 
@@ -79,9 +79,9 @@ def test_unfolded_characters_come_from_no_other() -> None:
     assert all(set(folded[c]) == {c} for c in plain)
 
 
-def test_functions_of_texts(connections: list[Any]) -> None:
+def test_functions_of_texts(connections: tuple[Any, Any]) -> None:
     query = "SELECT id, length(x), length(y), lower(y), upper(y) FROM t WHERE x IS NULL OR (x >= ' ' AND x < 'z')"
-    ours, theirs = (connection.execute(query).fetchall() for connection in connections)
+    theirs, ours = (connection.execute(query).fetchall() for connection in connections)
     assert ours == theirs
 
 

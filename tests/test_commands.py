@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import ZODB
+from django.core.management import CommandError, call_command
+from django.db import connections
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -252,6 +254,13 @@ def served(migrated: Project, tmp_path: Path) -> Iterator[Callable[..., tuple[Pr
         if server.poll() is None:
             server.kill()
         server.communicate()
+
+
+@pytest.mark.parametrize("command", ["checkzodb", "dumpzodb", "runzeo"])
+def test_databases_of_other_backends_are_refused(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections["default"], "vendor", "another")
+    with pytest.raises(CommandError, match="'default' is not one of django_zodb"):
+        call_command(command)
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

@@ -19,7 +19,7 @@ from ZODB.utils import z64
 
 import zodbapi
 from zodbapi.storage import committing, tids
-from zodbapi.storage.alone import LoneManager
+from zodbapi.storage.lone_manager import LoneManager
 from zodbapi.storage.shared_file import SharedFileStorage
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import zodbapi
-from tests.unoptimised import unoptimised
+from tests.sqlite_oracle import both_engines
+from tests.unoptimised import plan, unoptimised
 
 SCHEMA = """
 CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL, code TEXT UNIQUE COLLATE NOCASE, k INTEGER);
@@ -35,20 +35,18 @@ BY_COLUMNS = [
 
 
 @pytest.fixture(scope="module")
-def connections() -> list[Any]:
-    made: list[Any] = [zodbapi.connect(":memory:"), sqlite3.connect(":memory:")]
-    for connection in made:
-        for statement in SCHEMA.strip().split(";\n"):
-            connection.execute(statement)
-        rows = [(i, f"name {i % 5}", f"c{i}" if i % 3 else None, i % 7) for i in range(40)]
-        connection.executemany("INSERT INTO a VALUES (?, ?, ?, ?)", rows)
-        connection.executemany("INSERT INTO b VALUES (?, ?, ?)", [(f"b{i}", i * 7 % 30, i % 6) for i in range(150)])
-    return made
+def connections() -> Iterator[tuple[Any, Any]]:
+    rows = [(i, f"name {i % 5}", f"c{i}" if i % 3 else None, i % 7) for i in range(40)]
+    with both_engines(SCHEMA) as connections:
+        for connection in connections:
+            connection.executemany("INSERT INTO a VALUES (?, ?, ?, ?)", rows)
+            connection.executemany("INSERT INTO b VALUES (?, ?, ?)", [(f"b{i}", i * 7 % 30, i % 6) for i in range(150)])
+        yield connections
 
 
 @pytest.mark.parametrize("query", BY_ROWIDS + BY_COLUMNS)
-def test_rows(connections: list[Any], query: str) -> None:
-    ours, theirs = connections
+def test_rows(connections: tuple[Any, Any], query: str) -> None:
+    theirs, ours = connections
     found = ours.execute(query).fetchall()
     with unoptimised():
         assert sorted(map(repr, found)) == sorted(map(repr, ours.execute(query).fetchall()))
@@ -58,10 +56,10 @@ def test_rows(connections: list[Any], query: str) -> None:
 
 
 @pytest.mark.parametrize("query", BY_ROWIDS)
-def test_plan(connections: list[Any], query: str) -> None:
-    assert any("DISTINCT ON (rowid" in row[-1] for row in connections[0].execute(f"EXPLAIN QUERY PLAN {query}"))
+def test_plan(connections: tuple[Any, Any], query: str) -> None:
+    assert any("DISTINCT ON (rowid" in line for line in plan(connections[1], query))
 
 
 @pytest.mark.parametrize("query", BY_COLUMNS)
-def test_other_plans(connections: list[Any], query: str) -> None:
-    assert not any("DISTINCT ON" in row[-1] for row in connections[0].execute(f"EXPLAIN QUERY PLAN {query}"))
+def test_other_plans(connections: tuple[Any, Any], query: str) -> None:
+    assert not any("DISTINCT ON" in line for line in plan(connections[1], query))

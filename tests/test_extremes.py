@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import zodbapi
-from tests.unoptimised import unoptimised
+from tests.unoptimised import answer, answer_as_bound, plan
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,5 @@ def connection() -> Iterator[zodbapi.Connection]:
     ],
 )
 def test_extremes(connection: zodbapi.Connection, sql: str, apart: bool) -> None:
-    plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
-    assert any("(SELECT ...) AS m" in line for line in plan) == apart
-    found = connection.execute(sql).fetchall()
-    with unoptimised():
-        assert found == connection.execute(sql).fetchall()
+    assert any("(SELECT ...) AS m" in line for line in plan(connection, sql)) == apart
+    assert answer(connection, sql) == answer_as_bound(connection, sql)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 import zodbapi
-from tests.unoptimised import unoptimised
+from tests.unoptimised import answer, answer_as_bound, plan
 
 AUTHORS, BOOKS = 1200, 2500
 
@@ -76,28 +75,17 @@ LATE = [
 @pytest.mark.parametrize("sql", EARLY)
 def test_groups_before_the_join_give_the_same(connection: zodbapi.Connection, sql: str) -> None:
     assert _is_early(connection, sql)
-    assert _rows(connection, sql) == _unoptimised(connection, sql)
+    assert answer(connection, sql) == answer_as_bound(connection, sql)
 
 
 @pytest.mark.parametrize("sql", LATE)
 def test_groups_after_the_join(connection: zodbapi.Connection, sql: str) -> None:
     assert not _is_early(connection, sql)
-    assert _rows(connection, sql) == _unoptimised(connection, sql)
+    assert answer(connection, sql) == answer_as_bound(connection, sql)
 
 
 def _is_early(connection: zodbapi.Connection, sql: str) -> bool:
     """Whether what a join reads has been grouped."""
-    lines = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
-    plan = [line.strip() for line in lines]
-    join = next((i for i, line in enumerate(plan) if "JOIN" in line), len(plan))
-    return any(line.startswith(("AGGREGATE", "INDEX GROUPS")) for line in plan[join:])
-
-
-def _rows(connection: zodbapi.Connection, sql: str) -> list[Any]:
-    rows = connection.execute(sql).fetchall()
-    return rows if "ORDER BY" in sql else sorted(rows, key=repr)
-
-
-def _unoptimised(connection: zodbapi.Connection, sql: str) -> list[Any]:
-    with unoptimised():
-        return _rows(connection, sql)
+    lines = plan(connection, sql)
+    join = next((i for i, line in enumerate(lines) if "JOIN" in line), len(lines))
+    return any(line.startswith(("AGGREGATE", "INDEX GROUPS")) for line in lines[join:])

@@ -26,7 +26,7 @@ from ZODB.utils import z64
 import zodbapi
 from zodbapi import errors
 from zodbapi.storage import database, server
-from zodbapi.storage.reading import unpickle_values
+from zodbapi.storage.record_reader import unpickle_values
 
 ROOT = Path(__file__).parent.parent
 

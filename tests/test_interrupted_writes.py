@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from types import FrameType
 from typing import Any
 
 import pytest
 
 import zodbapi
+from tests.interrupts import interrupted
 
 SCHEMA = """
     CREATE TABLE p (id INTEGER PRIMARY KEY, n TEXT UNIQUE);
@@ -29,24 +28,6 @@ STATEMENTS = [
     "UPDATE p SET id = id + 50",
     "INSERT INTO t (a, b) SELECT a, b + 50 FROM t WHERE true ON CONFLICT (b) DO UPDATE SET a = 'u'",
 ]
-STEP = 5
-
-
-class InterruptAt:
-    """A trace function that raises KeyboardInterrupt at the n-th line of generated programs."""
-
-    def __init__(self, line: int) -> None:
-        self.left = line
-
-    def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
-        return self._line if frame.f_code.co_filename.startswith("<zodbapi") else None
-
-    def _line(self, frame: FrameType, event: str, _: Any) -> Any:
-        self.left -= event == "line"
-        if self.left == 0:
-            self.left = -1
-            raise KeyboardInterrupt
-        return self._line
 
 
 @pytest.mark.parametrize("sql", STATEMENTS)
@@ -58,18 +39,12 @@ def test_interrupt_at_every_line(sql: str) -> None:
     def state() -> list[list[Any]]:
         return [connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in "pt"]
 
-    before, outer = state(), sys.gettrace()
-    for line in range(1, 10_000, STEP):
+    def run() -> None:
         connection.savepoint("s")
-        sys.settrace(InterruptAt(line))
-        try:
-            connection.execute(sql)
-        except KeyboardInterrupt:
-            pass
-        else:
-            break
-        finally:
-            sys.settrace(outer)
+        connection.execute(sql)
+
+    before, line = state(), 0
+    for line in interrupted(run):
         assert state() == before, line
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], line
     assert line > 10

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import zodbapi
-from tests.unoptimised import unoptimised
+from tests.unoptimised import plan, unoptimised
 
 ROWS = 1500
 
@@ -71,8 +71,7 @@ def test_without_order_there_are_as_many_rows(connection: zodbapi.Connection) ->
 
 
 def test_indexes_give_the_first_rows(connection: zodbapi.Connection) -> None:
-    plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {UNIONS[0]} ORDER BY 2 LIMIT 10")]
-    assert sum("INDEX SCAN" in line for line in plan) == 2
+    assert sum("INDEX SCAN" in line for line in plan(connection, f"{UNIONS[0]} ORDER BY 2 LIMIT 10")) == 2
 
 
 def _unoptimised(connection: zodbapi.Connection, sql: str, params: tuple[Any, ...]) -> list[Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-import sys
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 import zodbapi
-from tests.test_interrupted_writes import InterruptAt
+from tests.interrupts import interrupted
 from zodbapi import compiled
 from zodbapi.codegen import dml
 from zodbapi.statement import STATEMENTS
@@ -253,17 +253,13 @@ def test_interrupt_at_every_line(connection: zodbapi.Connection, start: int) -> 
     rows = [(a, b, n) for n, (a, b, _) in enumerate(ROWS[50:59], 200)] + [(1, "b3", 5)]  # the last one is there already
     with pytest.raises(zodbapi.IntegrityError):
         connection.execute(sql, flat(rows))  # so that everything is compiled
-    before, outer = connection.execute("SELECT * FROM t ORDER BY id").fetchall(), sys.gettrace()
-    for line in range(1 + start, 10_000, 5):
-        sys.settrace(InterruptAt(line))
-        try:
+
+    def run() -> None:
+        with suppress(zodbapi.IntegrityError):
             connection.execute(sql, flat(rows))
-        except KeyboardInterrupt:
-            pass
-        except zodbapi.IntegrityError:
-            break
-        finally:
-            sys.settrace(outer)
+
+    before, line = connection.execute("SELECT * FROM t ORDER BY id").fetchall(), 0
+    for line in interrupted(run, first=1 + start):
         assert connection.execute("SELECT * FROM t ORDER BY id").fetchall() == before, line
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], line
     assert line > 200
@@ -417,17 +413,8 @@ def test_interrupt_of_a_change(connection: zodbapi.Connection, sql: str) -> None
     connection.execute(sql)  # so that everything is compiled
     connection.execute("ROLLBACK TO s")
     query = "SELECT * FROM t ORDER BY id"
-    before, outer = connection.execute(query).fetchall(), sys.gettrace()
-    for line in range(1, 10_000, 7):
-        sys.settrace(InterruptAt(line))
-        try:
-            connection.execute(sql)
-        except KeyboardInterrupt:
-            pass
-        else:
-            break
-        finally:
-            sys.settrace(outer)
+    before, line = connection.execute(query).fetchall(), 0
+    for line in interrupted(lambda: connection.execute(sql), every=7):
         assert connection.execute(query).fetchall() == before, line
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], line
     assert line > 50

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import zodbapi
+from tests.sqlite_oracle import both_engines
 from zodbapi.codegen.page import page
 
 ROWS = 500
 
 
+SCHEMA = """
+CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b TEXT);
+CREATE INDEX t_a ON t (a);
+CREATE TABLE empty (id INTEGER PRIMARY KEY, a INTEGER NOT NULL);
+"""
+
+
 @pytest.fixture(scope="module")
-def connections() -> list[Any]:
-    made: list[Any] = [zodbapi.connect(":memory:"), sqlite3.connect(":memory:")]
-    for connection in made:
-        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b TEXT)")
-        connection.execute("CREATE INDEX t_a ON t (a)")
-        connection.execute("CREATE TABLE empty (id INTEGER PRIMARY KEY, a INTEGER NOT NULL)")
-        rows = [(i * 3, (i * 7919) % ROWS, None if i % 5 == 0 else f"b{i}") for i in range(ROWS)]
-        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
-        connection.commit()
-    return made
+def connections() -> Iterator[tuple[Any, Any]]:
+    rows = [(i * 3, (i * 7919) % ROWS, None if i % 5 == 0 else f"b{i}") for i in range(ROWS)]
+    with both_engines(SCHEMA) as connections:
+        for connection in connections:
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+            connection.commit()
+        yield connections
 
 
 LIMITS = (0, 1, 7, ROWS, ROWS * 2, -1, 2**63 - 1)
@@ -47,8 +51,8 @@ OFFSETS = (0, 1, 100, ROWS - 1, ROWS, ROWS * 3, -5, 2**63 - 1)
     ],
 )
 @pytest.mark.parametrize("isolation", ["SNAPSHOT", "SERIALIZABLE"])
-def test_pages(connections: list[Any], query: str, isolation: str) -> None:
-    ours, theirs = connections
+def test_pages(connections: tuple[Any, Any], query: str, isolation: str) -> None:
+    theirs, ours = connections
     for limit, offset in itertools.product(LIMITS, OFFSETS):
         ours.commit()
         ours.execute(f"BEGIN ISOLATION LEVEL {isolation}")

@@ -18,10 +18,11 @@ from persistent.list import PersistentList
 from zodbpickle.pickle import loads
 
 import zodbapi
-from zodbapi.storage import cache, classes, file_views, read_ahead, reading, records
+from zodbapi.storage import cache, classes, file_views, read_ahead, record_reader, zodb_connection
 from zodbapi.storage.file_log import RECORD
 from zodbapi.storage.pickling import _REDUCED, NotPlain, pickle_values
-from zodbapi.storage.reading import LEAF_FORMS, unpickle_values
+from zodbapi.storage.record_form import LEAF_FORMS
+from zodbapi.storage.record_reader import unpickle_values
 
 ROWS = 20_000
 
@@ -207,7 +208,7 @@ def test_reading_values_while_values_are_read(monkeypatch: pytest.MonkeyPatch) -
         read.append(unpickle_values([inner]))
         return classes.find_class(*name)
 
-    monkeypatch.setattr(reading, "find_class", find_class)
+    monkeypatch.setattr(record_reader, "find_class", find_class)
     assert unpickle_values([pickle_values((day, day))[2:-1]]) == ((day, day),)
     assert read == [((1, "one"),)]
 
@@ -256,7 +257,7 @@ def test_scans_keep_what_came_first(path: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_entries_of_a_large_load_are_made_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "SCATTERED", 100)
+    monkeypatch.setattr(zodb_connection, "SCATTERED", 100)
     connection = minimized(path)
     index = connection._txn.schema.table("t").indexes[0].id
     for rows, are_copies in ((10, False), (10_000, True)):
@@ -294,7 +295,7 @@ def test_the_collector_rests_while_many_leaves_are_read(tmp_path: Path, monkeypa
         running.append(gc.isenabled())
         return classes.find_class(None, module, name)
 
-    monkeypatch.setattr(reading._ValuesUnpickler, "find_class", find_class)
+    monkeypatch.setattr(record_reader._ValuesUnpickler, "find_class", find_class)
     connection = minimized(path)
     assert len(connection.execute("SELECT u FROM t WHERE id >= 0").fetchall()) == 5000
     connection.close()

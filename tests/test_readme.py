@@ -38,6 +38,19 @@ def test_command_exists(command: str) -> None:
     assert (ROOT / "django_zodb" / "management" / "commands" / f"{command}.py").exists()
 
 
+@pytest.mark.parametrize("source", ["README.md", "Makefile"])
+def test_options_exist(source: str) -> None:
+    """Of the programs among the tests that are named there."""
+    text = (ROOT / source).read_text().replace("\n", " ")
+    commands = re.findall(r"-m (tests\.\w+)((?: (?:--?)?[\w$(),.\"]+)*)", text)
+    assert commands
+    for module, arguments in commands:
+        place = ROOT / module.replace(".", "/")
+        program = (place / "__main__.py" if place.is_dir() else place.with_suffix(".py")).read_text()
+        for option in re.findall(r"--\w+", arguments):
+            assert f'"{option}"' in program, f"{module} {option}"
+
+
 def test_tour_names_at_most_ten_files() -> None:
     tour = README.partition("## The life of a statement")[2].partition("\n## ")[0]
     cells = [line.split("|")[1] for line in tour.splitlines() if line.startswith("| `")]

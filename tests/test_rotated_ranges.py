@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import zodbapi
-from tests.unoptimised import unoptimised
+from tests.sqlite_oracle import both_engines
+from tests.unoptimised import plan, unoptimised
+
+SCHEMA = """
+CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT NOT NULL, n INTEGER, m REAL, u TEXT UNIQUE, x);
+CREATE INDEX t_n ON t (n);
+CREATE INDEX t_k ON t (k, n, m);
+CREATE INDEX t_m ON t (m DESC);
+CREATE INDEX t_x ON t (x);
+CREATE INDEX t_p ON t (n) WHERE k > 'a';
+"""
 
 
 @pytest.fixture(scope="module")
-def connections() -> list[Any]:
-    made: list[Any] = [zodbapi.connect(":memory:"), sqlite3.connect(":memory:")]
-    for connection in made:
-        connection.execute(
-            "CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT NOT NULL, n INTEGER, m REAL, u TEXT UNIQUE, x)"
-        )
-        for index in (
-            "t_n ON t (n)",
-            "t_k ON t (k, n, m)",
-            "t_m ON t (m DESC)",
-            "t_x ON t (x)",
-            "t_p ON t (n) WHERE k > 'a'",
-        ):
-            connection.execute(f"CREATE INDEX {index}")
-        rows = [
-            (i, "abc"[i % 3], i * 7 % 50 if i % 4 else None, i % 11 / 2 if i % 3 else None, f"u{i}" if i % 5 else None,
-             [None, i, str(i)][i % 3])
-            for i in range(700)
-        ]  # fmt: skip
-        connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
-        connection.commit()
-    return made
+def connections() -> Iterator[tuple[Any, Any]]:
+    rows = [
+        (i, "abc"[i % 3], i * 7 % 50 if i % 4 else None, i % 11 / 2 if i % 3 else None, f"u{i}" if i % 5 else None,
+         [None, i, str(i)][i % 3])
+        for i in range(700)
+    ]  # fmt: skip
+    with both_engines(SCHEMA) as connections:
+        for connection in connections:
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
+            connection.commit()
+        yield connections
 
 
 WHERE = ("", "k = 'b'", "k > 'a'", "n > 20", "n BETWEEN 3 AND 30", "k = 'b' AND n < 20", "n IS NULL", "k = 'c' AND n IS NULL",
@@ -43,8 +41,8 @@ WHERE = ("", "k = 'b'", "k > 'a'", "n > 20", "n BETWEEN 3 AND 30", "k = 'b' AND 
 
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("column", ["n", "m", "u", "x", "n, m"])
-def test_order(connections: list[Any], column: str, where: str) -> None:
-    ours, theirs = connections
+def test_order(connections: tuple[Any, Any], column: str, where: str) -> None:
+    theirs, ours = connections
     for (direction, nulls), rows in itertools.product(
         itertools.product(("ASC", "DESC"), ("FIRST", "LAST")), ("LIMIT 7", "LIMIT 300 OFFSET 150", "")
     ):
@@ -65,6 +63,6 @@ def test_order(connections: list[Any], column: str, where: str) -> None:
         "SELECT * FROM t ORDER BY m DESC NULLS FIRST LIMIT 5",
     ],
 )
-def test_plan(connections: list[Any], query: str) -> None:
-    plan = "\n".join(row[-1] for row in connections[0].execute(f"EXPLAIN QUERY PLAN {query}"))
-    assert "ROTATED" in plan and "SORT" not in plan
+def test_plan(connections: tuple[Any, Any], query: str) -> None:
+    lines = "\n".join(plan(connections[1], query))
+    assert "ROTATED" in lines and "SORT" not in lines

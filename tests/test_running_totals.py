@@ -4,43 +4,43 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import sqlite3
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 import zodbapi
+from tests.sqlite_oracle import both_engines
 
 FRAMES = ("", "ROWS UNBOUNDED PRECEDING", "RANGE UNBOUNDED PRECEDING", "ROWS 2 PRECEDING", "GROUPS UNBOUNDED PRECEDING")
 WINDOWS = ("ORDER BY id", "ORDER BY k", "PARTITION BY k ORDER BY n, id", "PARTITION BY k ORDER BY n", "PARTITION BY n")
 
 
 @pytest.fixture(scope="module")
-def connections() -> list[Any]:
-    made: list[Any] = [zodbapi.connect(":memory:"), sqlite3.connect(":memory:")]
-    for connection in made:
-        connection.execute(
-            "CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT, n INTEGER, r REAL, s TEXT, m INTEGER NOT NULL)"
-        )
-        rows = [
-            (i, "abc"[i % 3], i % 7 if i % 5 else None, (i % 11 - 4) / 8, str(i) if i % 2 else "x", i % 13 - 5)
-            for i in range(60)
-        ]
-        connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
-    return made
+def connections() -> Iterator[tuple[Any, Any]]:
+    rows = [
+        (i, "abc"[i % 3], i % 7 if i % 5 else None, (i % 11 - 4) / 8, str(i) if i % 2 else "x", i % 13 - 5)
+        for i in range(60)
+    ]
+    with both_engines(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT, n INTEGER, r REAL, s TEXT, m INTEGER NOT NULL)"
+    ) as connections:
+        for connection in connections:
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
+        yield connections
 
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("call", ["count(*)", "count({})", "sum({})", "avg({})", "total({})", "max({})"])
-def test_numbers(connections: list[Any], call: str, window: str) -> None:
+def test_numbers(connections: tuple[Any, Any], call: str, window: str) -> None:
     for column, frame in itertools.product(("n", "r", "m", "s", "m * 0.5"), FRAMES):
         aggregate = call.format(column)
         query = f"SELECT id, {aggregate} OVER ({window} {frame}) FROM t ORDER BY id"
-        ours, theirs = (connection.execute(query).fetchall() for connection in connections)
+        theirs, ours = (connection.execute(query).fetchall() for connection in connections)
         assert ours == theirs, query
         filtered = f"SELECT id, {aggregate} FILTER (WHERE 1) OVER ({window} {frame}) FROM t ORDER BY id"
-        assert repr(ours) == repr(connections[0].execute(filtered).fetchall()), query
+        assert repr(ours) == repr(connections[1].execute(filtered).fetchall()), query
 
 
 def test_an_overflow_is_an_error_where_it_is_shown() -> None:

@@ -38,7 +38,7 @@ def output(shell: Shell, text: str) -> str:
 
 def test_sql_as_arguments_and_on_standard_input(tmp_path: Path) -> None:
     path = str(tmp_path / "a.fs")
-    made = run(path, "CREATE TABLE t (a)", "INSERT INTO t VALUES (1), (2)")
+    made = run(path, "CREATE TABLE t (a)", "--mode", "csv", "INSERT INTO t VALUES (1), (2)")
     assert (made.returncode, made.stderr) == (0, "")
     shown = run(path, stdin="SELECT a FROM t\n  ORDER BY a DESC;\n.tables\nSELECT 'no semicolon' AS last")
     assert shown.stdout == "a\n-\n2\n1\n(2 rows)\nt\nlast\n------------\nno semicolon\n(1 row)\n"

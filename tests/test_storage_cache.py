@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import zodbapi
-from zodbapi.storage import cache, records
+from zodbapi.storage import cache, zodb_connection
 
 ROWS = 6_000  # some 200 leaves
 
@@ -47,7 +47,7 @@ def test_the_options_limit_what_is_kept(path: str, option: str, limit: int) -> N
 
 
 def test_a_long_scan_keeps_to_the_limit(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "SHRINK_EVERY", 8)
+    monkeypatch.setattr(zodb_connection, "SHRINK_EVERY", 8)
     connection = zodbapi.connect(path, cache_size=20)
     most = 0
 

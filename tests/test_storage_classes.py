@@ -24,8 +24,8 @@ from tests.storage_worker import create, insert, until_done
 from zodbapi import errors
 from zodbapi.storage import classes, untrusted_file
 from zodbapi.storage.database import Database
-from zodbapi.storage.reading import RecordReader
-from zodbapi.storage.records import RecordWriter
+from zodbapi.storage.record_reader import RecordReader
+from zodbapi.storage.record_writer import RecordWriter
 
 VALUES = [
     None, True, 0, 2**63 - 1, -(2**63), 1.5, "", "text \N{GREEK SMALL LETTER ALPHA}", b"", b"\x00\xff", "x" * 1000,

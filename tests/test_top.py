@@ -5,21 +5,22 @@ from __future__ import annotations
 import datetime
 import itertools
 import random
-import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import zodbapi
+from tests.sqlite_oracle import both_engines
 
 ROWS = 4000
 
 
-def _filled(connection: Any) -> Any:
+SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, some INTEGER, many REAL, few TEXT, day DATE, g INTEGER)"
+
+
+@pytest.fixture(scope="module")
+def connections() -> Iterator[tuple[Any, Any]]:
     rng = random.Random(7)
-    connection.execute(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, some INTEGER, many REAL, few TEXT, day DATE, g INTEGER)"
-    )
     day = datetime.date(2020, 1, 1)
     rows = [
         (
@@ -32,14 +33,11 @@ def _filled(connection: Any) -> Any:
         )
         for i in range(ROWS)
     ]
-    connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
-    connection.commit()
-    return connection
-
-
-@pytest.fixture(scope="module")
-def connections() -> list[Any]:
-    return [_filled(zodbapi.connect(":memory:")), _filled(sqlite3.connect(":memory:"))]
+    with both_engines(SCHEMA) as connections:
+        for connection in connections:
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
+            connection.commit()
+        yield connections
 
 
 COLUMNS = [
@@ -57,10 +55,10 @@ COLUMNS = [
 
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("direction", ["", "DESC", "NULLS LAST", "DESC NULLS FIRST"])
-def test_first_rows(connections: list[Any], column: str, direction: str) -> None:
+def test_first_rows(connections: tuple[Any, Any], column: str, direction: str) -> None:
     for limit, offset, rest in itertools.product((1, 10, 700), (0, 15), ("id", "g DESC, id", "id DESC")):
         order = f"ORDER BY {column} {direction}, {rest} LIMIT {limit} OFFSET {offset}"
         for condition in ("", "WHERE g = 2 AND id > 300"):
             query = f"SELECT id, g FROM t {condition} {order}"
-            ours, theirs = (connection.execute(query).fetchall() for connection in connections)
+            theirs, ours = (connection.execute(query).fetchall() for connection in connections)
             assert ours == theirs, query

@@ -11,7 +11,7 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
 import zodbapi
-from tests.unoptimised import unoptimised
+from tests.unoptimised import answer, answer_as_bound, plan
 from zodbapi.codegen.wide_ranges import WORTH_ASKING, found_items, found_rows
 from zodbapi.storage.stats import place_of
 
@@ -64,10 +64,10 @@ QUERIES: list[tuple[str, list[tuple[Any, ...]]]] = [
 def test_any_parameters_find_the_same_rows(
     connection: zodbapi.Connection, sql: str, calls: list[tuple[Any, ...]]
 ) -> None:
-    plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}", calls[0])]
-    assert any(line.endswith("OR SCAN") for line in plan), plan
+    lines = plan(connection, sql, calls[0])
+    assert any(line.endswith("OR SCAN") for line in lines), lines
     for params in calls + calls[::-1]:
-        assert _rows(connection, sql, params) == _unoptimised(connection, sql, params), params
+        assert answer(connection, sql, params) == answer_as_bound(connection, sql, params), params
 
 
 ORDERED = [
@@ -83,8 +83,7 @@ ORDERED = [
 
 @pytest.mark.parametrize("sql", ORDERED)
 def test_what_needs_the_entries_reads_them(connection: zodbapi.Connection, sql: str) -> None:
-    plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}", (5,))]
-    assert not any("OR SCAN" in line for line in plan)
+    assert not any("OR SCAN" in line for line in plan(connection, sql, (5,)))
 
 
 class Snapshot:
@@ -104,12 +103,3 @@ def test_a_wide_range_gives_all_rows(size: int, keyed: bool) -> None:
     assert found == expected
     items = list(found_items(Snapshot(), tree, rows, keyed, (0,), (size - 0.5,)))
     assert items == [(row[0], row) for row in expected]
-
-
-def _rows(connection: zodbapi.Connection, sql: str, params: tuple[Any, ...]) -> list[Any]:
-    return sorted(connection.execute(sql, params), key=repr)
-
-
-def _unoptimised(connection: zodbapi.Connection, sql: str, params: tuple[Any, ...]) -> list[Any]:
-    with unoptimised():
-        return _rows(connection, sql, params)

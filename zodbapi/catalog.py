@@ -117,7 +117,7 @@ class IndexColumn:
 class Index:
     """A secondary access path. Unique ones also enforce UNIQUE and PRIMARY KEY constraints.
 
-    A unique index is an ``OOBTree`` key -> rowid, any other an ``OOTreeSet`` of (key, rowid): see ``codegen.keys``.
+    A keyed index is an ``OOBTree`` key -> rowid, any other an ``OOTreeSet`` of (key, rowid): see ``codegen.keys``.
     """
 
     id: int

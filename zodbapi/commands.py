@@ -23,6 +23,7 @@ from zodbapi.plan.commands import (
     Drop,
     Explain,
     Maintenance,
+    Need,
     Pragma,
     TransactionControl,
     Truncate,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[Any, ...]]
 Columns = tuple[tuple[str, ...], tuple[Type, ...]]
-READ, WRITE, CONTROL = "read", "write", "control"
 
 
 class Stages(Protocol):
@@ -58,17 +58,17 @@ class Stages(Protocol):
     def run_script(self, sql: str, txn: Transaction, params: dict[str, Any]) -> None: ...
 
 
-def kind(command: Command) -> str:
-    """What the command needs: a snapshot, a transaction that writes, or only the connection."""
+def need(command: Command) -> Need:
+    """What the command needs of its connection."""
     match command:
         case TransactionControl() | Maintenance(action="vacuum"):
-            return CONTROL
+            return Need.CONTROL
         case Explain():
-            return READ
+            return Need.READ
         case Pragma():
-            return pragmas.kind(command)
+            return pragmas.need(command)
         case _:
-            return WRITE
+            return Need.WRITE
 
 
 def output_columns(command: Command) -> Columns | None:

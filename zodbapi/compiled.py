@@ -15,7 +15,7 @@ from zodbapi import codegen, values
 from zodbapi.errors import ProgrammingError
 from zodbapi.parameters import Parameters, adapt, as_tuple, by_name
 from zodbapi.parser.shapes import grouped
-from zodbapi.plan.commands import Command
+from zodbapi.plan.commands import Command, Need
 from zodbapi.plan.nodes import Node
 from zodbapi.record import record
 from zodbapi.uncollected import UNCOLLECTED
@@ -33,28 +33,27 @@ Outcome = tuple["list[tuple[Any, ...]] | None"] | None  # the rows of RETURNING,
 WORTHWHILE = 4  # rows: from that number on, inserting them in one go is faster
 WORTH_COMPILING = 64  # rows that a statement inserts in all: then the program for that is worth its compilation
 
-READ, WRITE, CONTROL = "read", "write", "control"
+READ = Need.READ  # cursors ask for it all the time: a global is found sooner than a member of an enum
 
 
 @record(slots=True)
 class Statement:
     """One compiled statement.
 
-    ``kind`` says what the connection must provide: a snapshot (read), a transaction that writes (write), or nothing, because
-    the statement acts on the connection's transaction itself (control). ``names`` has the parameters' names, one an index,
-    and is None when they are positional.
+    ``kind`` says what the connection must provide. ``names`` has the parameters' names, one an index, and is None when they
+    are positional.
     """
 
     sql: str
     style: str
-    kind: str
+    kind: Need
     node: Node | Command | None
-    program: Program | None
     run: Run
-    description: Description | None
-    parameter_count: int
-    names: tuple[str, ...] | None
     schema_version: int
+    program: Program | None = None
+    description: Description | None = None
+    parameter_count: int = 0
+    names: tuple[str, ...] | None = None
     is_dml: bool = False  # INSERT, UPDATE or DELETE
     inserts: bool = False
     lock: str = ""  # what FOR UPDATE says of a lock that is not free: wait, nowait, skip locked

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from zodbapi.binder.rename import quote
-from zodbapi.binder.schema_sql import comment_statements, index_sql, procedure_sql, table_sql, trigger_sql, view_sql
+from zodbapi.binder.schema_sql import statements_after_rows, table_sql
 from zodbapi.large import load_row, load_value
 from zodbapi.storage import ddl
 
@@ -23,24 +22,11 @@ if TYPE_CHECKING:
     from zodbapi.storage.transaction import Transaction
 
 
-@contextmanager
-def _snapshot(connection: Connection) -> Iterator[Transaction]:
-    """The connection's transaction: the open one, or a snapshot for as long as the block."""
-    txn = connection._txn
-    begun = not txn.active
-    if begun:
-        txn.begin()
-    try:
-        yield txn
-    finally:
-        if begun:
-            txn.rollback()
-
-
 def dump(connection: Connection) -> Iterator[str]:
-    """CREATE and INSERT statements, tables first, then their rows, then indexes, views and procedures."""
+    """CREATE and INSERT statements, tables with their rows, then all else."""
     yield "BEGIN TRANSACTION;"
-    with _snapshot(connection) as txn:
+    txn: Transaction = connection._txn
+    with txn.reading():
         tables = sorted(txn.stored.tables.values(), key=lambda table: table.id)
         for table in tables:
             yield f"{table_sql(table)};"
@@ -49,18 +35,8 @@ def dump(connection: Connection) -> Iterator[str]:
             start = f"INSERT INTO {quote(table.name)} ({names}) VALUES ("
             for row in txn.rows(table.id).values():
                 yield f"{start}{', '.join(literal(load_value(row[i])) for i in written)});"
-        for table in tables:
-            for index in table.indexes:
-                if index.origin == "c":
-                    yield f"{index_sql(table, index)};"
-            for comment in comment_statements(table):
-                yield f"{comment};"
-        for view in txn.stored.views.values():
-            yield f"{view_sql(view)};"
-        for trigger in txn.stored.triggers.values():
-            yield f"{trigger_sql(trigger)};"
-        for procedure in txn.stored.procedures.values():
-            yield f"{procedure_sql(procedure)};"
+        for statement in statements_after_rows(txn.stored):
+            yield f"{statement};"
     yield "COMMIT;"
 
 
@@ -110,9 +86,10 @@ def _rows(giver: Transaction, receiver: Transaction, table: Table) -> Any:
 
 def copy_database(source: Connection, target: Connection) -> None:
     """Replaces everything in the target by the source's tables, rows, indexes and views, in one transaction."""
-    receiver = target._txn
+    giver: Transaction = source._txn
+    receiver: Transaction = target._txn
     receiver.rollback()
-    with _snapshot(source) as giver:
+    with giver.reading():
         receiver.begin(write=True)
         try:
             ddl.set_schema(receiver, type(receiver.schema)())

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, count, islice
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from zodbapi.compiled import CONTROL, READ, Statement
+from zodbapi.compiled import Statement
 from zodbapi.depth import has_room, run_with_room
 from zodbapi.errors import (
     ConflictError,
@@ -32,6 +32,7 @@ from zodbapi.interrupt import GENERATED, progress
 from zodbapi.large import Oversize
 from zodbapi.parameters import Parameters
 from zodbapi.parser import split
+from zodbapi.plan.commands import Need
 from zodbapi.statement import prepare
 from zodbapi.storage import ddl
 from zodbapi.storage.cache import Passing
@@ -47,7 +48,8 @@ LARGE = 50_000  # rows of a table from which on its scans are streamed
 BLOCK = 1000  # rows that a stream reads, or executemany() inserts, at a time
 Row = tuple[Any, ...]
 Rows = list[Row]
-Work = Callable[["Connection", Statement, tuple[Any, ...]], Rows | None]
+T = TypeVar("T")
+Given = TypeVar("Given")  # parameters of one execution, or of many
 
 
 def run(
@@ -61,11 +63,11 @@ def run(
         connection._trace(statement.sql)
     txn = connection._txn
     with watched(connection):
-        if statement.kind is CONTROL:
+        if statement.kind is Need.CONTROL:
             if begun:
                 txn.rollback()
             return statement, statement.run(txn, params)
-        if statement.kind is READ:
+        if statement.kind is Need.READ:
             try:
                 return statement, statement.run(txn, params)
             finally:
@@ -100,6 +102,12 @@ def translate(error: BaseException) -> Error | None:
             return None
 
 
+def raise_translated(error: BaseException) -> None:
+    """Raises what stands for an exception that a program let out; nothing happens when it may go on as it is."""
+    if (translated := translate(error)) is not None:
+        raise translated from error
+
+
 def _passed_program(error: BaseException) -> bool:
     if any(frame.f_code.co_filename.startswith(GENERATED) for frame, _ in traceback.walk_tb(error.__traceback__)):
         return True
@@ -128,8 +136,7 @@ class Stream:
                 with self._txn.passing(self._passing):
                     block = list(islice(self._rows, BLOCK))
             except Exception as error:
-                if (translated := translate(error)) is not None:
-                    raise translated from error
+                raise_translated(error)
                 raise
             self._txn.shrink_cache()
         self._txn.streams.pop(id(self), None)
@@ -257,8 +264,8 @@ def run_watched(connection: Connection, statement: Statement, params: tuple[Any,
 
 
 def run_begun(
-    connection: Connection, statement: Statement, params: tuple[Any, ...], work: Work
-) -> tuple[Statement, Rows | None]:
+    connection: Connection, statement: Statement, given: Given, work: Callable[[Connection, Statement, Given], T]
+) -> tuple[Statement, T]:
     """Runs ``work`` in the transaction just begun, again after a lost conflict; commits it if that is the mode."""
     txn = connection._txn
     deadline = 0.0
@@ -267,10 +274,10 @@ def run_begun(
             txn.start_writing()
             if txn.schema.version != statement.schema_version:
                 statement = renewed(connection, statement)
-            rows = work(connection, statement, params)
+            found = work(connection, statement, given)
             if connection._autocommit:
                 txn.commit()
-            return statement, rows
+            return statement, found
         except ConflictError:
             txn.rollback()
             deadline = deadline or time.monotonic() + txn.database.timeout
@@ -295,28 +302,6 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
     if begun:
         txn.begin()
         parameter_rows = list(parameter_rows)  # a lost conflict reads them again
-    changes = 0
-
-    def run_each(_connection: Connection, current: Statement, _params: tuple[Any, ...]) -> None:
-        nonlocal changes
-        changes = 0
-        left = iter(parameter_rows)
-        failure: Exception | None = None
-        block: Rows | None = None
-        while failure is None and (block is None or len(block) == BLOCK):
-            current = renewed(connection, current)  # a large value may have changed the schema
-            block, failure = _next_block(left, current.normalise)
-            total = txn.total_changes
-            if current.insert_rows(txn, block, statements=True) is not None:
-                changes += txn.total_changes - total
-                continue
-            for parameters in block:
-                current = renewed(connection, current)
-                rows = run_whole(connection, current, parameters)
-                changes += txn.changes if rows is None else len(rows)
-        if failure is not None:
-            raise failure
-
     try:
         statement = connection._prepare(sql, connection.paramstyle)
         if not statement.is_dml:
@@ -325,18 +310,38 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
             connection._trace(sql)
         with watched(connection):
             if begun:
-                statement, _ = run_begun(connection, statement, (), run_each)
-            else:
-                statement = start_writing(connection, statement)
-                run_each(connection, statement, ())
+                return run_begun(connection, statement, parameter_rows, _run_each)
+            statement = start_writing(connection, statement)
+            return statement, _run_each(connection, statement, parameter_rows)
     except BaseException as error:
         UNCOLLECTED.leave()
         if begun:
             txn.rollback()
-        if (translated := translate(error)) is not None:
-            raise translated from error
+        raise_translated(error)
         raise
-    return statement, changes
+
+
+def _run_each(connection: Connection, statement: Statement, parameter_rows: Iterable[Parameters]) -> int:
+    """Runs a statement that writes for each item, block by block; gives the number of changed rows."""
+    txn = connection._txn
+    changes = 0
+    left = iter(parameter_rows)
+    failure: Exception | None = None
+    block: Rows | None = None
+    while failure is None and (block is None or len(block) == BLOCK):
+        statement = renewed(connection, statement)  # a large value may have changed the schema
+        block, failure = _next_block(left, statement.normalise)
+        total = txn.total_changes
+        if statement.insert_rows(txn, block, statements=True) is not None:
+            changes += txn.total_changes - total
+            continue
+        for params in block:
+            statement = renewed(connection, statement)
+            rows = run_whole(connection, statement, params)
+            changes += txn.changes if rows is None else len(rows)
+    if failure is not None:
+        raise failure
+    return changes
 
 
 def _next_block(left: Iterator[Parameters], normalise: Callable[[Parameters], Row]) -> tuple[Rows, Exception | None]:
@@ -366,8 +371,7 @@ def run_script(connection: Connection, script: str) -> None:
             except BaseException as error:
                 if begun:
                     txn.rollback()
-                if (translated := translate(error)) is not None:
-                    raise translated from error
+                raise_translated(error)
                 raise
     finally:
         connection._autocommit = autocommit

@@ -19,7 +19,7 @@ class GenerationCache(Generic[V]):
         self.young: dict[Any, V] = {}
         self._old: dict[Any, V] = {}
         self._size = size
-        self._lock = Lock()
+        self._lock = Lock()  # guards the change of generations; to read a dictionary takes no lock
 
     def recall(self, key: Any) -> V | None:
         """The value from the young generation, or from the old one, which makes it young again."""

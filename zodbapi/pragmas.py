@@ -14,7 +14,7 @@ from zodbapi.catalog import INTEGER, TEXT, Column, Schema, Table, Type, View
 from zodbapi.errors import OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.integrity import find_orphans, find_problems, numbered_keys
-from zodbapi.plan.commands import Pragma
+from zodbapi.plan.commands import Need, Pragma
 from zodbapi.record import record
 from zodbapi.storage.rowids import highest_rowid
 
@@ -276,12 +276,12 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
-def kind(command: Pragma) -> str:
-    """What the PRAGMA needs: see ``commands.kind``."""
+def need(command: Pragma) -> Need:
+    """What the PRAGMA needs of its connection."""
     setting = SETTINGS.get(command.name)
     if setting is not None and setting.persistent:
-        return "read" if command.value is None else "write"
-    return "read" if setting is None and output_columns(command) is not None else "control"
+        return Need.READ if command.value is None else Need.WRITE
+    return Need.READ if setting is None and output_columns(command) is not None else Need.CONTROL
 
 
 def output_columns(command: Pragma) -> Columns | None:

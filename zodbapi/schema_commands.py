@@ -39,35 +39,16 @@ if TYPE_CHECKING:
 # --- names --------------------------------------------------------------------------------------------------------
 
 
-def _part(txn: Transaction, temporary: bool) -> Schema:
-    """Where something new goes: names in the one part hide those in the other."""
-    return txn.temporary.schema if temporary else txn.stored
-
-
-def _set_part(txn: Transaction, schema: Schema, temporary: bool) -> None:
-    if temporary:
-        ddl.set_parts(txn, txn.stored, schema)
-    else:
-        ddl.set_parts(txn, schema, txn.temporary.schema)
-
-
 def _check_new_name(schema: Schema, what: str, name: str) -> None:
     """Raises if a table, view or index of that name exists; tables, views and indexes share one set of names."""
     folded = name.lower()
     if folded.startswith("sqlite_") and what != "index":
         raise OperationalError(f"object name reserved for internal use: {name}")
-    if folded in schema.tables:
-        raise OperationalError(
-            f"there is already a table named {name}" if what == "index" else f"table {name} already exists"
-        )
-    if folded in schema.views:
-        raise OperationalError(
-            f"there is already a table named {name}" if what == "index" else f"view {name} already exists"
-        )
-    if folded in schema.indexes:
-        raise OperationalError(
-            f"index {name} already exists" if what == "index" else f"there is already an index named {name}"
-        )
+    for kind, names in (("table", schema.tables), ("view", schema.views), ("index", schema.indexes)):
+        if folded in names:
+            if (kind == "index") == (what == "index"):
+                raise OperationalError(f"{kind} {name} already exists")
+            raise OperationalError(f"there is already {'an index' if kind == 'index' else 'a table'} named {name}")
 
 
 def _find_table(schema: Schema, name: str) -> Table:
@@ -83,7 +64,7 @@ def _find_table(schema: Schema, name: str) -> Table:
 def create_table(command: CreateTable, stages: Stages, txn: Transaction, params: tuple[Any, ...]) -> None:
     """CREATE TABLE, and the rows of CREATE TABLE AS."""
     name = command.table.name.lower()
-    part = _part(txn, command.temporary)
+    part = ddl.part(txn, command.temporary)
     if command.if_not_exists and (name in part.tables or name in part.views):
         return
     _check_new_name(part, "table", command.table.name)
@@ -93,7 +74,7 @@ def create_table(command: CreateTable, stages: Stages, txn: Transaction, params:
     if command.query is not None:
         rows = stages.generate(stages.optimize(command.query, txn.schema), txn.schema).run(txn, params) or ()
     table = ddl.number(txn, command.table, temporary=command.temporary)
-    _set_part(txn, part.with_table(table), command.temporary)
+    ddl.set_part(txn, part.with_table(table), command.temporary)
     if command.query is not None:
         _fill(table, [(None, *row) for row in rows], stages, txn)
 
@@ -101,7 +82,7 @@ def create_table(command: CreateTable, stages: Stages, txn: Transaction, params:
 def create_index(command: CreateIndex, stages: Stages, txn: Transaction) -> None:
     """CREATE INDEX, filled from the rows."""
     table = txn.schema.table(command.table)
-    part = _part(txn, table is not None and table.temporary)
+    part = ddl.part(txn, table is not None and table.temporary)
     if command.if_not_exists and command.index.name.lower() in part.indexes:
         return
     _check_new_name(part, "index", command.index.name)
@@ -115,11 +96,11 @@ def create_index(command: CreateIndex, stages: Stages, txn: Transaction) -> None
 def create_view(command: CreateView, txn: Transaction) -> None:
     """CREATE VIEW."""
     name = command.view.name.lower()
-    part = _part(txn, command.view.temporary)
+    part = ddl.part(txn, command.view.temporary)
     if command.if_not_exists and (name in part.tables or name in part.views):
         return
     _check_new_name(part, "view", command.view.name)
-    _set_part(txn, part.with_view(command.view), command.view.temporary)
+    ddl.set_part(txn, part.with_view(command.view), command.view.temporary)
 
 
 def create_trigger(command: CreateTrigger, txn: Transaction) -> None:

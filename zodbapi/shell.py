@@ -297,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("database", nargs="?", default=":memory:", help="a path, :memory: or a zodburi URI")
     parser.add_argument("sql", nargs="*", help="statements to run; without any, a shell")
     parser.add_argument("--mode", choices=MODES, default="table", help="how rows are shown")
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_intermixed_args(arguments)
     try:
         connection = zodbapi.connect(chosen.database, autocommit=True)
     except zodbapi.Error as error:

@@ -21,7 +21,7 @@ from zodbapi import codegen, commands
 from zodbapi.binder import bind
 from zodbapi.binder.trigger import bind_trigger, may_fire
 from zodbapi.binder.writer import bind_index, bind_writer, row_scope
-from zodbapi.compiled import CONTROL, READ, WRITE, Collations, Description, Run, Statement
+from zodbapi.compiled import Collations, Description, Run, Statement
 from zodbapi.errors import IntegrityError, OperationalError, ProgrammingError
 from zodbapi.generations import GenerationCache
 from zodbapi.optimizer import optimize
@@ -29,7 +29,7 @@ from zodbapi.parameters import Parameters, known_values
 from zodbapi.parser import Parsed, parse
 from zodbapi.parser.repeated import LONGEST_REPEATED, one_of_repeated
 from zodbapi.parser.shapes import Folded, fold, grouped, lift_rows
-from zodbapi.plan.commands import Command
+from zodbapi.plan.commands import Command, Need
 from zodbapi.plan.nodes import (
     Delete,
     Filter,
@@ -121,7 +121,7 @@ def _prepare(sql: str, schema: Schema, compiler: Compiler, paramstyle: str, para
     if len(parsed) > 1:
         raise ProgrammingError("You can only execute one statement at a time.")
     if not parsed:
-        return Statement(sql, paramstyle, CONTROL, None, None, _run_nothing, None, 0, None, schema.version)
+        return Statement(sql, paramstyle, Need.CONTROL, None, _run_nothing, schema.version)
     statement = compile_parsed(parsed[0], schema, replace(compiler, parameters=parameters), sql, paramstyle)
     if statement.program is not None:
         STATEMENTS.add(key, statement)
@@ -192,15 +192,12 @@ def compile_parsed(
     sql = sql or parsed.sql
     bound = bind(parsed, schema, compiler.functions)
     count = len(bound.parameters)
-    names = tuple(name for name in bound.parameters if name is not None)
-    node = bound.node
-    layout = (count, names if count and len(names) == count else None, schema.version)
-    if isinstance(node, Command):
-        run = partial(commands.run, node, compiler)
-        shown = commands.output_columns(node)
-        return Statement(sql, style, commands.kind(node), node, None, run, shown and _describe(*shown), *layout)
+    given = tuple(name for name in bound.parameters if name is not None)
+    names = given if count and len(given) == count else None
+    if isinstance(bound.node, Command):
+        return replace(_command(bound.node, schema, compiler, sql, style), parameter_count=count, names=names)
     try:
-        plan = compiler.optimize(node, schema, known_values(layout[1], count, compiler.parameters))
+        plan = compiler.optimize(bound.node, schema, known_values(names, count, compiler.parameters))
         program = compiler.generate(plan, schema)
     except RecursionError:
         raise OperationalError("expression tree is too large") from None
@@ -208,17 +205,33 @@ def compile_parsed(
     if isinstance(plan, (Insert, Update, Delete, Instead)):
         compiler.check_triggers(plan, schema)
         writes, silent = True, plan.returning is None
-    description = None if silent else _describe(output_names(plan), output_types(plan))
-    kind = WRITE if writes or bound.for_update else READ
-    inserts, scanned = isinstance(plan, Insert), _scanned(plan)
-    run_program = _resolving(plan, program.run)
     statement = Statement(
-        sql, style, kind, plan, program, run_program, description, *layout, writes, inserts, bound.for_update, scanned
+        sql=sql,
+        style=style,
+        kind=Need.WRITE if writes or bound.for_update else Need.READ,
+        node=plan,
+        run=_resolving(plan, program.run),
+        schema_version=schema.version,
+        program=program,
+        description=None if silent else _describe(output_names(plan), output_types(plan)),
+        parameter_count=count,
+        names=names,
+        is_dml=writes,
+        inserts=isinstance(plan, Insert),
+        lock=bound.for_update,
+        scanned=_scanned(plan),
     )
     if isinstance(plan, Insert):
         resolve = partial(writer, schema, compiler.functions)
         statement.rows_insert = cache(partial(_rows_insert, plan, resolve, compiler.functions.collations))
     return statement
+
+
+def _command(command: Command, schema: Schema, compiler: Compiler, sql: str, style: str) -> Statement:
+    """A statement for which nothing is generated."""
+    run, shown = partial(commands.run, command, compiler), commands.output_columns(command)
+    described = None if shown is None else _describe(*shown)
+    return Statement(sql, style, commands.need(command), command, run, schema.version, description=described)
 
 
 def _rows_insert(
@@ -336,7 +349,7 @@ class Compiler:
         """Runs statements, whose rows nobody gets; each sees what those before it did."""
         for parsed in parse(sql):
             statement = prepare(parsed.sql, txn.schema, self.functions, self.stats, "qmark")
-            if statement.kind is CONTROL:
+            if statement.kind is Need.CONTROL:
                 raise OperationalError("a procedure cannot begin or end transactions")
             statement.run(txn, statement.normalise(params if statement.parameter_count else None))
 

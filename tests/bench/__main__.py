@@ -69,7 +69,7 @@ def driver_table(options: argparse.Namespace, clock: Callable[[], float]) -> Non
 
 def main() -> None:
     """Prints the tables that were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     tables = ("all", "driver", "orm", "processes", "cold", "memory", "reopen")
     parser.add_argument("table", nargs="?", choices=tables, default="all")
     parser.add_argument("--rows", type=int, default=20_000)

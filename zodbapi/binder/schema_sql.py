@@ -12,10 +12,9 @@ from zodbapi.binder.table import AUTOINDEX
 from zodbapi.catalog import Check, Column, ForeignKey, Index, IndexColumn, Procedure, Schema, Table, Trigger, View
 
 
-def schema_statements(schema: Schema) -> Iterator[str]:
-    """Every statement of a dump but the rows: tables by id with indexes and comments, then views, triggers, procedures."""
+def statements_after_rows(schema: Schema) -> Iterator[str]:
+    """What follows the tables and their rows: indexes and comments by the id of their table, views, triggers, procedures."""
     for table in sorted(schema.tables.values(), key=lambda table: table.id):
-        yield table_sql(table)
         yield from (index_sql(table, index) for index in table.indexes if index.origin == "c")
         yield from comment_statements(table)
     yield from (view_sql(view) for view in schema.views.values())

@@ -56,11 +56,6 @@ class Namespace:
             self._names[id(value)] = name
         return name
 
-    @property
-    def constants(self) -> dict[str, Any]:
-        """Name -> value of the constants, for EXPLAIN."""
-        return {name: value for name, value in self.globals.items() if name[0] == "c" and name[1:].isdigit()}
-
 
 class Writer:
     """Lines of Python with indentation."""

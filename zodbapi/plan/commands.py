@@ -5,6 +5,7 @@ In: made by the binder. Out: run by commands.py; nothing is generated for them.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from zodbapi.catalog import Index, Procedure, Table, Trigger, Type, View
@@ -13,6 +14,14 @@ from zodbapi.record import record
 
 if TYPE_CHECKING:
     from zodbapi.plan.nodes import Node
+
+
+class Need(Enum):
+    """What a statement, query or not, needs of its connection."""
+
+    READ = "a snapshot"
+    WRITE = "a transaction that writes"
+    CONTROL = "nothing: it acts on the transaction itself"
 
 
 @record(frozen=True, slots=True)

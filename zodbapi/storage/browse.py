@@ -32,17 +32,10 @@ Place = tuple[tuple[str, ...], Any]  # a path, and the value there
 
 
 @contextmanager
-def reading(txn: Transaction) -> Iterator[None]:
-    """Sees one snapshot in the block: the open transaction's, or else the newest."""
-    begun = not txn.active
-    if begun:
-        txn.begin()
-    try:
-        with translated():
-            yield
-    finally:
-        if begun:
-            txn.rollback()
+def _reading(txn: Transaction) -> Iterator[None]:
+    """Sees one snapshot in the block, whose failures are the driver's."""
+    with txn.reading(), translated():
+        yield
 
 
 class Rows(Mapping[int, Row]):
@@ -57,14 +50,14 @@ class Rows(Mapping[int, Row]):
         return tuple(column.name for column in self._table.columns)
 
     def __getitem__(self, rowid: int) -> Row:
-        with reading(self._txn):
+        with _reading(self._txn):
             return load_row(self._txn.rows(self._table.id)[rowid], self._table.large)
 
     def __iter__(self) -> Iterator[int]:
         # In pieces, with no transaction open in between: the loop's body may run SQL.
         after: int | None = None
         while True:
-            with reading(self._txn):
+            with _reading(self._txn):
                 piece = list(islice(self._txn.rows(self._table.id).keys(after, None, after is not None), KEPT))
                 self._txn._connection.cacheGC()
             yield from piece
@@ -73,7 +66,7 @@ class Rows(Mapping[int, Row]):
             after = piece[-1]
 
     def __len__(self) -> int:
-        with reading(self._txn):
+        with _reading(self._txn):
             return len(self._txn.rows(self._table.id))
 
     def __repr__(self) -> str:
@@ -100,7 +93,7 @@ class Root(Mapping[str, Rows]):
         indexes.
         """
         txn = self._txn
-        with reading(txn):
+        with _reading(txn):
             everything = sorted(txn.stored.tables.values(), key=lambda table: table.name)
             chosen = [table for table in everything if tables is None or table.name in tables]
             yield (ENTRY,), None
@@ -115,14 +108,14 @@ class Root(Mapping[str, Rows]):
                 yield from _walk_rest(txn)
 
     def __getitem__(self, name: str) -> Rows:
-        with reading(self._txn):
+        with _reading(self._txn):
             table = self._txn.stored.tables.get(name.lower())
         if table is None:
             raise KeyError(name)
         return Rows(self._txn, table)
 
     def __iter__(self) -> Iterator[str]:
-        with reading(self._txn):
+        with _reading(self._txn):
             names = sorted(table.name for table in self._txn.stored.tables.values())
         return iter(names)
 

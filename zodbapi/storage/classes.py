@@ -16,9 +16,9 @@ import datetime
 import decimal
 import types
 import uuid
+from importlib import import_module
 from typing import Any, Final
 
-import BTrees
 import persistent.list
 import persistent.mapping
 import ZODB.blob
@@ -59,17 +59,15 @@ def _allowed() -> dict[tuple[str, str], type]:
     found: dict[tuple[str, str], type] = {(cls.__module__, cls.__name__): cls for cls in _PLAIN}
     for family in ("OO", "OI", "OL", "IO", "II", "LO", "LL", "OU", "UO", "OQ", "QO", "QQ"):
         module = f"BTrees.{family}BTree"
-        source = getattr(BTrees, module.partition(".")[2], None) or __import__(module, fromlist=["x"])
+        source = import_module(module)
         for kind in ("BTree", "Bucket", "TreeSet", "Set"):
             name = family + kind
             for spelling in (name, name + "Py"):  # the pure Python classes pickle under the name without Py
                 found[module, spelling] = getattr(source, name)
-    for old, new in (("PersistentMapping", persistent.mapping.PersistentMapping),):
-        found["persistent.dict", "PersistentDict"] = new
-        found["PersistentMapping", old] = new
+    for module, former in (("persistent.dict", "PersistentDict"), ("PersistentMapping", "PersistentMapping")):
+        found[module, former] = persistent.mapping.PersistentMapping
     for builtin in (set, frozenset, bytearray, complex):
-        found["builtins", builtin.__name__] = builtin
-        found["__builtin__", builtin.__name__] = builtin
+        found["builtins", builtin.__name__] = found["__builtin__", builtin.__name__] = builtin
     return found
 
 

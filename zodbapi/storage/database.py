@@ -12,6 +12,13 @@ a path, ``file://PATH``                   a FileStorage file that any number of 
 Opening a file reads its index and fills caches, so a few databases that nobody uses any more stay open for the next one
 who asks (a web request with its own connection). After a fork the child opens everything anew when it is first used: an
 inherited FileStorage would lose commits and an inherited ClientStorage would hang. Databases in memory go on as copies.
+
+Locks, in the order in which a thread takes them; who waits for the write lock has neither of the others:
+
+- ``_registry_lock`` guards ``_open`` and how many users each database has.
+- ``Database._lock`` guards its ZODB database while that is opened, its sessions, and the rowids that are reserved.
+- ``Database._write_lock`` belongs to the transaction that writes, ``_writer``, from its first write to its end. Only who has
+  it changes ``_writer``.
 """
 
 from __future__ import annotations
@@ -33,13 +40,13 @@ from ZODB.utils import z64
 
 from zodbapi import errors
 from zodbapi.storage import ddl
-from zodbapi.storage.alone import LoneManager
 from zodbapi.storage.dsn import DB_OPTIONS, OPTIONS, SCHEMES, canonical, is_local, open_db, open_storage
 from zodbapi.storage.failures import translated
+from zodbapi.storage.lone_manager import LoneManager
 from zodbapi.storage.memory import MemoryStorage
 from zodbapi.storage.overflow import blob_folder
 from zodbapi.storage.participant import Participant
-from zodbapi.storage.rowids import highest_rowid
+from zodbapi.storage.rowids import MAX_ROWID, highest_rowid
 from zodbapi.storage.shared_file import SharedFileStorage
 from zodbapi.storage.transaction import Transaction
 
@@ -51,6 +58,7 @@ if TYPE_CHECKING:
 KEPT_SCHEMAS = 64
 KEPT_IDLE = 4
 ROWIDS_AT_ONCE = 32
+RESERVATIONS = 50  # attempts to reserve some, against others who do
 
 _open: dict[str, Database] = {}  # in use, and at the end of the dict's order up to KEPT_IDLE idle ones
 _registry_lock = threading.RLock()
@@ -334,35 +342,36 @@ class Database:
     def _reserve_rowids(self, table_id: int, above: int) -> int:
         with translated():
             for attempt in itertools.count(1):
-                manager = transaction.TransactionManager(explicit=True)
-                connection = self._db.open(transaction_manager=manager)
                 try:
-                    with manager:
-                        sequences = connection.get(z64)[ddl.ENTRY]["sequences"]
-                        first = max(sequences.get(table_id, 0), above) + 1
-                        if first > 2**63 - ROWIDS_AT_ONCE:
+                    with self._newest_entry() as entry:
+                        sequences = entry["sequences"]
+                        first: int = max(sequences.get(table_id, 0), above) + 1
+                        if first > MAX_ROWID + 1 - ROWIDS_AT_ONCE:
                             raise errors.OperationalError("database or disk is full")
                         sequences[table_id] = first + ROWIDS_AT_ONCE - 1
-                    return int(first)
+                    return first
                 except ConflictError:
-                    if attempt == 50:
+                    if attempt == RESERVATIONS:
                         raise
                     time.sleep(random.uniform(0, 0.002 * attempt))
-                finally:
-                    connection.close()
-        raise AssertionError
+        raise AssertionError("the last attempt returns or raises")
 
     def newest_top(self, table_id: int) -> int:
         """The largest rowid that a table has, or ever had, in the newest state."""
+        with translated(), self._newest_entry() as entry:
+            return highest_rowid(entry, table_id)
+        raise AssertionError("no exception is suppressed")
+
+    @contextlib.contextmanager
+    def _newest_entry(self) -> Iterator[Any]:
+        """Our entry of the root in the newest state; what is changed there in the block is committed at its end."""
         manager = transaction.TransactionManager(explicit=True)
-        with translated():
-            connection = self._db.open(transaction_manager=manager)
-            try:
-                with manager:
-                    return highest_rowid(connection.get(z64)[ddl.ENTRY], table_id)
-            finally:
-                connection.close()
-        raise AssertionError
+        connection = self._db.open(transaction_manager=manager)
+        try:
+            with manager:
+                yield connection.get(z64)[ddl.ENTRY]
+        finally:
+            connection.close()
 
     def check_format(self, entry: Any) -> None:
         """Refuse what a newer version wrote."""

@@ -164,10 +164,23 @@ def set_schema(txn: Changes, schema: Schema) -> None:
 
     New indexes start empty: whoever adds one to a table with rows fills it.
     """
-    set_parts(txn, *divided(schema, txn.stored, txn.temporary.schema))
+    _set_parts(txn, *divided(schema, txn.stored, txn.temporary.schema))
 
 
-def set_parts(txn: Changes, stored: Schema, temporary: Schema) -> None:
+def part(txn: Changes, temporary: bool) -> Schema:
+    """What the connection has for itself, or what the database has: names in the one hide those in the other."""
+    return txn.temporary.schema if temporary else txn.stored
+
+
+def set_part(txn: Changes, schema: Schema, temporary: bool) -> None:
+    """``set_schema`` for one of them."""
+    if temporary:
+        _set_parts(txn, txn.stored, schema)
+    else:
+        _set_parts(txn, schema, txn.temporary.schema)
+
+
+def _set_parts(txn: Changes, stored: Schema, temporary: Schema) -> None:
     """The same, with what the database has and what the connection has for itself told apart."""
     if stored is not txn.stored:
         _store(txn, txn.stored, stored)
@@ -220,9 +233,14 @@ def _set_trees(txn: Changes, entry: Any, old: dict[str, Table], new: dict[str, T
     assert 0 not in new_indexes, "indexes get their ids from number()"
     for index_id in old_indexes.keys() - new_indexes.keys():
         txn.drop(indexes, index_id)
-    for index_id, unique in new_indexes.items():
-        if old_indexes.get(index_id) != unique:
-            txn.put(indexes, index_id, OOBTree() if unique else OOTreeSet())
+    for index_id, keyed in new_indexes.items():
+        if old_indexes.get(index_id) != keyed:
+            txn.put(indexes, index_id, _new_index(keyed))
+
+
+def _new_index(keyed: bool) -> Any:
+    """An empty tree for an index: see ``Index.keyed``."""
+    return OOBTree() if keyed else OOTreeSet()
 
 
 def mark_large(txn: Changes, table_id: int, position: int) -> None:
@@ -231,10 +249,7 @@ def mark_large(txn: Changes, table_id: int, position: int) -> None:
     column = replace(table.columns[position], large=True)
     columns = (*table.columns[:position], column, *table.columns[position + 1 :])
     changed = replace(table, columns=columns)
-    if table.temporary:
-        set_parts(txn, txn.stored, txn.temporary.schema.with_table(changed))
-    else:
-        set_parts(txn, txn.stored.with_table(changed), txn.temporary.schema)
+    set_part(txn, part(txn, table.temporary).with_table(changed), table.temporary)
 
 
 def restart_sequence(txn: Changes, table: Table) -> None:
@@ -247,7 +262,7 @@ def restart_sequence(txn: Changes, table: Table) -> None:
 def clear_index(txn: Changes, index: Index) -> None:
     """Put an empty tree in the place of the index's, for REINDEX."""
     home = txn.home(index.id)
-    txn.put(home["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
+    txn.put(home["indexes"], index.id, _new_index(index.keyed))
     _trees_replaced(txn, home)
 
 
@@ -258,7 +273,7 @@ def clear_rows(txn: Changes, table: Table) -> None:
         txn.put(home["sequences"], table.id, highest_rowid(home, table.id))
     txn.put(home["rows"], table.id, LOBTree())
     for index in table.indexes:
-        txn.put(home["indexes"], index.id, OOBTree() if index.keyed else OOTreeSet())
+        txn.put(home["indexes"], index.id, _new_index(index.keyed))
     _trees_replaced(txn, home)
 
 

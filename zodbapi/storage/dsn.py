@@ -18,8 +18,8 @@ from zodbapi import errors
 from zodbapi.storage.cache import NO_LIMIT, default_bytes
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.memory import MemoryStorage
-from zodbapi.storage.records import DB
 from zodbapi.storage.shared_file import SharedFileStorage
+from zodbapi.storage.zodb_connection import DB
 
 SCHEMES = ("file:", "zeo:", "zconfig:", "demo:", "neo:", "neos:")
 FILE_OPTIONS = frozenset({"read_only", "blob_dir", "durable", "history_days", "timeout"})

@@ -146,6 +146,7 @@ def write_at(fd: int, data: bytes, pos: int) -> int:
 
 
 def save_tail(fd: int, name: str, pos: int, size: int) -> None:
+    """Copy what lies from ``pos`` to ``size`` of the file of that name to the first free one of ``.tr0``, ``.tr1``, ..."""
     number = 0
     while os.path.exists(f"{name}.tr{number}"):
         number += 1
@@ -157,11 +158,13 @@ def save_tail(fd: int, name: str, pos: int, size: int) -> None:
 
 
 def remove(path: str) -> None:
+    """Delete a file that may be gone already."""
     with suppress(FileNotFoundError):
         os.remove(path)
 
 
 def sync_directory(path: str) -> None:
+    """Have the entry of a file in its folder on disk."""
     fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
     try:
         os.fsync(fd)

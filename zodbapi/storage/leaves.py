@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zodbapi.storage.nodes import TREES, children_and_keys
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -21,20 +23,16 @@ def steps(tree: Any, key: Any) -> Iterator[tuple[Any, Any, Any]]:
 
     Yields each inner node, the key by which it finds its child (None for the first), and the child.
     """
-    while hasattr(tree, "_firstbucket"):
-        state = tree.__getstate__()
-        if state is None or len(state) == 1:
-            return
-        children = state[0]
-        low, high = 0, 0 if key is None else len(children) // 2  # children: child0, key1, child1, key2, ...
+    while below := children_and_keys(tree):
+        low, high = 0, 0 if key is None else len(below) // 2
         while low < high:
             middle = (low + high + 1) // 2
-            if children[2 * middle - 1] <= key:
+            if below[2 * middle - 1] <= key:
                 low = middle
             else:
                 high = middle - 1
-        child = children[2 * low]
-        yield tree, children[2 * low - 1] if low else None, child
+        child = below[2 * low]
+        yield tree, below[2 * low - 1] if low else None, child
         tree = child
 
 
@@ -53,7 +51,7 @@ def find_leaves(tree: Any, low: Any = None, high: Any = None) -> Iterator[Any]:
         if leaf is tree or (high is not None and leaf and leaf.maxKey() >= high):
             return
         state = leaf.__getstate__()
-        if hasattr(leaf, "_firstbucket"):  # a node that has lost all children but a new one holds the keys of that
+        if type(leaf) in TREES:  # a node that has lost all children but a new one holds the keys of that
             ((state,),) = state
         leaf = state[1] if len(state) > 1 else None
 

@@ -32,6 +32,9 @@ class MemoryStorage(GuardedResolution):
 
     ``oldest_snapshot`` tells the transaction id before which the oldest active transaction reads, None if there is none.
     A commit drops the revisions of its objects that were replaced before that.
+
+    Two locks, taken in this order: ``_commit_lock`` is held from ``tpc_begin`` to the end of a commit, which has what it stores
+    for itself meanwhile; ``_lock`` guards what all read, and the next object id.
     """
 
     def __init__(self, name: str) -> None:

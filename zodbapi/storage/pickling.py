@@ -25,15 +25,13 @@ from pickle import Pickler
 from typing import Any, Final
 from uuid import UUID
 
-from BTrees.LOBTree import LOBTree
-from BTrees.OOBTree import OOBTree, OOTreeSet
 from persistent.list import PersistentList
 from ZODB._compat import _protocol
 from ZODB.blob import Blob
 
-from zodbapi.storage.reading import LEAVES, PROTO
+from zodbapi.storage.nodes import NODES
+from zodbapi.storage.record_form import PROTO
 
-TREES: Final = (LOBTree, OOBTree, OOTreeSet)
 # What the values of a leaf have in common; each may need those before it.
 _SHARED: Final = (date, datetime, time, timedelta, Decimal, UUID, timezone, UTC)
 LONG: Final = 40  # characters of a text, from which on to note it costs less than to repeat it
@@ -53,7 +51,7 @@ def _reduced_uuid(value: UUID) -> tuple[Any, ...]:
     return copyreg.__newobj__, (UUID,), {"int": value.int}  # type: ignore[attr-defined]
 
 
-_REFUSED: Final = dict.fromkeys((Blob, PersistentList, *LEAVES, *TREES), _refuse)
+_REFUSED: Final = dict.fromkeys((Blob, PersistentList, *NODES), _refuse)
 # What these classes' own __reduce_ex__ gives, without the way there: that of UUID asks an Enum, in Python.
 _REDUCED: Final = {UUID: _reduced_uuid} | {
     cls: vars(cls)["__reduce__"] for cls in (date, datetime, time, timedelta, Decimal)

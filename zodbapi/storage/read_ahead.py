@@ -13,7 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
-from zodbapi.storage.reading import LEAF_FORMS, RecordReader, unpickle_values
+from zodbapi.storage.record_form import LEAF_FORMS
+from zodbapi.storage.record_reader import RecordReader, unpickle_values
 
 MOST: Final = 32  # leaves ahead
 _PART: Final = 4  # of the leaves that were read one after the other, this part is read ahead

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.LOBTree import LOBTree, LOBucket
-from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
+from BTrees.OOBTree import OOTreeSet
 
 from zodbapi.storage.leaves import plain
+from zodbapi.storage.nodes import LEAVES, NODES, TREES, children
 from zodbapi.storage.splits import Splits
 from zodbapi.undo import ADDED, ENTERED, MISSING, PRESENT, REMOVED, REPLACED, Mark, changes, one_by_one
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from zodbapi.storage.transaction import Transaction
     from zodbapi.undo import Entry
 
-_LEAVES: Final = frozenset({LOBucket, OOBucket, OOSet})
-_TREES: Final = frozenset({LOBTree, OOBTree, OOTreeSet})
-_NODES: Final = _LEAVES | _TREES
 MOST: Final = 100  # changes a leaf: beyond that, reading it again is cheaper
 MOST_OF_SPLITS: Final = 10  # the same, where each has to be looked at
 
@@ -38,7 +35,7 @@ def restore(txn: Transaction, connection: Any) -> bool:
     changed = connection._registered_objects
     if not changed or connection._savepoint_storage is not None or connection._added or connection._import:
         return False  # a commit that failed has left nothing to take back
-    if changes(txn.undo) > MOST * len(changed) or not all(type(node) in _NODES for node in changed):
+    if changes(txn.undo) > MOST * len(changed) or not all(type(node) in NODES for node in changed):
         return False
     try:
         lost = _take_back(txn, changed)
@@ -59,76 +56,69 @@ def _take_back(txn: Transaction, changed: list[Any]) -> set[int] | None:
     """Replays the log backwards: the ids of the objects that are not as they were, None if that cannot be known."""
     log = (*txn.undo, *txn.undone)
     trees = {id(tree): tree for tree in (plain(tree) for tree, _, _ in log) if type(tree) is not Mark}
-    emptied = any(map(_is_empty_leaf, changed))
-    before = _moved(trees, changed, emptied)
-    splits = _splits(txn, changed, before) if before and not emptied else None
+    inner, emptied = _look_at(changed)
+    before = _moved(trees, changed, inner, emptied)
+    splits = _splits(txn, changed, inner, before) if before and not emptied else None
     txn.undo_all()
     joined = before if splits is not None and splits.undo() else {}
-    moved = {**before, **_moved(trees, changed, any(map(_is_empty_leaf, changed)))}
     lost: set[int] = set()
     known: set[int] = set()
-    for number, tree in moved.items():
-        known.update(id(node) for node in _inner_nodes(tree))
+    for number, tree in {**before, **_moved(trees, changed, *_look_at(changed))}.items():
         if number not in joined:
             lost.add(number)
-            for node in _inner_nodes(tree):
-                lost.update(map(id, (node, *_children(node))))
+        for node, below in _inner_nodes(tree):
+            known.add(id(node))
+            if number not in joined:
+                lost.update(map(id, (node, *below)))
     for node in changed:
         if _is_empty_leaf(node):
             lost.add(id(node))
-        elif type(node) in _TREES and id(node) not in known and id(node) not in trees:
-            if not _is_empty_tree(node):
+        elif type(node) in TREES and id(node) not in known and id(node) not in trees:
+            if node.__getstate__() is not None:
                 return None
             lost.add(id(node))  # a node that has lost all its children, and its place in the tree
     return lost
 
 
-def _moved(trees: dict[int, Any], changed: list[Any], emptied: bool) -> dict[int, Any]:
-    """Those of the trees, by id, that have got or lost nodes, as far as that shows now.
-
-    If leaves were ``emptied``, a tree that holds its keys itself may be one that did not, before it lost all of its leaves.
-    """
-    inner = {id(node) for node in changed if type(node) in _TREES and not _holds_keys(node)}
-    touched = set(map(id, changed)) if emptied else inner
-    moved = {
-        number: tree for number, tree in trees.items() if number in inner or (number in touched and _holds_keys(tree))
-    }
-    below_roots = inner - trees.keys()
-    for number, tree in sorted(trees.items(), key=lambda item: item[0] not in moved):
-        if not below_roots:
-            break
-        if found := below_roots.intersection(map(id, _inner_nodes(tree))):
-            below_roots -= found
-            moved[number] = tree
-    return moved
-
-
-def _inner_nodes(tree: Any) -> Iterator[Any]:
-    """The inner nodes of a tree that are in memory, level by level; none of one that holds its keys itself."""
-    level = [tree]
-    while level:
-        nodes = [(node, below) for node in level if node._p_changed is not None and (below := _children(node))]
-        yield from (node for node, _ in nodes)
-        level = [child for _, below in nodes if type(below[0]) not in _LEAVES for child in below]
-
-
-def _children(node: Any) -> Any:
-    state = None if type(node) in _LEAVES else node.__getstate__()
-    return () if state is None or len(state) == 1 else state[0][::2]
+def _look_at(changed: list[Any]) -> tuple[list[Any], bool]:
+    """Which of the objects are inner nodes now, and whether a leaf among them is empty."""
+    return [node for node in changed if children(node)], any(map(_is_empty_leaf, changed))
 
 
 def _is_empty_leaf(node: Any) -> bool:
     """Whether the object is a leaf without keys, which no tree has."""
-    return type(node) in _LEAVES and not node
+    return type(node) in LEAVES and not node
 
 
-def _is_empty_tree(node: Any) -> bool:
-    return node.__getstate__() is None
+def _moved(trees: dict[int, Any], changed: list[Any], inner: list[Any], emptied: bool) -> dict[int, Any]:
+    """Those of the trees, by id, that have got or lost nodes, as far as that shows now.
+
+    If leaves were ``emptied``, a tree that holds its keys itself may be one that did not, before it lost all of its leaves.
+    """
+    left = set(map(id, inner))
+    shrunk = set(map(id, changed)) - left if emptied else set()
+    moved = {number: tree for number, tree in trees.items() if number in left or number in shrunk}
+    left -= trees.keys()
+    for number, tree in sorted(trees.items(), key=lambda item: item[0] not in moved):
+        if not left:
+            break
+        if found := left.intersection(id(node) for node, _ in _inner_nodes(tree)):
+            left -= found
+            moved[number] = tree
+    return moved
 
 
-def _splits(txn: Transaction, changed: list[Any], moved: dict[int, Any]) -> Splits | None:
+def _inner_nodes(tree: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """The inner nodes of a tree that are in memory with their children, level by level; none of one that holds its keys."""
+    level = [tree]
+    while level:
+        nodes = [(node, below) for node in level if node._p_changed is not None and (below := children(node))]
+        yield from nodes
+        level = [child for _, below in nodes if type(below[0]) in TREES for child in below]
+
+
+def _splits(txn: Transaction, changed: list[Any], inner: list[Any], moved: dict[int, Any]) -> Splits | None:
     """What joins the leaves of those trees again; None if reading them again is cheaper, or other things have happened."""
-    inner = [node for node in changed if not _holds_keys(node)]
     logs = [[entry for entry in log if id(plain(entry[0])) in moved] for log in (txn.undo, txn.undone)]
     if sum(map(changes, logs)) > MOST_OF_SPLITS * len(changed) or any(map(_has_gone, logs[0])):
         return None
@@ -150,14 +140,6 @@ def _has_gone(entry: Entry) -> bool:
 def _each(log: Iterable[Entry]) -> Iterator[Entry]:
     """The entries, one a key."""
     return one_by_one((plain(tree), key, old) for tree, key, old in log)
-
-
-def _holds_keys(node: Any) -> bool:
-    """Whether the object is a leaf, or a tree that is small enough to be its own."""
-    if type(node) in _LEAVES:
-        return True
-    state = node.__getstate__()
-    return state is None or len(state) == 1
 
 
 def put_back(tree: Any, key: Any, old: Any) -> None:

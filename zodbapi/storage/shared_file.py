@@ -93,7 +93,7 @@ class SharedFileStorage(Committing):
         self.durable = durable
         self._quota = None
         self._wrapper: Any = None
-        self._oid_lock = threading.Lock()
+        self._oid_lock = threading.Lock()  # guards ``_oids``; whoever has it may take the lock of the file
         self._oids: Iterator[int] = iter(())
         self._commit_lock = CommitLock(self)
         self._commit_lock_acquire, self._commit_lock_release = self._commit_lock.acquire, self._commit_lock.release
@@ -288,9 +288,8 @@ class SharedFileStorage(Committing):
         self._oids = iter(())
         if self._wrapper is not None:
             self._wrapper.invalidateCache()
-            self._wrapper.invalidate(
-                bytes(bytearray(self._ltid)), ()
-            )  # a new object: tells sessions that something moved
+            # Sessions tell by its identity that something has moved: a new object, though it is equal.
+            self._wrapper.invalidate(bytes(bytearray(self._ltid)), ())
 
     def registerDB(self, wrapper: Any) -> None:
         super().registerDB(wrapper)
@@ -361,9 +360,8 @@ class SharedFileStorage(Committing):
             while True:
                 for number in self._oids:
                     oid = bytes(p64(number))
-                    if (
-                        self._index.get(oid) is None
-                    ):  # taken only if the lock file, with what is reserved in it, was lost
+                    # It is taken only if the lock file, with what is reserved in it, was lost.
+                    if self._index.get(oid) is None:
                         return oid
                 with self.held():
                     assert self._file_lock is not None

@@ -14,6 +14,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.storage.leaves import steps
+from zodbapi.storage.nodes import TREES, children_and_keys
 from zodbapi.undo import MISSING, PRESENT
 
 if TYPE_CHECKING:
@@ -60,11 +61,8 @@ class Splits:
 
 def _children(node: Any) -> Children:
     """The children of an inner node; none of one that has its keys itself."""
-    state = node.__getstate__()
-    if state is None or len(state) == 1:
-        return []
-    found = state[0]
-    return [(found[place - 1] if place else None, found[place]) for place in range(0, len(found), 2)]
+    found = children_and_keys(node)
+    return list(zip((None, *found[1::2]), found[::2], strict=False))
 
 
 def _stored(node: Any) -> Children:
@@ -77,7 +75,7 @@ def _joined(node: Any, stored: Children) -> bool:
     children = _children(node)
     if not children:  # all its keys have gone, or fit into one leaf: there was no child before
         return not stored
-    if any(hasattr(child, "_firstbucket") for _, child in children if child._p_oid is None):
+    if any(type(child) in TREES for _, child in children if child._p_oid is None):
         return False
     if not stored:
         node.__setstate__((((_items(child for _, child in children),),),))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from zodbapi.catalog import FIRST_TEMPORARY_ID
+from zodbapi.storage.nodes import children, children_and_keys
 from zodbapi.values import ABOVE
 
 if TYPE_CHECKING:
@@ -182,28 +183,20 @@ def _without_markers(row: tuple[Any, ...]) -> tuple[Any, ...]:
 def tree_size(tree: Any) -> int:
     """About how many keys a BTree has, if all its nodes are like those half way down."""
     size = 1
-    while hasattr(tree, "_firstbucket"):
-        state = tree.__getstate__()
-        if state is None or len(state) == 1:
-            return size * len(tree)
-        children = state[0][::2]
-        size *= len(children)
-        tree = children[len(children) // 2]
+    while below := children(tree):
+        size *= len(below)
+        tree = below[len(below) // 2]
     return size * len(tree)
 
 
 def place_of(tree: Any, key: Any) -> float:
     """The part of a BTree's keys that are below ``key``, if all nodes of a level are alike."""
     low, width = 0.0, 1.0
-    while hasattr(tree, "_firstbucket"):
-        state = tree.__getstate__()
-        if state is None or len(state) == 1:
-            break
-        children = state[0]  # child0, key1, child1, key2, ...
-        at = bisect_right(children[1::2], key)
-        width /= len(children) // 2 + 1
+    while below := children_and_keys(tree):
+        at = bisect_right(below[1::2], key)
+        width /= len(below) // 2 + 1
         low += at * width
-        tree = children[2 * at]
+        tree = below[2 * at]
     keys = list(tree.keys())
     return low + width * bisect_left(keys, key) / max(1, len(keys))
 
@@ -213,12 +206,8 @@ def _leaves(tree: Any) -> Iterator[Any]:
     seen = set()
     for place in _PLACES:
         leaf = tree
-        while hasattr(leaf, "_firstbucket"):
-            state = leaf.__getstate__()
-            if state is None or len(state) == 1:
-                break
-            children = state[0][::2]
-            leaf = children[int(len(children) * place)]
+        while below := children(leaf):
+            leaf = below[int(len(below) * place)]
         if id(leaf) not in seen:
             seen.add(id(leaf))
             yield leaf

@@ -14,10 +14,8 @@ from persistent.TimeStamp import TimeStamp
 
 _SECONDS = Struct(">I")
 _TICKS = 2**32 / 60  # in a second
-_minute: tuple[float, bytes] = (
-    -1.0,
-    b"",
-)  # the minute of the clock, and how the ids in it begin; always changed as a whole
+# The minute of the clock, and how the ids in it begin; always changed as a whole, so that threads need no lock.
+_minute: tuple[float, bytes] = (-1.0, b"")
 
 
 def next_tid(last: bytes) -> bytes:

@@ -26,6 +26,7 @@ What it changes, and how that is taken back, is in ``changes``.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from zodbapi import errors
@@ -36,7 +37,7 @@ from zodbapi.storage.failures import raise_translated, translated
 from zodbapi.storage.restoring import restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from zodbapi.storage.database import Database
 
@@ -83,6 +84,18 @@ class Transaction(Changes):
             self._watch(True)
         if write or mode in ("immediate", "exclusive"):
             self._or_end(self.start_writing)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Sees one snapshot in the block: that of the open transaction, or else the newest."""
+        begun = not self.active
+        if begun:
+            self.begin()
+        try:
+            yield
+        finally:
+            if begun:
+                self.rollback()
 
     def set_isolation(self, level: Isolation) -> None:
         """Have the open transaction run at that level; OperationalError once it has read or written something."""

@@ -5,32 +5,23 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.core.management.base import CommandError
+
+from django_zodb.management.database_command import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Checks the database: trees, indexes against rows, constraints. Can make all indexes again from the rows."
-    requires_system_checks = []  # noqa: RUF012 - a database is checked because something is wrong with the project
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="which of DATABASES"
-        )
+        super().add_arguments(parser)
         parser.add_argument(
             "--rebuild", "--reindex", action="store_true", help="first make every index again from the rows"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        connection = connections[options["database"]]
-        if connection.vendor != "zodb":
-            raise CommandError(f"The database {options['database']!r} is not one of django_zodb.")
-        try:
-            connection.ensure_connection()
-            with connection.wrap_database_errors:
-                problems = connection.connection.check(rebuild=options["rebuild"])
-        except Error as exc:
-            raise CommandError(str(exc)) from exc
+        with self.open_database(options) as connection:
+            problems = connection.check(rebuild=options["rebuild"])
         for problem in problems:
             self.stderr.write(problem)
         if problems:

@@ -6,19 +6,17 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import DEFAULT_DB_ALIAS, Error, connections
+
+from django_zodb.management.database_command import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Prints the object tree below the root: a line an object, with its path and its value. Rows are tuples."
-    requires_system_checks = []  # noqa: RUF012 - what is in the file can be seen whatever the project's state
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="which of DATABASES"
-        )
+        super().add_arguments(parser)
         parser.add_argument(
             "--table", action="append", help="only this table, by its name in the database; may be repeated"
         )
@@ -27,17 +25,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        connection = connections[options["database"]]
-        if connection.vendor != "zodb":
-            raise CommandError(f"The database {options['database']!r} is not one of django_zodb.")
         if options["limit"] is not None and options["limit"] < 0:
             raise CommandError("--limit cannot be negative.")
-        try:
-            connection.ensure_connection()
-            with connection.wrap_database_errors:
-                self.dump(connection.connection.root, options)
-        except Error as exc:
-            raise CommandError(str(exc)) from exc
+        with self.open_database(options) as connection:
+            self.dump(connection.root, options)
 
     def dump(self, root: Any, options: dict[str, Any]) -> None:
         """Writes as it reads: the whole is never in memory."""
@@ -56,6 +47,7 @@ def show_text(path: tuple[str, ...], value: object) -> str:
 
 
 def is_columns(path: tuple[str, ...]) -> bool:
+    """Whether it is the path of a table or index, whose value is no row but says what its rows have."""
     return len(path) == 3
 
 

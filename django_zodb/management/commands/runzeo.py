@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.management.base import CommandError
 
 import zodbapi
+from django_zodb.management.database_command import DatabaseCommand
 from zodbapi.storage import server
 
+if TYPE_CHECKING:
+    from django_zodb.base import DatabaseWrapper
 
-class Command(BaseCommand):
+
+class Command(DatabaseCommand):
     help = (
         "Serves the database file over ZEO. Other processes, on this machine or others, then use it with "
         'NAME = "zeo://HOST:PORT" (or "zeo:///path/of/socket").'
     )
-    requires_system_checks = []  # noqa: RUF012 - a server for the database must start without it
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="which of DATABASES"
-        )
+        super().add_arguments(parser)
         parser.add_argument(
             "--address",
             default="127.0.0.1:49275",
@@ -35,26 +35,22 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        database = self.find_database(options)
         try:
             server.serve(
-                self.find_file(options["database"]),
+                self.find_file(database),
                 options["address"],
                 self.read_certificates(options),
-                blob_dir=connections[options["database"]].settings_dict["OPTIONS"].get("blob_dir"),
+                blob_dir=database.settings_dict["OPTIONS"].get("blob_dir"),
                 starting=lambda address: self.tell(f"Starting ZEO server on {address}..."),
                 running=lambda address: self.tell("ZEO server is running... Press Ctrl+C to stop."),
             )
         except (zodbapi.Error, OSError) as exc:
             raise CommandError(f"cannot serve: {exc}") from exc
 
-    def find_file(self, alias: str) -> str:
-        """The path of the file that the alias names; whatever is not a file cannot be served."""
-        connection = connections[alias]
-        if connection.vendor != "zodb":
-            raise CommandError(
-                f"The database {alias!r} is not one of django_zodb but of {connection.settings_dict['ENGINE']}."
-            )
-        name = str(connection.settings_dict["NAME"])
+    def find_file(self, database: DatabaseWrapper) -> str:
+        """The path of the file that NAME says; whatever is not a file cannot be served."""
+        alias, name = database.alias, str(database.settings_dict["NAME"])
         if name == ":memory:" or name.startswith("memory://"):
             raise CommandError(f"The database {alias!r} is in memory ({name}): only a database file can be served.")
         if "://" in name and not name.startswith("file://"):

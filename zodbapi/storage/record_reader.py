@@ -6,7 +6,7 @@ ZODB gives its unpickler a ``BytesIO``, which cannot be peeked into, and so the 
 sevenths of loading a leaf of rows are calls of ``BytesIO.read``. Behind a ``BufferedReader`` it takes the record as a whole.
 
 Making an unpickler takes as long as it takes to unpickle a short leaf. So one for values is used again if it can be, and as
-a leaf that ``records`` writes says where its values begin and end, those of several leaves can be read as one pickle::
+a leaf that ``record_writer`` writes says where its values begin and end, those of several leaves can be read as one pickle::
 
     a record        <class> STOP   PROTO <values> <reference to the next leaf> TUPLE2 STOP
     what is read    PROTO MARK <values of a leaf> <values of the next> ... TUPLE STOP
@@ -20,62 +20,18 @@ from contextlib import nullcontext
 from io import BufferedReader, BytesIO
 from typing import Any, Final
 
-from BTrees.LOBTree import LOBTree, LOBucket
-from BTrees.OOBTree import OOBTree, OOBucket, OOSet, OOTreeSet
 from transaction.interfaces import TransientError
-from ZODB._compat import _protocol
 from ZODB.POSException import POSError, StateLoadError
 from ZODB.serialize import ObjectReader
 from zodbpickle.pickle import Unpickler
 
-from zodbapi.record import record
 from zodbapi.storage.classes import find_class
+from zodbapi.storage.nodes import NODES
+from zodbapi.storage.record_form import PROTO
 from zodbapi.uncollected import UNCOLLECTED
 
-PROTO: Final = bytes([0x80, _protocol])
 _NODE: Final = PROTO + b"cBTrees."
-LEAVES: Final = (LOBucket, OOBucket, OOSet)
 _AT_ONCE: Final = 1 << 16  # bytes that the unpickler for values gets from a record
-_OID: Final = b"C\x08"  # what the bytes of an id begin with in a pickle
-NODES: Final = frozenset({*LEAVES, LOBTree, OOBTree, OOTreeSet})  # made without arguments
-
-
-def class_record(cls: type) -> bytes:
-    """What the record of an object that is made without arguments begins with."""
-    return PROTO + _global(cls) + b"q\x00."
-
-
-def _global(cls: type) -> bytes:
-    return f"c{cls.__module__}\n{cls.__name__}\n".encode()
-
-
-@record(frozen=True, slots=True)
-class LeafForm:
-    """What is the same in all leaves of a class that have a next one: the bytes before the values and around its id."""
-
-    head: bytes
-    before: bytes
-    after: bytes
-
-    def next_id(self, record: bytes) -> bytes | None:
-        """The id of the next leaf; None when the record has another form."""
-        place = -8 - len(self.after)
-        if record[place - 2 : place] != _OID or not record.endswith(self.after) or not record.startswith(self.head):
-            return None
-        return record[place : -len(self.after)]
-
-    def values(self, record: bytes) -> bytes:
-        """The opcodes of the values of a record of this form."""
-        return record[len(self.head) : -8 - len(_OID) - len(self.after)]
-
-    def record(self, values: bytes, next_id: bytes) -> bytes:
-        """The record that has these opcodes and names that leaf."""
-        return b"".join((self.head, values, _OID, next_id, self.after))
-
-
-LEAF_FORMS: Final = {
-    cls: LeafForm(class_record(cls) + PROTO, _OID, b"q\x00" + _global(cls) + b"q\x01\x86q\x02Q\x86.") for cls in LEAVES
-}
 
 
 class _Unpickler(Unpickler):  # type: ignore[misc]

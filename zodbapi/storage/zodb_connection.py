@@ -1,39 +1,29 @@
-"""Pickles the nodes of our trees without asking for each value whether it is persistent.
+"""ZODB's connection and database, with readers and writers of our own.
 
-In: the state of a persistent object. Out: the same record that ZODB makes, in a fifth of the time.
-
-ZODB's pickler calls a Python function for every value, to replace persistent objects by references. Where they are in a
-node of a tree is known: a leaf has one at its end, to the next leaf, and an inner node has its children. So the values of a
-leaf are pickled without that function, and the reference is put behind them::
-
-    state of a leaf     (values, next)
-    its pickle          PROTO  <values>  <reference>  TUPLE2  STOP
-
-and for an inner node the question is answered by a dict of its children. A row that does hold a reference (to a large
-value) makes the plain pickler stop, and the record is made in ZODB's way.
+In: a storage. Out: connections that read ahead, keep to the limits of the cache that they share, give PEP 249's exceptions
+for those of the storage, and commit in one phase where the storage can do that.
 """
 
 from __future__ import annotations
 
-import io
 import types
 from typing import TYPE_CHECKING, Any
 
 import ZODB.Connection
 from BTrees.OOBTree import OOBucket, OOSet
-from ZODB._compat import _protocol
 from ZODB.POSException import ConflictError
-from ZODB.serialize import ObjectWriter
 from ZODB.utils import z64
-from zodbpickle.pickle import Pickler
 
 from zodbapi import errors
 from zodbapi.storage.cache import Passing, share_of_bytes, share_of_objects
 from zodbapi.storage.classes import find_class
 from zodbapi.storage.failures import translate
-from zodbapi.storage.pickling import TREES, NotPlain, pickle_values
+from zodbapi.storage.nodes import TREES, children
+from zodbapi.storage.pickling import pickle_values
 from zodbapi.storage.read_ahead import ReadAhead
-from zodbapi.storage.reading import LEAF_FORMS, LEAVES, NODES, PROTO, RecordReader, class_record, unpickle_values
+from zodbapi.storage.record_form import LEAF_FORMS, PROTO
+from zodbapi.storage.record_reader import RecordReader, unpickle_values
+from zodbapi.storage.record_writer import RecordWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,52 +31,6 @@ if TYPE_CHECKING:
 SHRINK_EVERY = 1024  # loads: how far a long scan may go above what the cache should hold
 SCATTERED = 4096  # objects that a transaction has written: fewer are in the processor's caches anyway
 _ENTRIES = (OOSet, OOBucket)
-
-
-class RecordWriter(ObjectWriter):  # type: ignore[misc]
-    """ZODB's writer, with a shorter way for the nodes of trees."""
-
-    def serialize(self, obj: Any) -> bytes:
-        """The record of an object."""
-        cls = type(obj)
-        if cls in NODES:
-            return self._dump(cls, obj.__getstate__())
-        record: bytes = super().serialize(obj)
-        return record
-
-    def _dump(self, classmeta: Any, state: Any) -> bytes:
-        try:
-            if classmeta in LEAVES:
-                return self._leaf(classmeta, state)
-            if classmeta in TREES:
-                if state is None or len(state) == 1:  # the state of a leaf, while it has only one
-                    return class_record(classmeta) + pickle_values(state)
-                return self._inner(classmeta, state)
-        except (NotPlain, TypeError):
-            pass
-        record: bytes = super()._dump(classmeta, state)
-        return record
-
-    def _leaf(self, cls: type, state: Any) -> bytes:
-        if len(state) == 1:
-            return class_record(cls) + pickle_values(state)
-        values, following = state
-        oid, _ = self._reference(following)
-        return LEAF_FORMS[cls].record(pickle_values(values)[len(PROTO) : -1], oid)
-
-    def _inner(self, cls: type, state: Any) -> bytes:
-        children, first = state
-        references = {child: self._reference(child) for child in (*children[::2], first)}
-        file = io.BytesIO()
-        pickler = Pickler(file, _protocol)
-        pickler.persistent_id = references.get
-        pickler.dump(state)
-        return class_record(cls) + file.getvalue()
-
-    def _reference(self, node: Any) -> tuple[bytes, type]:
-        if node._p_oid is None or node._p_jar is not self._jar:
-            self.persistent_id(node)  # gives a new node its id, and has it stored too
-        return node._p_oid, type(node)
 
 
 class Connection(ZODB.Connection.Connection):  # type: ignore[misc]
@@ -264,8 +208,8 @@ def _height(node: Any) -> int:
     """0 of a leaf, or what is no node of a tree; 2 of what is next to leaves or has keys itself, 1 of other nodes."""
     if type(node) not in TREES:
         return 0
-    state = node.__getstate__()
-    return 1 if state is not None and len(state) > 1 and type(state[0][0]) in TREES else 2
+    below = children(node)
+    return 1 if below and type(below[0]) in TREES else 2
 
 
 class DB(ZODB.DB):  # type: ignore[misc]
