@@ -438,7 +438,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
     if node.rotated:
         _rotated_range(unit, node, consume)
         return
-    if not node.prefix and node.lower is None and node.upper is None:
+    if not (node.prefix or node.lower or node.upper or node.present):
         _loop_entries(unit, node, "None, None", consume)
         return
     test, prefix = _parts(unit, node, node.prefix)
@@ -458,7 +458,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
             tests += [bound_test] if bound_test else []
             after = bound.inclusive != lower
             ends.append([*prefix, code, above] if after else [*prefix, code])
-        elif lower and node.upper is not None:
+        elif lower and (node.upper is not None or node.present):
             assert column is not None
             ends.append([*prefix, *after_null(unit, node.table, column, above)])
         else:
