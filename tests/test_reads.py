@@ -14,7 +14,7 @@ from tests.unoptimised import unoptimised
 ROWS = 4000
 SCHEMA = """
 CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, n INTEGER);
-CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER, n INTEGER, x REAL, kind TEXT NOT NULL, UNIQUE (kind, n, id));
+CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER, n INTEGER, x REAL, kind TEXT NOT NULL, u INTEGER NOT NULL, UNIQUE (kind, n, id));
 CREATE INDEX b_a ON b (a);
 CREATE INDEX b_kind_x ON b (kind, x);
 CREATE INDEX b_x ON b (x) WHERE kind = 'k1';
@@ -27,6 +27,7 @@ def _filled(connection: Any) -> Any:
     rng = random.Random(3)
     connection.executescript(SCHEMA)
     parents = [(i, f"name {i}", None if rng.random() < 0.1 else rng.randint(1, 50)) for i in range(1, 401)]
+    shuffled = rng.sample(range(ROWS), ROWS)
     rows = [
         (
             i,
@@ -34,11 +35,12 @@ def _filled(connection: Any) -> Any:
             None if rng.random() < 0.2 else rng.randint(-50, 50),
             None if rng.random() < 0.3 else round(rng.uniform(-9, 9), 1),
             f"k{rng.randint(1, 5)}",
+            shuffled[i - 1],
         )
         for i in range(1, ROWS + 1)
     ]
     connection.executemany("INSERT INTO a VALUES (?, ?, ?)", parents)
-    connection.executemany("INSERT INTO b VALUES (?, ?, ?, ?, ?)", rows)
+    connection.executemany("INSERT INTO b VALUES (?, ?, ?, ?, ?, ?)", rows)
     connection.executemany("INSERT INTO few VALUES (?, ?)", [(1, None), (2, 5), (3, None)])
     connection.commit()
     return connection
@@ -71,9 +73,25 @@ COUNTS = [
     "SELECT x, id FROM b WHERE kind = 'k3' AND x IS NOT NULL ORDER BY x DESC NULLS FIRST, id DESC LIMIT 7",
     "SELECT x, id FROM b WHERE kind = 'k3' AND x IS NOT NULL ORDER BY x NULLS LAST, id LIMIT 7",
 ]
+FIRSTS = [
+    "SELECT id, (SELECT b.n FROM b WHERE b.a = a.id ORDER BY b.u LIMIT 1) FROM a ORDER BY id",
+    "SELECT id, (SELECT b.kind || b.u FROM b WHERE b.a = a.id ORDER BY b.u DESC LIMIT 1) FROM a ORDER BY id",
+    "SELECT id, (SELECT b.rowid FROM b WHERE b.a = a.id ORDER BY b.u DESC LIMIT 1) FROM a ORDER BY id",
+    "SELECT id, (SELECT b.u FROM b WHERE b.a = a.n ORDER BY b.kind DESC, b.u LIMIT 1) FROM a ORDER BY id",
+    "SELECT n, (SELECT b.x FROM b WHERE b.kind = 'k' || few.n ORDER BY b.x DESC LIMIT 1) FROM few",
+    "SELECT n, (SELECT b.x FROM b WHERE b.kind = 'k' || few.id AND b.x < few.n ORDER BY b.x DESC LIMIT 1) FROM few",
+    "SELECT n, (SELECT b.x FROM b WHERE b.kind > 'k' || few.id ORDER BY b.kind DESC, b.x DESC LIMIT 1) FROM few",
+    "SELECT a.id FROM a JOIN b ON b.a = a.id WHERE a.name = 'name 7' ORDER BY b.u",
+    "SELECT b.u, a.id FROM b JOIN a ON a.name = 'name ' || b.a WHERE b.u < 400 ORDER BY b.u",
+    "SELECT b.u FROM b JOIN a ON a.name = 'name ' || b.a WHERE b.u < 400 ORDER BY b.u",
+    "SELECT count(*) FROM (SELECT DISTINCT kind FROM b)",
+    "SELECT count(*) FROM (SELECT DISTINCT a FROM b)",
+    "SELECT count(*) FROM (SELECT DISTINCT kind, x FROM b)",
+    "SELECT count(*) FROM (SELECT n FROM a)",
+]
 
 
-@pytest.mark.parametrize("sql", COUNTS)
+@pytest.mark.parametrize("sql", COUNTS + FIRSTS)
 def test_same_rows(sql: str, connections: list[Any]) -> None:
     ours, theirs = connections
     expected = theirs.execute(sql).fetchall()
