@@ -14,7 +14,9 @@ from tests.unoptimised import unoptimised
 ROWS = 4000
 SCHEMA = """
 CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, n INTEGER);
-CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER, n INTEGER, x REAL, kind TEXT NOT NULL, u INTEGER NOT NULL, UNIQUE (kind, n, id));
+CREATE TABLE b (
+    id INTEGER PRIMARY KEY, a INTEGER, n INTEGER, x REAL, kind TEXT NOT NULL, u INTEGER NOT NULL, UNIQUE (kind, n, id)
+);
 CREATE INDEX b_a ON b (a);
 CREATE INDEX b_kind_x ON b (kind, x);
 CREATE INDEX b_x ON b (x) WHERE kind = 'k1';
