@@ -93,13 +93,43 @@ FIRSTS = [
 ]
 
 
-@pytest.mark.parametrize("sql", COUNTS + FIRSTS)
+WINDOWS = [
+    "SELECT id, sum(n) OVER (PARTITION BY kind) FROM b ORDER BY id",
+    "SELECT id, sum(n) OVER (PARTITION BY a) FROM b ORDER BY id",
+    "SELECT id, sum(x) OVER (PARTITION BY a), count(n) OVER (PARTITION BY a), count(*) OVER (PARTITION BY a) FROM b ORDER BY id",
+    "SELECT id, count(n) OVER (PARTITION BY kind, a) FROM b ORDER BY id",
+    "SELECT id, total(n) OVER (PARTITION BY kind), sum(kind) OVER (PARTITION BY a) FROM b ORDER BY id",
+    "SELECT id, sum(n) FILTER (WHERE x > 0) OVER (PARTITION BY kind) FROM b ORDER BY id",
+    "SELECT id, sum(n) OVER (PARTITION BY kind ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM b WHERE u < 0",
+    "SELECT sum(n) OVER (), count(*) OVER (), id FROM b ORDER BY id",
+    "SELECT id, row_number() OVER (PARTITION BY CASE WHEN u % 3 THEN n ELSE kind END ORDER BY u) FROM b ORDER BY id",
+]
+
+
+@pytest.mark.parametrize("sql", COUNTS + FIRSTS + WINDOWS)
 def test_same_rows(sql: str, connections: list[Any]) -> None:
     ours, theirs = connections
     expected = theirs.execute(sql).fetchall()
     assert ours.execute(sql).fetchall() == expected
     with unoptimised():
         assert ours.execute(sql).fetchall() == expected
+
+
+GIVEN = [0, 3, -2, 2.5, "k3", "", b"k3", None, float("nan"), float("inf"), True]
+
+
+@pytest.mark.parametrize("op", ["<", "<=", ">", ">=", "=", "!="])
+@pytest.mark.parametrize("given", GIVEN, ids=repr)
+@pytest.mark.parametrize(
+    "loose", ["coalesce(n, kind)", "max(n, coalesce(x, ?1))", "CASE WHEN u % 2 THEN kind ELSE x END", "coalesce(n, ?1)"]
+)
+def test_values_of_any_class(loose: str, given: Any, op: str, connections: list[Any]) -> None:
+    ours, theirs = connections
+    sql = f"SELECT count(*), sum(id) FROM b WHERE {loose} {op} ?1 OR ?1 {op} {loose}"
+    expected = theirs.execute(sql, (given,)).fetchall()
+    assert ours.execute(sql, (given,)).fetchall() == expected
+    between = f"SELECT count(*), sum(id) FROM b WHERE {loose} BETWEEN ?1 AND 4 OR {loose} NOT BETWEEN -1 AND ?1"
+    assert ours.execute(between, (given,)).fetchall() == theirs.execute(between, (given,)).fetchall()
 
 
 @pytest.mark.parametrize(
