@@ -25,6 +25,7 @@ from zodbapi.codegen.descending import items_descending, keys_descending, values
 from zodbapi.codegen.key_parts import full_key, index_tree, key_part, key_parts
 from zodbapi.codegen.keys import after_null, is_raw, part_type
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
+from zodbapi.codegen.whole_trees import all_items, all_keys, all_values
 from zodbapi.codegen.wide_ranges import found_items, found_rows
 from zodbapi.plan.entries import covers, readable
 from zodbapi.plan.expr import Affine, And, Expr
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
 
 Consume = Callable[[], None]
+_ALL = "None, None"  # the bounds of all entries
 
 
 def produce(unit: Unit, node: Node, consume: Consume) -> None:
@@ -68,6 +70,9 @@ def _loop_items(unit: Unit, node: Scan | RowidRange, arguments: str, consume: Co
     if node.descending:
         target, read = (f"{rowid}, {row}", items_descending) if with_rowid else (row, values_descending)
         header = f"for {target} in {unit.call(read)}({rows}{', ' + arguments if arguments else ''})"
+    elif not arguments and not unit.body.depth:  # a loop inside another mostly finds few rows, or wants but the first
+        target, name = (f"{rowid}, {row}", unit.call(all_items)) if with_rowid else (row, unit.call(all_values))
+        header = f"for {target} in {name}({rows})"
     elif with_rowid:
         header = f"for {rowid}, {row} in {rows}.items({arguments})"
     else:
@@ -317,7 +322,9 @@ def _loop_entries(
     else:
         target = "".join(f"{part or '_'}, " for part in parts) + rowid
         read = f"{unit.call(keys_descending)}({tree}, " if node.descending else f"{tree}.keys("
-        header = f"for {target} in {_ranges(unit, read, arguments)}"
+        whole = arguments == _ALL and not node.descending and not unit.body.depth
+        entries = f"{unit.call(all_keys)}({tree})" if whole else _ranges(unit, read, arguments)
+        header = f"for {target} in {entries}"
     with unit.body.block(header):
         if until:
             changes = [f"{part} != {code}" for part, code in zip(parts, until, strict=False)]
@@ -396,7 +403,7 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
         _rotated_range(unit, node, consume)
         return
     if not (node.prefix or node.lower or node.upper or node.present):
-        _loop_entries(unit, node, "None, None", consume)
+        _loop_entries(unit, node, _ALL, consume)
         return
     test, prefix = key_parts(unit, node, node.prefix)
     if is_raw(node.table, node.index):
