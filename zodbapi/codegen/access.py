@@ -18,15 +18,17 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from zodbapi import values
-from zodbapi.catalog import Index, IndexColumn, Kind, Table, Type
+from zodbapi.catalog import Kind, Table
 from zodbapi.codegen import runtime
-from zodbapi.codegen.compare import comparable, comparison_class, items_code
+from zodbapi.codegen.compare import items_code
 from zodbapi.codegen.descending import items_descending, keys_descending, values_descending
-from zodbapi.codegen.keys import MIXED, after_null, encode, is_raw, part_type
+from zodbapi.codegen.key_parts import full_key, index_tree, key_part, key_parts
+from zodbapi.codegen.keys import after_null, is_raw, part_type
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
+from zodbapi.codegen.whole_trees import all_items, all_keys, all_values
 from zodbapi.codegen.wide_ranges import found_items, found_rows
 from zodbapi.plan.entries import covers, readable
-from zodbapi.plan.expr import Affine, And, Const, Expr
+from zodbapi.plan.expr import Affine, And, Expr
 from zodbapi.plan.lists import param_list, seeks_once
 from zodbapi.plan.nodes import IndexGroups, IndexRange, IndexSeek, Node, RowidRange, RowidSeek, Scan
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
 
 Consume = Callable[[], None]
+_ALL = "None, None"  # the bounds of all entries
 
 
 def produce(unit: Unit, node: Node, consume: Consume) -> None:
@@ -67,6 +70,9 @@ def _loop_items(unit: Unit, node: Scan | RowidRange, arguments: str, consume: Co
     if node.descending:
         target, read = (f"{rowid}, {row}", items_descending) if with_rowid else (row, values_descending)
         header = f"for {target} in {unit.call(read)}({rows}{', ' + arguments if arguments else ''})"
+    elif not arguments and not unit.body.depth:  # a loop inside another mostly finds few rows, or wants but the first
+        target, name = (f"{rowid}, {row}", unit.call(all_items)) if with_rowid else (row, unit.call(all_values))
+        header = f"for {target} in {name}({rows})"
     elif with_rowid:
         header = f"for {rowid}, {row} in {rows}.items({arguments})"
     else:
@@ -134,11 +140,16 @@ def lookup(unit: Unit, node: RowidSeek | IndexSeek) -> None:
             body.line(f"{rowid} = {key}")
         body.line(f"{row} = None if {key} is None else {rows}.get({key})")
         return
-    tree = _tree(unit, node.index)
-    test, key_code = _key(unit, node, node.alternatives[0])
-    found = f"{tree}.get({key_code})"
-    unit.body.line(f"{rowid} = {found if not test else f'{found} if {test} else None'}")
+    _find_rowid(unit, node)
     unit.body.line(f"{row} = None if {rowid} is None else {rows}[{rowid}]")
+
+
+def _find_rowid(unit: Unit, node: IndexSeek) -> None:
+    """Writes the assignment of the one rowid that a seek finds, or None."""
+    tree = index_tree(unit, node.index)
+    test, key_code = full_key(unit, node, node.alternatives[0])
+    found = f"{tree}.get({key_code})"
+    unit.body.line(f"i{node.source} = {found if not test else f'{found} if {test} else None'}")
 
 
 def _rowid_code(unit: Unit, expr: Expr) -> str:
@@ -168,93 +179,44 @@ def _rowid_seek(unit: Unit, node: RowidSeek, consume: Consume) -> None:
             consume()
 
 
-# --- keys -----------------------------------------------------------------------------------------------------------
-
-
-def _tree(unit: Unit, index: Index) -> str:
-    return unit.hoist(f"txn.index({index.id})", "x")
-
-
-def _part(unit: Unit, table: Table, column: IndexColumn, expr: Expr, *, null_safe: bool) -> tuple[str, str]:
-    """A test that the part can match at all ("" if it can), and code of the encoded part."""
-    type_, nullable = part_type(table, column)
-    writer = unit.expr
-    if null_safe and isinstance(expr, Const) and expr.value is None and nullable and type_.kind not in MIXED:
-        return "", "()"
-    if null_safe and (nullable or type_.kind in MIXED):
-        code = writer.value(expr)
-        if type_.kind not in MIXED and _needs_guard(expr, type_):
-            first, code = writer.hold(code)
-            code = f"(None if {first} is None else {unit.call(runtime.guard(type_.kind))}({code}))"
-        code = writer.folded(code, column.folding)
-        return "", encode(unit, code, type_, nullable, maybe_null=True)
-    if type_.kind in MIXED:
-        first, again = writer.hold(writer.value(expr)) if writer.nullable(expr) else ("", writer.value(expr))
-        test = f"{first} is not None" if first else ""
-        return test, f"{unit.call(values.sort_key)}({writer.folded(again, column.folding)})"
-    if writer.independent(expr):
-        # NEVER and its like are equal to no entry, so the seek finds nothing.
-        code = comparable(writer, _without_affinity_to(expr, type_), type_)
-        return "", encode(unit, writer.folded(code, column.folding), type_, nullable, maybe_null=False)
-    code = writer.value(expr)
-    test = ""
-    if writer.nullable(expr):
-        first, code = writer.hold(code)
-        test = f"{first} is not None"
-    if _needs_guard(expr, type_):
-        code = f"{unit.call(runtime.guard(type_.kind))}({code})"
-        code = writer.folded(code, column.folding)
-    elif column.numbered:
-        code = f"{code}.int"
-    else:
-        code = writer.folded(code, column.folding)
-    return test, encode(unit, code, type_, nullable, maybe_null=False)
-
-
-def _without_affinity_to(expr: Expr, type_: Type) -> Expr:
-    return expr if isinstance(expr, (Affine, Const)) else Affine(expr, type_)
-
-
-def _needs_guard(expr: Expr, type_: Type) -> bool:
-    return isinstance(expr, Affine) or comparison_class(expr.type) != comparison_class(type_)
-
-
-def _parts(unit: Unit, node: IndexSeek | IndexRange, exprs: tuple[Expr, ...]) -> tuple[str, list[str]]:
-    null_safe = node.null_safe if isinstance(node, IndexSeek) and node.null_safe else (False,) * len(exprs)
-    pairs = [
-        _part(unit, node.table, column, expr, null_safe=safe)
-        for column, expr, safe in zip(node.index.columns, exprs, null_safe, strict=False)
-    ]
-    return " and ".join(test for test, _ in pairs if test), [code for _, code in pairs]
-
-
-def _key(unit: Unit, node: IndexSeek, exprs: tuple[Expr, ...]) -> tuple[str, str]:
-    """The test and the code of a full key of a unique index."""
-    test, codes = _parts(unit, node, exprs)
-    return test, codes[0] if is_raw(node.table, node.index) else tuple_code(codes)
-
-
 # --- index seeks and ranges -------------------------------------------------------------------------------------------
 
 
 def _index_seek(unit: Unit, node: IndexSeek, consume: Consume) -> None:
     if finds_one(node):
-        lookup(unit, node)
-        with unit.body.block(f"if r{node.source} is not None"):
-            consume()
+        _index_lookup(unit, node, consume)
     elif seeks_once(node):
-        test, codes = _parts(unit, node, node.alternatives[0])
+        test, codes = key_parts(unit, node, node.alternatives[0])
         with unit.body.test(test):
             _loop_key(unit, node, codes, consume)
     else:
         _seek_each(unit, node, consume)
 
 
+def _index_lookup(unit: Unit, node: IndexSeek, consume: Consume) -> None:
+    """The one row of a key; where nothing but its rowid is read, it is not fetched."""
+    wanted = {position for source, position in unit.uses if source == node.source}
+    if node.source not in unit.rowids_used and wanted == {node.table.rowid_column}:
+        _find_rowid(unit, node)
+        columns: list[str | None] = [None] * len(node.table.columns)
+        columns[wanted.pop()] = f"i{node.source}"
+        unit.env[node.source] = ComputedRow(columns)
+        with unit.body.block(f"if i{node.source} is not None"):
+            consume()
+        return
+    lookup(unit, node)
+    lines, fetch = unit.body.lines, len(unit.body.lines) - 1
+    with unit.body.block(f"if r{node.source} is not None"):
+        consume()
+    if not unit.uses_source(node.source) and not _mentions(lines[fetch + 2 :], f"r{node.source}"):
+        lines[fetch : fetch + 2] = [(lines[fetch][0], f"if i{node.source} is not None:")]
+
+
 def _seek_each(unit: Unit, node: IndexSeek, consume: Consume) -> None:
     """One seek for each distinct key of an IN list."""
 
     def key_code(alternative: tuple[Expr, ...]) -> str:
-        test, codes = _parts(unit, node, alternative)
+        test, codes = key_parts(unit, node, alternative)
         return f"{tuple_code(codes)} if {test} else None" if test else tuple_code(codes)
 
     keys = []
@@ -273,7 +235,7 @@ def _seek_each(unit: Unit, node: IndexSeek, consume: Consume) -> None:
         if _is_full_key(node) and node.index.keyed:
             row, rowid = bind_row(unit, node.source, node.table)
             raw = f"{key}[0]" if is_raw(node.table, node.index) else key
-            unit.body.line(f"{rowid} = {_tree(unit, node.index)}.get({raw})")
+            unit.body.line(f"{rowid} = {index_tree(unit, node.index)}.get({raw})")
             with unit.body.block(f"if {rowid} is not None"):
                 unit.body.line(f"{row} = {unit.query.tree(node.table.id)}[{rowid}]")
                 consume()
@@ -343,7 +305,7 @@ def _loop_entries(
     if node.tests:
         _loop_either(unit, node, arguments, consume)
         return
-    tree = _tree(unit, node.index)
+    tree = index_tree(unit, node.index)
     row, rowid = bind_row(unit, node.source, node.table)
     rows = unit.query.tree(node.table.id)
     parts = _bind_entry(unit, node)
@@ -360,7 +322,9 @@ def _loop_entries(
     else:
         target = "".join(f"{part or '_'}, " for part in parts) + rowid
         read = f"{unit.call(keys_descending)}({tree}, " if node.descending else f"{tree}.keys("
-        header = f"for {target} in {_ranges(unit, read, arguments)}"
+        whole = arguments == _ALL and not node.descending and not unit.body.depth
+        entries = f"{unit.call(all_keys)}({tree})" if whole else _ranges(unit, read, arguments)
+        header = f"for {target} in {entries}"
     with unit.body.block(header):
         if until:
             changes = [f"{part} != {code}" for part, code in zip(parts, until, strict=False)]
@@ -382,7 +346,7 @@ def _ranges(unit: Unit, read: str, arguments: str) -> str:
 
 def _loop_either(unit: Unit, node: IndexSeek | IndexRange, arguments: str, consume: Consume) -> None:
     """A loop over the rows of some entries or, if these are a large part of all, over all rows."""
-    tree, rows = _tree(unit, node.index), unit.query.tree(node.table.id)
+    tree, rows = index_tree(unit, node.index), unit.query.tree(node.table.id)
     row, rowid = bind_row(unit, node.source, node.table)
     with_rowid = node.source in unit.rowids_used and node.table.rowid_column is None
     target, found = (f"{rowid}, {row}", found_items) if with_rowid else (row, found_rows)
@@ -421,7 +385,7 @@ def _mentions(lines: list[tuple[int, str]], name: str) -> bool:
 
 def _rotated_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
     """The entries without NULL after the prefix, then those with it; read backwards, the other way round."""
-    test, prefix = _parts(unit, node, node.prefix)
+    test, prefix = key_parts(unit, node, node.prefix)
     after = after_null(unit, node.table, node.index.columns[len(prefix)], greatest(unit, node, len(prefix) + 1))
     place = unit.fresh("k")
     first = tuple_code(prefix) if prefix else "None"
@@ -438,10 +402,10 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
     if node.rotated:
         _rotated_range(unit, node, consume)
         return
-    if not node.prefix and node.lower is None and node.upper is None:
-        _loop_entries(unit, node, "None, None", consume)
+    if not (node.prefix or node.lower or node.upper or node.present):
+        _loop_entries(unit, node, _ALL, consume)
         return
-    test, prefix = _parts(unit, node, node.prefix)
+    test, prefix = key_parts(unit, node, node.prefix)
     if is_raw(node.table, node.index):
         _raw_range(unit, node, consume)
         return
@@ -452,13 +416,13 @@ def _index_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
     for bound, lower in ((node.lower, True), (node.upper, False)):
         if bound is not None:
             assert column is not None
-            bound_test, code = _part(unit, node.table, column, bound.value, null_safe=False)
+            bound_test, code = key_part(unit, node.table, column, bound.value, null_safe=False)
             if not bound_test and unit.expr.independent(bound.value) and unit.expr.nullable(bound.value):
                 bound_test = f"{unit.expr.value(bound.value)} is not None"
             tests += [bound_test] if bound_test else []
             after = bound.inclusive != lower
             ends.append([*prefix, code, above] if after else [*prefix, code])
-        elif lower and node.upper is not None:
+        elif lower and (node.upper is not None or node.present):
             assert column is not None
             ends.append([*prefix, *after_null(unit, node.table, column, above)])
         else:
@@ -486,7 +450,7 @@ def _raw_range(unit: Unit, node: IndexRange, consume: Consume) -> None:
         if bound is None:
             codes.append("None")
             continue
-        test, code = _part(unit, node.table, column, bound.value, null_safe=False)
+        test, code = key_part(unit, node.table, column, bound.value, null_safe=False)
         if unit.expr.independent(bound.value) and unit.expr.nullable(bound.value):
             test = f"{unit.expr.value(bound.value)} is not None"
         tests += [test] if test else []

@@ -24,7 +24,7 @@ from zodbapi.codegen.aggregate_list import (
 )
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import ComputedRow, is_cheap, tuple_code
-from zodbapi.plan.nodes import IndexGroups, IndexRange, Scan
+from zodbapi.plan.nodes import IndexGroups, IndexRange, Project, Scan
 from zodbapi.plan.walk import sources_used
 from zodbapi.record import field, record, replace
 
@@ -110,15 +110,10 @@ def produce(unit: Unit, node: Aggregate, consume: Consume) -> None:
 
 def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
     """Aggregates over all rows: one result row, always."""
-    if isinstance(node.input, Scan) and len(node.calls) == 1 and is_count_all(node.calls[0]):
+    counted = _counted(unit, node)
+    if counted is not None:
         name = unit.fresh("a")
-        unit.body.line(f"{name} = len({unit.query.tree(node.input.table.id)})")
-        unit.env[node.source] = ComputedRow([name])
-        consume()
-        return
-    if isinstance(node.input, IndexGroups) and all(map(is_count_all, node.calls)):
-        name = unit.fresh("a")
-        unit.body.line(f"{name} = {index_groups.count(unit, node.input)}")
+        unit.body.line(f"{name} = {counted}")
         unit.env[node.source] = ComputedRow([name] * len(node.calls))
         consume()
         return
@@ -138,6 +133,22 @@ def _whole(unit: Unit, node: Aggregate, consume: Consume) -> None:
     for number, initial in enumerate(slots.initial):
         body.lines.insert(place + number, (at, f"{slots.prefix}{number} = {initial}"))
     emit(unit, node, [], steps, consume)
+
+
+def _counted(unit: Unit, node: Aggregate) -> str | None:
+    """Code of the number of input rows, where that is known without reading them and nothing else is asked for."""
+    if not all(map(is_count_all, node.calls)):
+        return None
+    below = node.input
+    while isinstance(below, Project):
+        below = below.input
+    match below:
+        case Scan(table=table):
+            return f"len({unit.query.tree(table.id)})"
+        case IndexGroups():
+            return index_groups.count(unit, below)
+        case _:
+            return None
 
 
 def emit(unit: Unit, node: Aggregate, keys: list[str], steps: Steps, consume: Consume) -> None:

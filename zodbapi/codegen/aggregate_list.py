@@ -14,6 +14,7 @@ from zodbapi.catalog import NUMBERS, Kind
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.unit import ComputedRow, tuple_code
+from zodbapi.codegen.whole_trees import as_range
 from zodbapi.functions.aggregate import sum_of
 from zodbapi.plan.nodes import Filter, IndexRange, IndexSeek, Join, Node, Project, RowidRange, Scan
 from zodbapi.plan.walk import descend
@@ -72,7 +73,7 @@ def count_entries(lines: list[tuple[int, str]]) -> None:
     counted: list[str] = []
     while lines and (match := _COUNTED.fullmatch(lines[-1 - len(counted)][1])) is not None:
         counted.append(match[1])
-    at, header = lines[-1 - len(counted)]
+    at, header = lines[-1 - len(counted)][0], as_range(lines[-1 - len(counted)][1])
     if counted and (entries := _ENTRIES.fullmatch(header)) is not None and at + 1 == lines[-1][0]:
         lines[-1 - len(counted) :] = [(at, f"{name} += len({entries[1]})") for name in reversed(counted)]
 

@@ -146,9 +146,25 @@ def _operator(writer: ExprWriter, op: str, expr: Compare, left: str, right: str,
     moments = {expr.left.type.kind, expr.right.type.kind} & _MOMENTS
     if op in ("=", "!=") and len(moments) > 1:
         return f"{'not ' if op == '!=' else ''}{writer.unit.call(values.eq)}({left}, {right})"
-    if op in ("=", "!=") or _same_class(expr) or sentinels:
+    if op in ("=", "!=") or _same_class(expr):
         return f"{left} {_PYTHON[op]} {right}"
-    return f"{writer.unit.call(_FUNCTIONS[op])}({left}, {right})"
+    code = f"{left} {_PYTHON[op]} {right}" if sentinels else f"{writer.unit.call(_FUNCTIONS[op])}({left}, {right})"
+    if expr.collation.upper() == "BINARY":
+        return _of_one_class(writer, op, (expr.left, left), (expr.right, right), code)
+    return code
+
+
+def _of_one_class(writer: ExprWriter, op: str, left: tuple[Expr, str], right: tuple[Expr, str], code: str) -> str:
+    """The comparison of a value of any class with one from outside: mostly both are of one class, which the prologue knows."""
+    for (loose, held), (given, _), flipped in ((left, right, False), (right, left, True)):
+        is_loose = comparison_class(_known_type(loose)) is None and not writer.independent(loose)
+        if not is_loose or not is_cheap(held) or writer.fallible(given) or not writer.independent(given):
+            continue
+        value = writer.value(given)
+        class_ = writer.unit.hoist(f"{writer.unit.call(runtime.plain_class)}({value})")
+        fast = _in_order([held, value], f" {_PYTHON[op]} ", flipped=flipped)
+        return f"({fast} if type({held}) is {class_} else {code})"
+    return code
 
 
 def _same_class(expr: Compare) -> bool:

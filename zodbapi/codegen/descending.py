@@ -8,9 +8,13 @@ little more than forwards. The very first key comes from ``maxKey``, which is al
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zodbapi.codegen.unit import Unit
 
 
 def keys_descending(
@@ -32,6 +36,35 @@ def values_descending(
 ) -> Iterator[Any]:
     """The values of the keys from ``high`` down to ``low``, without the first ``skip`` of them."""
     return chain.from_iterable(_runs(tree, (low, high, exclude_low, exclude_high), _values_of, skip))
+
+
+def last_key(tree: Any, low: Any, high: Any) -> Any:
+    """The first of ``keys_descending``; None if there is none. All bounds are there, and belong to the range."""
+    try:
+        found = tree.maxKey(high)
+    except ValueError:
+        return None
+    return None if found < low else found
+
+
+def take_last(unit: Unit, start: int) -> None:
+    """Makes a look-up of a loop over keys backwards that the body has from a line on, if it ends in its first round."""
+    lines = unit.body.lines
+    at, header = lines[start]
+    loop = _BACKWARDS.fullmatch(header)
+    end = next((i for i in range(start + 1, len(lines)) if lines[i][0] <= at), len(lines))
+    straight = all(depth == at + 1 for depth, _ in lines[start + 1 : end])
+    if loop is None or not straight or not lines[end - 1][1].startswith("return "):
+        return
+    name = unit.fresh("k")
+    lines[start : start + 1] = [
+        (at, f"{name} = {unit.call(last_key)}({loop[2]})"),
+        (at, f"if {name} is not None:"),
+        (at + 1, f"{loop[1]} = {name}"),
+    ]
+
+
+_BACKWARDS = re.compile(r"for (.+) in keys_descending\((\w+, \(.+\), \(.+\))\):")
 
 
 def _keys_of(leaf: Any, *bounds: Any) -> Any:

@@ -6,6 +6,7 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from zodbapi.codegen.whole_trees import as_range
 from zodbapi.plan.expr import is_positive
 from zodbapi.plan.nodes import IndexRange, Limit, Node, Project, RowidRange, Scan
 
@@ -80,7 +81,7 @@ def _slice(unit: Unit, node: Node, start: int, limit: str | None, offset: str | 
     lines = unit.body.lines
     unit.query.append_rows(node)
     place = next(i for i in range(start, len(lines)) if lines[i][1].startswith("for "))
-    target, _, items = lines[place][1].removesuffix(":").partition(" in ")
+    target, _, items = as_range(lines[place][1]).removesuffix(":").partition(" in ")
     if offset is not None and _is_backwards(node):
         items, offset = f"{items.removesuffix(')')}, skip={offset})", None
     lines[place] = lines[place][0], f"{target} in {unit.call(page)}({items}, {limit}, {offset}):"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from zodbapi.codegen import access, aggregate, distinct, index_groups, join, page, row_groups, runtime, sort, window
+from zodbapi.codegen.descending import take_last
 from zodbapi.codegen.unit import ComputedRow, RowAccess, StoredRow, Unit, is_cheap, tuple_code
 from zodbapi.plan.expr import Column, Const, Expr, InQuery, Param, is_positive
 from zodbapi.plan.nodes import (
@@ -192,7 +193,10 @@ class QueryWriter:
                     inner = node
             source = output_source(inner)
             self.unit.use(source, 0)
+            start = len(self.unit.body.lines)
             self.produce(inner, lambda: self.unit.body.line(f"return {self.unit.env[source].column(0)}"))
+            if start < len(self.unit.body.lines):
+                take_last(self.unit, start)
             self.unit.body.line("return None")
         return f"{self.remembered(node, name)}()"
 

@@ -94,6 +94,14 @@ def ordered_by(key: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return folded_and_ordered
 
 
+def plain_class(value: Any) -> type | None:
+    """The class of a value, if Python orders it with others of its class as the engine does; else None."""
+    return type(value) if type(value) in _ORDERED and value == value else None
+
+
+_ORDERED = frozenset({int, float, str, Decimal})
+
+
 def not_null(value: Any) -> Any:
     """The value, ready for Python's equality with a value of any class; NULL equals nothing."""
     return NEVER if value is None else value

@@ -19,13 +19,12 @@ from zodbapi import values
 from zodbapi.codegen import runtime
 from zodbapi.codegen.compare import comparison_class
 from zodbapi.codegen.rowbuffer import RowBuffer
-from zodbapi.codegen.unit import tuple_code
-from zodbapi.plan.expr import Case, Const, Expr, is_positive
+from zodbapi.codegen.unit import StoredRow, tuple_code
+from zodbapi.plan.expr import Case, Column, Const, Expr, SortKey, is_positive
 from zodbapi.plan.nodes import Limit, Project, Sort
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
-    from zodbapi.plan.expr import SortKey
     from zodbapi.plan.nodes import FirstOfEach
 
 
@@ -134,17 +133,37 @@ def produce_first(unit: Unit, node: FirstOfEach, consume: Callable[[], None]) ->
                 body.line(f"{first}[{name}] = {buffer.pack(['None'])}")
             return
         order, best = unit.fresh("k"), unit.fresh("best")
+        comparison = ">" if node.keys[0].descending else "<"
+        if (plain := _plain_key(unit, node, buffer)) is not None:
+            row, place = plain
+            body.line(f"{best} = {first}.get({name})")
+            with body.block(f"if {best} is None or {row}[{place}] {comparison} {best}[{place}]"):
+                body.line(f"{first}[{name}] = {buffer.pack()}")
+            return
         keys = [key_code(unit, key) for key in node.keys]
         body.line(f"{order} = {keys[0] if len(keys) == 1 else tuple_code(keys)}")
         body.line(f"{best} = {first}.get({name})")
-        comparison = ">" if node.keys[0].descending else "<"
         with body.block(f"if {best} is None or {order} {comparison} {best}[0]"):
             body.line(f"{first}[{name}] = {buffer.pack([order])}")
 
     unit.query.produce(node.input, keep)
-    with body.block(f"for {buffer.unpack(1)} in {first}.values()"):
+    alone = _plain_key(unit, node, buffer) is not None
+    with body.block(f"for {buffer.unpack(0 if alone else 1)} in {first}.values()"):
         buffer.bind()
         consume()
+
+
+def _plain_key(unit: Unit, node: FirstOfEach, buffer: RowBuffer) -> tuple[str, int] | None:
+    """The variable and the position of the only key, if it is a column of the only row that is kept: it needs no copy."""
+    match node.keys, buffer.sources:
+        case (SortKey(expr=Column(source=source, position=position) as column, collation=collation),), [kept]:
+            row = unit.env[source]
+            if not isinstance(row, StoredRow) or source != kept or position in row.large or kept in unit.rowids_used:
+                return None
+            typed = comparison_class(column.type) is not None and not unit.expr.nullable(column)
+            if typed and collation.upper() == "BINARY":
+                return row.name, position
+    return None
 
 
 def _produce_presorted(unit: Unit, node: Sort, consume: Callable[[], None], *, whole: bool) -> None:

@@ -11,6 +11,8 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, Final
 
+from zodbapi.codegen.whole_trees import all_items, all_values
+
 WORTH_ASKING: Final = 200  # entries, from which on it is asked whether they are a large part of all
 WIDE: Final = 1 / 6  # part of a table's rows that take as long to read through an index as all of them do otherwise
 
@@ -18,14 +20,14 @@ WIDE: Final = 1 / 6  # part of a table's rows that take as long to read through 
 def found_rows(txn: Any, tree: Any, rows: Any, keyed: bool, *bounds: Any) -> Iterator[Any]:
     """The rows of the entries of an index between two keys, or all rows if the entries are a large part of all."""
     if _is_wide(txn, tree, bounds):
-        return iter(rows.values())
+        return iter(all_values(rows))
     return map(rows.__getitem__, _rowids_between(tree, keyed, bounds))
 
 
 def found_items(txn: Any, tree: Any, rows: Any, keyed: bool, *bounds: Any) -> Iterator[Any]:
     """The same, with the rowids before the rows."""
     if _is_wide(txn, tree, bounds):
-        return iter(rows.items())
+        return iter(all_items(rows))
     return ((rowid, rows[rowid]) for rowid in _rowids_between(tree, keyed, bounds))
 
 

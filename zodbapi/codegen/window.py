@@ -6,7 +6,7 @@ in the order of the first window, as they do in SQLite.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from zodbapi import values
 from zodbapi.codegen import runtime
 from zodbapi.codegen.rowbuffer import RowBuffer
 from zodbapi.codegen.unit import StoredRow, tuple_code
-from zodbapi.functions.window import WITHOUT_PEERS, partition
+from zodbapi.functions.window import WHOLE_FRAMES, WITHOUT_PEERS, partition, whole
 
 if TYPE_CHECKING:
     from zodbapi.codegen.unit import Unit
@@ -50,8 +50,12 @@ def compute(
         peers = _peers(len(rows), () if function.call in WITHOUT_PEERS else orders)
         places: list[int] = []
         found: list[Any] = []
+        of_all = not orders and flags is None and frame in WHOLE_FRAMES
         for members in _partitions(len(rows), keys, orders, directions):
             places += members
+            if of_all and (total := whole(function, [arguments[i] for i in members])):
+                found += total * len(members)
+                continue
             found += partition(
                 function,
                 frame,
@@ -93,7 +97,18 @@ def _partitions(
     for place, descending in reversed(passes):  # the last term first: sorting is stable
         for members in groups.values():
             members.sort(key=place, reverse=descending)
-    return [groups[key] for key in sorted(groups, key=_partition_place)]
+    return [groups[key] for key in _in_order(groups)]
+
+
+def _in_order(keys: Collection[Any]) -> list[Any]:
+    """Keys of partitions in their order, NULL first."""
+    classes = set(map(type, keys)) - {type(None)}
+    if len(classes) == 1 and classes <= _ORDERED:
+        return [None] * (None in keys) + sorted(key for key in keys if key is not None)
+    return sorted(keys, key=_partition_place)
+
+
+_ORDERED = frozenset({int, str})
 
 
 def _partition_place(key: Any) -> Any:

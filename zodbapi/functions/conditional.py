@@ -55,13 +55,20 @@ def collating(function: Function, fold: Callable[[Any], Any]) -> Function:
     return replace(function, call=lambda *args: min(reversed(args), key=key), safe=False)
 
 
+_COMPARABLE = frozenset({int, float, str})  # classes whose values Python orders as the engine does
+
+
 def greatest(*args: Any) -> Any:
     """The largest of the arguments that are not NULL (as in PostgreSQL)."""
+    if len(args) == 2 and type(args[0]) is type(args[1]) and type(args[0]) in _COMPARABLE:
+        return args[0] if args[0] >= args[1] else args[1]
     return max((arg for arg in args if arg is not None), key=values.sort_key, default=None)
 
 
 def least(*args: Any) -> Any:
     """The smallest of the arguments that are not NULL (as in PostgreSQL)."""
+    if len(args) == 2 and type(args[0]) is type(args[1]) and type(args[0]) in _COMPARABLE:
+        return args[0] if args[0] <= args[1] else args[1]
     return min((arg for arg in args if arg is not None), key=values.sort_key, default=None)
 
 

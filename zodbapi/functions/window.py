@@ -31,6 +31,7 @@ from typing import Any
 from zodbapi.catalog import INTEGER, REAL
 from zodbapi.errors import OperationalError
 from zodbapi.functions import result_types
+from zodbapi.functions.aggregate import Count, Sum, sum_of
 from zodbapi.functions.registry import AggregateFunction
 from zodbapi.functions.running import running
 from zodbapi.values import add, sort_key, sub, to_integer
@@ -40,6 +41,7 @@ Slices = list[tuple[int, int]]
 
 DEFAULT_FRAME: Frame = ("range", ("unbounded preceding", None), ("current row", None), "no others")
 _RUNNING_ROWS: Frame = ("rows", ("unbounded preceding", None), ("current row", None), "no others")
+WHOLE_FRAMES = (None, DEFAULT_FRAME)  # of windows without ORDER BY
 _RUNNING = (None, DEFAULT_FRAME, _RUNNING_ROWS)  # frames from the first row to the one at hand
 
 
@@ -73,6 +75,16 @@ def partition(
     if exclude != "no others":
         return _excluding(function, args, counted, slices, groups, exclude)
     return _moving(function, args, counted, slices)
+
+
+def whole(function: AggregateFunction, args: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The result of a call over a whole partition, alone in a list; empty where it takes more than one of Python's functions."""
+    if function.call is Count:
+        return [len(args) - sum(1 for row in args if row and row[0] is None)]
+    if function.call is not Sum:
+        return []
+    values = [row[0] for row in args if row[0] is not None]
+    return [sum_of(values)]
 
 
 def _at_ends(results: Sequence[Any], peers: Sequence[Any], *, of_rows: bool) -> list[Any]:

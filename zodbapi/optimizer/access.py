@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from zodbapi.catalog import BOOLEAN, INTEGER, NUMBERS, TEXTS, Index, Kind, Table, Type
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
-from zodbapi.optimizer.cost import GET, SCAN_ROW, SEEK, entries_found, entry_cost, range_rows
+from zodbapi.optimizer.cost import GET, SCAN_ROW, SEEK, entries_found, entry_cost, nulls_found, range_rows
 from zodbapi.optimizer.implication import implied
 from zodbapi.optimizer.predicates import LEAVES, kind_of, used, volatile
 from zodbapi.plan.expr import Affine, Between, Column, Compare, Const, Expr, InList, IsNull, Not, Rowid
@@ -31,10 +31,13 @@ MOST_ALTERNATIVES = 1000  # keys of one seek that come from several IN lists
 
 
 class Sarg(NamedTuple):
-    """A term, or one half of a BETWEEN, that an access path can answer: ``target op key``; ``in`` has several keys."""
+    """A term, or one half of a BETWEEN, that an access path can answer: ``target op key``.
+
+    ``in`` has several keys, ``present`` (IS NOT NULL) none.
+    """
 
     target: Target
-    op: str  # = is in < <= > >=
+    op: str  # = is in < <= > >= present
     keys: tuple[Expr, ...]
     collation: str
     kind: Kind
@@ -64,10 +67,11 @@ class Path(NamedTuple):
     cost: float
     single: bool  # at most one row
     order: tuple[KeyPart, ...]
+    present: Sarg | None = None  # entries with NULL after those of ``equal`` are left out
 
     def answered(self) -> list[Expr]:
         """The terms that need no test above this path."""
-        sargs = [sarg for sarg in (*self.equal, self.lower, self.upper) if sarg is not None]
+        sargs = [sarg for sarg in (*self.equal, self.lower, self.upper, self.present) if sarg is not None]
         terms: list[Expr] = []
         if len(sargs) < 2:  # as asked for most paths, again and again
             return [sarg.term for sarg in sargs if not isinstance(sarg.term, Between)]
@@ -91,13 +95,14 @@ class Path(NamedTuple):
             if lower or upper:
                 return RowidRange(self.source, self.table, lower, upper, descending)
             return Scan(self.source, self.table, descending)
-        if self.equal and not (lower or upper):
+        if self.equal and not (lower or upper or self.present):
             null_safe = tuple(sarg.op == "is" for sarg in self.equal)
             alternatives = tuple(product(*(sarg.keys for sarg in self.equal)))
             safe = null_safe if any(null_safe) else ()
             return IndexSeek(self.source, self.table, self.using, alternatives, safe, descending)
         prefix = tuple(sarg.keys[0] for sarg in self.equal)
-        return IndexRange(self.source, self.table, self.using, prefix, lower, upper, descending)
+        present = self.present is not None and not (lower or upper)
+        return IndexRange(self.source, self.table, self.using, prefix, lower, upper, descending, present=present)
 
 
 def _bound(sarg: Sarg | None) -> Bound | None:
@@ -129,6 +134,8 @@ def _comparisons(term: Expr) -> tuple[tuple[Expr, str, tuple[Expr, ...], str], .
             return ((term.operand, "in", term.items, term.collation),)
         case IsNull():
             return ((term.operand, "is", (Const(None),), ""),)
+        case Not(operand=IsNull(operand=operand)):
+            return ((operand, "present", (), ""),)
         case Column() if kind_of(term) is Kind.BOOLEAN:
             return ((term, "=", (TRUE,), "BINARY"),)
         case Not(operand=Column() as column) if kind_of(column) is Kind.BOOLEAN:
@@ -148,7 +155,7 @@ def _sarg(
     computed: bool,
 ) -> Sarg | None:
     target = target_of(operand, source, table, computed)
-    if target is None or (target == ROWID and op == "is"):
+    if target is None or (target == ROWID and op in ("is", "present")):
         return None
     type_ = INTEGER if target == ROWID else table.columns[target].type if isinstance(target, int) else _type(operand)
     found: list[Expr] = []
@@ -245,7 +252,7 @@ def _paths(source: int, table: Table, terms: list[Expr], context: Context, *, wh
         if not whole and first is not None and (ROWID if first == table.rowid_column else first) not in sargs:
             continue
         path = _index_path(source, table, index, sargs, terms, context)
-        if path is not None and (whole or path.equal or path.lower or path.upper):
+        if path is not None and (whole or path.equal or path.lower or path.upper or path.present):
             paths.append(path)
     return paths
 
@@ -314,13 +321,14 @@ def _index_path(
     if order is None or (index.where is not None and not _covers(source, table, index, terms, context)):
         return None
     equal: list[Sarg] = []
-    lower = upper = None
+    lower = upper = present = None
     for part in order[: len(index.columns)]:
         fitting = [s for s in sargs.get(part.target, ()) if collates(s.collation, part)]
         chosen = _equality(fitting, equal)
         if chosen is None:
             if all(sarg.op == "=" for sarg in equal):
                 lower, upper = _bounds(fitting)
+                present = next((s for s in fitting if s.op == "present"), None)
             break
         equal.append(chosen)
     full = index.keyed and len(equal) == len(index.columns)
@@ -328,8 +336,10 @@ def _index_path(
     keys = [sarg.keys[0] for sarg in equal]
     seeks = prod(how_many(sarg.keys) for sarg in equal)
     found = max(1.0, seeks * entries_found(table, index, keys, _bound(lower), _bound(upper), context))
+    if present is not None and not (lower or upper):
+        found = max(1.0, found - nulls_found(table, index, keys, context))
     cost = max(seeks, 1) * SEEK + found * entry_cost(source, table, index, context)
-    return Path(source, table, index, tuple(equal), lower, upper, found, cost, single, order)
+    return Path(source, table, index, tuple(equal), lower, upper, found, cost, single, order, present)
 
 
 def collates(collation: str, part: KeyPart) -> bool:

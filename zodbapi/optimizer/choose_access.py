@@ -172,7 +172,8 @@ def _choose(node: Node, wish: Wish, context: Context) -> Node:
             wish = replace(wish, skipped=0.0)
         case _:
             counts = isinstance(node, Aggregate) and _counts_of_rows(node, context)
-            below = Wish(times=wish.times, counts=counts, grouped=wish.grouped)
+            number = isinstance(node, Aggregate) and _is_number(node)
+            below = Wish(times=wish.times, counts=counts, grouped=wish.grouped, number=number)
             return rebuild_inputs(node, lambda child: _choose(child, below, context))
     chosen = _choose(node.input, wish, context)
     return node if chosen is node.input else replace(node, input=chosen)
@@ -189,6 +190,13 @@ def _counts_of_rows(node: Aggregate, context: Context) -> bool:
     ]
     return bool(rowids or not node.keys) and all(
         call.function.name in ("count", "bare") and call.filter is None and not call.distinct for call in node.calls
+    )
+
+
+def _is_number(node: Aggregate) -> bool:
+    """Whether an aggregate says how many rows there are, and nothing else."""
+    return not node.keys and all(
+        call.function.name == "count" and not call.args and call.filter is None for call in node.calls
     )
 
 
@@ -303,7 +311,7 @@ def _left_wish(node: Join, wish: Wish) -> Wish:
     if any(used(key.expr) - left for key in wish.keys):
         leading = next(i for i, key in enumerate(wish.keys) if used(key.expr) - left)
         return Wish(wish.keys[:leading], wish.limit, wish.times) if leading else Wish(times=wish.times)
-    return replace(wish, counts=False, skipped=0.0)
+    return replace(wish, counts=False, skipped=0.0, number=False)
 
 
 def _index_loop(node: Join, left: Node, link: list[Expr], context: Context) -> Join | None:

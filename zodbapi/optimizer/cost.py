@@ -36,6 +36,7 @@ from zodbapi.plan.nodes import (
 SCAN_ROW = 0.05  # one row of a scan, filters included
 SEEK = 1.6  # finding a key in an index
 COUNT = 1.25 * SEEK  # finding both ends of a range of entries, which are counted
+COUNTED = 0.0005  # one of these
 GET = 0.3  # one row by its rowid
 FETCH = 0.5  # one row through an index entry: rows in the order of another column are all over the memory
 ENTRY = 0.25  # one entry alone
@@ -45,6 +46,7 @@ PROBE = 0.03  # looking one row up in it
 SORT = 0.4  # one row of a sort
 UNKNOWN_LIMIT = 100.0  # rows that a LIMIT given as parameter lets pass
 
+UNKNOWN_NULLS = 0.1  # part of the rows that have NULL in a column
 ONE_SIDED = 1 / 12  # part of the rows between a bound and the end
 TWO_SIDED = 1 / 30
 # The largest part of an index that a parameter is taken to ask for: with another value it may be a small one, and then a plan
@@ -62,7 +64,10 @@ def rows_of(node: Node, context: Context) -> float:
         case RowidRange():
             return range_rows(node.table, node.lower, node.upper, context)
         case IndexRange():
-            return entries_found(node.table, node.index, node.prefix, node.lower, node.upper, context)
+            found = entries_found(node.table, node.index, node.prefix, node.lower, node.upper, context)
+            return (
+                max(1.0, found - nulls_found(node.table, node.index, node.prefix, context)) if node.present else found
+            )
         case IndexSeek():
             if not node.alternatives:
                 return 0.0
@@ -115,6 +120,13 @@ def entries_found(
     positions = [column.position for column in index.columns[: len(keys)]]
     targets = [-1 if position == table.rowid_column else position for position in positions]
     return max(1.0, context.matching(table, rows, targets) * _guessed_part(lower, upper))
+
+
+def nulls_found(table: Table, index: Index, keys: Sequence[Expr], context: Context) -> float:
+    """Entries expected to have NULL after ``keys``."""
+    found = entries_found(table, index, keys, None, None, context)
+    seen = context.part_seen(table, index, [*keys, Const(None)], None, None)
+    return found * UNKNOWN_NULLS if seen is None else min(found, context.rows(table) * seen[0])
 
 
 def _guessed_part(lower: Bound | None, upper: Bound | None) -> float:

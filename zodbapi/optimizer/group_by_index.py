@@ -104,7 +104,8 @@ def _is_whole(access: Node) -> bool:
             return not access.descending
         case IndexRange():
             turned = access.descending or access.rotated
-            return not (turned or access.prefix or access.lower or access.upper or access.index.where)
+            bounds = access.prefix or access.lower or access.upper or access.present
+            return not (turned or bounds or access.index.where)
         case _:
             return False
 

@@ -183,12 +183,12 @@ def _ordered_access(node: Access, keys: Keys, terms: list[Expr], context: Contex
 def _rotated(node: IndexSeek | IndexRange, place: int | None) -> IndexSeek | IndexRange | None:
     """The access with the NULLs of a column at the other end; None if they are all over it."""
     match node:
-        case IndexRange(lower=None, upper=None):
+        case IndexRange(lower=None, upper=None, present=False):
             if place is not None and place != len(node.prefix):
                 return None
             return node if node.rotated == (place is not None) else replace(node, rotated=place is not None)
         case IndexRange():
-            return node if place is None or place == len(node.prefix) else None  # there are no NULLs between bounds
+            return node if place is None or place == len(node.prefix) else None  # there is no NULL between bounds
         case IndexSeek() if place is None:
             return node
         case IndexSeek(alternatives=(keys,)) if seeks_once(node) and not any(node.null_safe) and place == len(keys):

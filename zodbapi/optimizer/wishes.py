@@ -5,13 +5,16 @@ In: a table's paths, and the keys of a Sort with the LIMIT above it. Out: the pa
 
 from __future__ import annotations
 
+from math import prod
+
 from zodbapi.optimizer.access import Path, Sarg, paths_to
 from zodbapi.optimizer.context import LIKELY_ROWS, Context
-from zodbapi.optimizer.cost import SKIP, SORT, entry_cost, limit_rows
+from zodbapi.optimizer.cost import COUNT, COUNTED, SKIP, SORT, entry_cost, limit_rows
 from zodbapi.optimizer.ordering import Keys, fixing, way
 from zodbapi.optimizer.predicates import substitute
 from zodbapi.optimizer.selectivity import passing
 from zodbapi.plan.expr import Expr
+from zodbapi.plan.lists import how_many
 from zodbapi.plan.nodes import Limit, Project, Scan
 from zodbapi.record import record, replace
 
@@ -24,7 +27,7 @@ class Wish:
 
     ``grouped``: all that is wanted of rows found by a key is made once for each key, if a hash table is made at all.
     ``skipped`` of the rows are not looked at, as long as each comes of one entry. ``counts``: rows that are found for the same
-    rows of the left input, or around the query, are only counted.
+    rows of the left input, or around the query, are only counted. ``number``: nothing is wanted but how many rows there are.
     """
 
     keys: Keys = ()
@@ -33,6 +36,7 @@ class Wish:
     counts: bool = False
     grouped: bool = False
     skipped: float = 0.0
+    number: bool = False
 
     @property
     def is_limited(self) -> bool:
@@ -68,7 +72,7 @@ def best_path(scan: Scan, terms: list[Expr], wish: Wish, context: Context) -> tu
     if len(paths) == 1 and not wish.keys:
         return paths[0], False
     if not wish.keys:
-        return min(paths, key=lambda path: path.cost), False
+        return min(paths, key=lambda path: _cost(path, scan, terms, wish, context)), False
     fixed = fixing(scan.source, scan.table, terms)
     rows = min(path.rows for path in paths)
     if not any(len(path.answered()) == len(terms) for path in paths):
@@ -97,6 +101,14 @@ def best_path(scan: Scan, terms: list[Expr], wish: Wish, context: Context) -> tu
             best = cost, path, backwards
     assert best is not None
     return best[1], best[2]
+
+
+def _cost(path: Path, scan: Scan, terms: list[Expr], wish: Wish, context: Context) -> float:
+    """Microseconds that reading the rows of a path in any order takes; a tree knows how many entries a range has."""
+    counted = wish.number and path.using is not None and len(path.answered()) == len(terms)
+    if not counted or context.reads_more(scan.source, terms):
+        return path.cost
+    return COUNT * prod(how_many(sarg.keys) for sarg in path.equal) + path.rows * COUNTED
 
 
 def _saved_by_skipping(path: Path, scan: Scan, context: Context) -> float:

@@ -205,7 +205,8 @@ def _access(node: Scan | RowidSeek | RowidRange | IndexSeek | IndexRange) -> str
             names = _index_names(node.table, node.index)
             shown = [f"{name} = {expression(key)}" for name, key in zip(names, node.prefix, strict=False)]
             if len(node.prefix) < len(names):
-                shown += _bounds(names[len(node.prefix)], node.lower, node.upper)
+                name = names[len(node.prefix)]
+                shown += [f"{name} IS NOT NULL"] if node.present else _bounds(name, node.lower, node.upper)
             keys = f" ({' AND '.join(shown)})" if shown else ""
             return f"INDEX {'RANGE' if shown else 'SCAN'} {table} USING {node.index.name}{keys}"
 

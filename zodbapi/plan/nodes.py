@@ -96,7 +96,8 @@ class IndexRange(Node):
 
     Without prefix and bounds it is a whole index scan, used for its order. A lower bound of None starts at the first
     entry, NULLs included; with any bound NULLs are left out. ``rotated``: there is no bound, and the entries with NULL in the
-    column after the prefix do not come first, as they stand, but last; read backwards, they come first.
+    column after the prefix do not come first, as they stand, but last; read backwards, they come first. ``present``: there is no
+    bound, and they are left out.
     """
 
     source: int
@@ -108,6 +109,7 @@ class IndexRange(Node):
     descending: bool = False
     tests: tuple[Expr, ...] = ()
     rotated: bool = False
+    present: bool = False
 
 
 @record(frozen=True, slots=True)
