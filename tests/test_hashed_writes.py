@@ -20,6 +20,9 @@ def _load(connection: Any) -> None:
     connection.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, g INTEGER NOT NULL, n TEXT, v INTEGER)")
     connection.execute("CREATE TABLE b (id INTEGER PRIMARY KEY, a_id INTEGER, d INTEGER NOT NULL)")
     connection.execute("CREATE INDEX b_a ON b (a_id)")
+    connection.execute("CREATE TABLE few (id INTEGER PRIMARY KEY, g INTEGER NOT NULL, v INTEGER)")
+    connection.execute("CREATE INDEX few_g ON few (g)")
+    connection.executemany("INSERT INTO few VALUES (?, ?, ?)", [(i, i // 150, i % 5) for i in range(1, 401)])
     connection.executemany(
         "INSERT INTO a VALUES (?, ?, ?, ?)", [(i, i % 50, f"n{i % 90}", i) for i in range(1, PARENTS + 1)]
     )
@@ -43,10 +46,16 @@ HASHED = [
     "UPDATE a SET v = (SELECT b.d FROM b WHERE b.a_id = a.id ORDER BY b.d, b.id LIMIT 1), g = g + 1",
     "UPDATE a SET v = (SELECT count(*) FROM b WHERE b.a_id = a.id) + v RETURNING id, v",
     "UPDATE a SET n = (SELECT sum(b.d) FROM b WHERE b.a_id = a.id GROUP BY b.a_id) WHERE g <> 7",
+    "UPDATE few SET v = (SELECT sum(b.d) FROM b WHERE b.a_id = few.id)",
+    "UPDATE few SET v = (SELECT max(b.d) FROM b WHERE b.a_id = few.id) WHERE v <> 3",
     "UPDATE a SET id = id + 5000, v = (SELECT count(*) FROM b WHERE b.a_id = a.id)",
     "DELETE FROM a WHERE (SELECT count(*) FROM b WHERE b.a_id = a.id) > 1",
     "DELETE FROM b WHERE d < (SELECT max(o.d) FROM b o WHERE o.a_id = b.a_id) RETURNING id",
     "INSERT INTO b SELECT NULL, a.id, (SELECT count(*) FROM b WHERE b.a_id = a.id) FROM a",
+]
+FEW = [  # rows, as far as can be told: for them a whole table is not read
+    "UPDATE few SET v = (SELECT sum(b.d) FROM b WHERE b.a_id = few.id) WHERE g = 3",
+    "UPDATE few SET v = (SELECT b.d FROM b WHERE b.a_id = few.id) WHERE id IN (5, 6, 7)",
 ]
 SEEKING = [  # each of these queries may see what was written for the row before
     "UPDATE b SET d = 1 RETURNING id, (SELECT sum(o.d) FROM b o WHERE o.a_id = b.a_id)",
@@ -64,7 +73,7 @@ def _results(connection: Any, sql: str) -> list[list[tuple[Any, ...]]]:
     connection.execute("BEGIN")
     cursor = connection.execute(sql)
     found = [sorted(cursor.fetchall()) if cursor.description else []]
-    found += [connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in ("a", "b")]
+    found += [connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in ("a", "b", "few")]
     connection.execute("ROLLBACK")
     return found
 
@@ -90,6 +99,14 @@ def test_query_of_many_rows_is_made_for_all_before_the_first_is_written(
 @pytest.mark.parametrize("sql", SEEKING)
 def test_query_between_writes_sees_what_was_written(connection: zodbapi.Connection, sql: str) -> None:
     assert not _is_hashed(connection, sql)
+    found = _results(connection, sql)
+    with unoptimised():
+        assert found == _results(connection, sql)
+
+
+@pytest.mark.parametrize("sql", FEW)
+def test_few_rows_seek(connection: zodbapi.Connection, sql: str) -> None:
+    assert "HASH SEEK" not in _plan(connection, sql)
     found = _results(connection, sql)
     with unoptimised():
         assert found == _results(connection, sql)

@@ -18,7 +18,6 @@ from zodbapi.parser.shapes import grouped
 from zodbapi.plan.commands import Command, Need
 from zodbapi.plan.nodes import Node
 from zodbapi.record import record
-from zodbapi.uncollected import UNCOLLECTED
 from zodbapi.values.conversion import MAX_EXPONENT
 
 if TYPE_CHECKING:
@@ -86,20 +85,7 @@ class Statement:
         insert = self.rows_insert()
         if insert is None or (statements and insert.refers_to_itself):
             return None
-        mark, last_rowid, total = txn.mark(), txn.last_rowid, txn.total_changes
-        try:
-            with UNCOLLECTED:
-                found = insert.run(txn, rows, statements)
-            if statements and txn.immediate:
-                txn.run_immediate()
-            return (found,)
-        except BaseException as error:
-            if txn.active:
-                txn.undo_to(mark)
-                txn.last_rowid, txn.total_changes = last_rowid, total
-            if not txn.active or not isinstance(error, Exception):
-                raise
-            return None
+        return insert.attempt(txn, rows, statements=statements)
 
     def normalise(self, parameters: Parameters | None) -> tuple[Any, ...]:
         """The tuple that programs take: values in order, each of a native class."""

@@ -43,6 +43,7 @@ from zodbapi.plan.nodes import (
     RowidRange,
     Scan,
     Update,
+    Values,
     output_names,
     output_types,
 )
@@ -237,7 +238,11 @@ def _command(command: Command, schema: Schema, compiler: Compiler, sql: str, sty
 def _rows_insert(
     plan: Insert, resolve_writer: Callable[[int], WriterProgram], collations: Collations
 ) -> codegen.RowsInsert | None:
-    return codegen.generate_rows_insert(plan, resolve_writer(plan.table.id), collations)
+    """What inserts many rows by a statement for one; None if it is not of the kind for which that can be."""
+    program = resolve_writer(plan.table.id)
+    if not (isinstance(plan.input, Values) and codegen.can_insert_many(plan, program)):
+        return None
+    return codegen.generate_rows_insert(plan, program, collations)
 
 
 def _resolving(plan: Node, run: Run) -> Run:

@@ -12,7 +12,7 @@ from typing import Any
 
 from zodbapi.codegen import dml
 from zodbapi.codegen.expr import ExprWriter
-from zodbapi.codegen.insert_rows import RowsInsert, generate_rows_insert
+from zodbapi.codegen.insert_rows import RowsInsert, can_insert_many, generate_rows_insert
 from zodbapi.codegen.query import QueryWriter
 from zodbapi.codegen.table_writer import NO_ENTRY, WriterProgram, generate_writer
 from zodbapi.codegen.trigger import TriggerProgram, Triggers, with_triggers
@@ -28,6 +28,7 @@ __all__ = [
     "TriggerProgram",
     "Triggers",
     "WriterProgram",
+    "can_insert_many",
     "generate",
     "generate_rows_insert",
     "generate_stream",

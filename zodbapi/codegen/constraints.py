@@ -6,9 +6,18 @@ some child has that key and no parent does.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zodbapi import errors
+
+if TYPE_CHECKING:
+    from zodbapi.catalog import Table
+
+
+def rowid_name(table: Table) -> str:
+    """The rowid as messages name it."""
+    column = "rowid" if table.rowid_column is None else table.columns[table.rowid_column].name
+    return f"{table.name}.{column}"
 
 
 def not_null_failed(name: str) -> errors.IntegrityError:

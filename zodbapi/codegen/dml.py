@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final
 
 from zodbapi.codegen import runtime
+from zodbapi.codegen.constraints import rowid_name
+from zodbapi.codegen.insert_rows import can_insert_many, generate_rows_insert
 from zodbapi.codegen.page import page
 from zodbapi.codegen.plain_writes import (
     SimpleUpdate,
@@ -25,13 +28,15 @@ from zodbapi.codegen.table_writer import WriterProgram, convert_column
 from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
-from zodbapi.plan.nodes import Delete, Insert, Instead, Limit, Update, Values, output_source
+from zodbapi.plan.nodes import OLD_ROW, Delete, Insert, Instead, Limit, Update, Values, output_source
 from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
     from zodbapi.catalog import Table
     from zodbapi.codegen.unit import Unit
     from zodbapi.plan.nodes import ConflictClause
+
+WORTHWHILE: Final = 16  # rows of a query: from that number on, inserting them in one go is worth a program of its own
 
 
 def write(unit: Unit, node: Insert | Update | Delete, writer: WriterProgram) -> None:
@@ -121,7 +126,13 @@ class _Insert:
         name = unit.query.rows_function(node.input)
         source = output_source(node.input)
         unit.env[source] = StoredRow(f"r{source}")
-        with unit.body.block(f"for r{source} in {name}()"):
+        unit.body.line(f"found = {name}()")
+        if can_insert_many(node, self.writer) and OLD_ROW not in unit.env:  # whose parameters are not a trigger's rows
+            insert = cache(partial(generate_rows_insert, node, self.writer, unit.collations))
+            done = f"(done := {unit.call_value(insert, 'insert_many')}().attempt(txn, found, p)) is not None"
+            with unit.body.block(f"if len(found) >= {WORTHWHILE} and {done}"):
+                unit.body.line("return done[0]")
+        with unit.body.block(f"for r{source} in found"):
             self._row()
 
     def _row(self) -> None:
@@ -251,12 +262,6 @@ class _Insert:
                 change()
         if self.writer.silent is not None:
             body.line(f"txn.policy = {self.node.policy!r}")
-
-
-def rowid_name(table: Table) -> str:
-    """The rowid as messages name it."""
-    column = "rowid" if table.rowid_column is None else table.columns[table.rowid_column].name
-    return f"{table.name}.{column}"
 
 
 @contextmanager

@@ -123,13 +123,14 @@ class ManyRowsWriter:
         return (code, "") if bound.where is None else ("key", f" if (key := {code}) is not NO_ENTRY")
 
     def touch(self, touch: Touch) -> None:
-        """``touch_rows(txn, rowids, olds, made)``: index entries, and parents, of updated rows.
+        """``touch_rows(txn, rowids, olds, made, in_any_order=False)``: index entries, and parents, of updated rows.
 
         Where a new key of a unique index is there already, the row that has it may be about to get another one: then it is
-        their order that says whether the statement fails, and the rows are touched one after the other.
+        their order that says whether the statement fails, and the rows are touched one after the other; or ``KeyExists`` is
+        raised, if they come ``in_any_order``.
         """
         keyed = [bound for bound in touch.indexes if bound.index.keyed]
-        with self.unit.function("def touch_rows(txn, rowids, olds, made)"):
+        with self.unit.function("def touch_rows(txn, rowids, olds, made, in_any_order=False)"):
             self.body.line("undo = txn.undo")
             if keyed:
                 self.body.line("mark = len(undo)")
@@ -137,6 +138,8 @@ class ManyRowsWriter:
                     for bound in keyed:
                         self._move_keys(bound, touch.assigned)
                 with self.body.block(f"except {self.unit.call_value(KeyExists, 'KeyExists')}"):
+                    with self.body.block("if in_any_order"):
+                        self.body.line("raise")
                     self.body.line("txn.undo_to(mark)")
                     self.body.line(f"touch = {self.unit.call_value(touch.one, 'touch_one')}()")
                     with self.body.block("for rowid, row, new in zip(rowids, olds, made)"):

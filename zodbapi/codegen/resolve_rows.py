@@ -1,13 +1,14 @@
 """ON CONFLICT of an INSERT of many rows: what becomes of those that meet a row that is there, for all of them at once.
 
-In: the plan of the statement for one row. Out: a ``Resolution``, which tells rows that are new from rows that are not, and
-makes of the latter what DO UPDATE says. It takes for granted that no row of the statement has to do with another of them: then
-their order does not matter. Where that is not so it raises ``Declined``, and the rows are inserted one by one.
+In: the plan of the statement. Out: a ``Resolution``, which tells rows that are new from rows that are not, makes of the latter
+what DO UPDATE says, or finds the rows that they replace. It takes for granted that no row of the statement has to do with
+another of them: then their order does not matter. Where that is not so it raises ``Declined``, and the rows are inserted one by
+one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.codegen.runtime import changed
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from zodbapi.plan.nodes import ConflictClause, Insert
 
 Row = tuple[Any, ...]
+KeyOf = Callable[[int, Row], Any]
+Find = Callable[[Any], int | None]
 Change = Callable[[int, Row, int, Row, Row], Row | None]  # rowid and row that are there, rowid, row, parameters -> row
 
 
@@ -36,8 +39,9 @@ class Resolution:
 
     table: Table
     writer: WriterProgram
+    action: str  # ignore, update or replace
     indexes: frozenset[int] | None  # the unique keys meant, 0 for the rowid; None: any
-    change: Change | None  # makes the new row, None where WHERE is not true; None: DO NOTHING
+    change: Change | None  # makes the new row of an update, None where WHERE is not true
     touch: Touch | None
     shown: tuple[int, ...]  # assigned columns in which two values may be equal and not the same
 
@@ -45,37 +49,52 @@ class Resolution:
         """For each row the rowid of the one that it meets; ``given``: the rowids are the statement's own.
 
         Raises:
-            Declined: two rows meet each other, or the same row, or one has the rowid of a row that it is not to meet.
+            Declined: two rows meet each other, or the same row that is to be updated, or one has the rowid of a row that it is
+                not to meet.
         """
-        found: list[list[int | None]] = []
-        if given:
-            rows = txn.rows(self.table.id)
-            taken = _found(rowids, lambda rowid: rowid if rowid in rows else None)
-            if self._is_meant(0):
-                found.append(taken)
-            elif any(rowid is not None for rowid in taken):
-                raise Declined
-        found += [
-            _found(list(map(self.writer.entries[index.id], rowids, made)), txn.index(index.id).get)
-            for index in self.table.indexes
-            if index.keyed and self._is_meant(index.id)
-        ]
-        if len(found) == 1:
-            (met,) = found
-        else:
-            met = [next((rowid for rowid in each if rowid is not None), None) for each in zip(*found, strict=True)]
+        met: list[int | None] = [None] * len(made)
+        ignores = self.action == "ignore"
+        places = list(range(len(made)))
+        for key_of, find in self._lookups(txn, rowids, given):
+            keys = [key_of(rowids[place], made[place]) for place in places]
+            found = _found(keys, find, new=ignores)
+            for place, other in zip(places, found, strict=True):
+                if other is not None and met[place] is None:
+                    met[place] = other
+            if ignores:  # a row that is ignored has no more to do with any other
+                places = [place for place in places if met[place] is None]
         there = [rowid for rowid in met if rowid is not None]
-        if len(set(there)) < len(there):
+        if not ignores and len(set(there)) < len(there):
             raise Declined
-        return met or [None] * len(made)
+        return met
+
+    def find_replaced(self, txn: Any, rowids: Sequence[int], made: list[Row], *, given: bool) -> list[int]:
+        """The rowids of the rows that are in the way of these, ascending; ``given`` and ``Declined`` as above."""
+        found = [
+            _found(list(map(key_of, rowids, made)), find, new=False)
+            for key_of, find in self._lookups(txn, rowids, given)
+        ]
+        return sorted({rowid for each in found for rowid in each if rowid is not None})
+
+    def _lookups(self, txn: Any, rowids: Sequence[int], given: bool) -> Iterator[tuple[KeyOf, Find]]:
+        """For each key that is meant: what makes it of a row, and what finds the rowid that has it."""
+        if given and self._is_meant(0):
+            rows = txn.rows(self.table.id)
+            yield _rowid_of, lambda rowid: rowid if rowid in rows else None
+        elif given and not txn.are_free(self.table.id, rowids):
+            raise Declined
+        for index in self.table.indexes:
+            if index.keyed and self._is_meant(index.id):
+                yield self.writer.entries[index.id], txn.index(index.id).get
 
     def _is_meant(self, index: int) -> bool:
         return self.indexes is None or index in self.indexes
 
     def update(self, txn: Any, met: list[tuple[int, int, Row, Row]]) -> list[Row | None]:
         """Changes rows that were met; each item is (rowid of such a row, rowid, row, parameters). The new rows, None for none."""
-        if self.change is None or not met:
-            return [None] * len(met)
+        if not met:
+            return []
+        assert self.change is not None
         tree = txn.rows(self.table.id)
         olds = [tree[other] for other, _, _, _ in met]
         news = [self.change(item[0], old, *item[1:]) for item, old in zip(met, olds, strict=True)]
@@ -89,8 +108,8 @@ class Resolution:
         assert touch is not None
         rowids, olds, news = map(list, zip(*found, strict=True))
         for bound in touch.indexes:
-            entry = self.writer.entries[bound.index.id]
-            if bound.index.keyed and list(map(entry, rowids, olds)) != list(map(entry, rowids, news)):
+            entry, is_meant = self.writer.entries[bound.index.id], bound.index.keyed and self._is_meant(bound.index.id)
+            if is_meant and list(map(entry, rowids, olds)) != list(map(entry, rowids, news)):
                 raise Declined  # the next row may meet this one, or miss it
         if self.table.large:
             news = [txn.put_away(new, self.table.large) for new in news]
@@ -98,15 +117,21 @@ class Resolution:
         txn.undo.append((tree, (rowids, olds), REPLACED))
         tree.update(list(zip(rowids, news, strict=True)))
         if not touch.is_nothing:
-            touch.many()(txn, rowids, olds, news)
+            touch.many()(txn, rowids, olds, news, in_any_order=True)
 
 
-def _found(keys: Sequence[Any], find: Callable[[Any], int | None]) -> list[int | None]:
-    """The rowids that keys have, None for those that are not there; no two rows may have one key."""
+def _rowid_of(rowid: int, row: Row) -> int:
+    return rowid
+
+
+def _found(keys: Sequence[Any], find: Find, *, new: bool) -> list[int | None]:
+    """The rowids that keys have, None for those that are not there; no two rows may have one key, or one that is ``new``."""
     found = [None if key is NO_ENTRY else find(key) for key in keys]
     if len(set(keys)) < len(keys):
-        there = [key for key in keys if key is not NO_ENTRY]
-        if len(set(there)) < len(there):
+        own = [key for key, other in zip(keys, found, strict=True) if key is not NO_ENTRY]
+        if new:
+            own = [key for key, other in zip(keys, found, strict=True) if key is not NO_ENTRY and other is None]
+        if len(set(own)) < len(own):
             raise Declined
     return found
 
@@ -114,10 +139,10 @@ def _found(keys: Sequence[Any], find: Callable[[Any], int | None]) -> list[int |
 def make_resolution(
     node: Insert, writer: WriterProgram, unit: Unit, compile_: Callable[[Unit, str], Any]
 ) -> Resolution | None:
-    """The resolution of a statement with one clause that ignores or updates; None if it has to be done row by row.
+    """The resolution of a statement with one clause that ignores, updates or replaces; None if it has to be done row by row.
 
     Args:
-        node: the plan of the statement for one row.
+        node: the plan of the statement.
         writer: the functions of the table.
         unit: an empty one.
         compile_: makes a function of what was written into the unit, and its header.
@@ -127,7 +152,9 @@ def make_resolution(
     (clause,) = node.clauses
     indexes = None if clause.indexes is None else frozenset(clause.indexes)
     if clause.action == "ignore":
-        return Resolution(node.table, writer, indexes, None, None, ())
+        return Resolution(node.table, writer, "ignore", indexes, None, None, ())
+    if clause.action == "replace" and not (writer.cascades or writer.restricts_itself):
+        return Resolution(node.table, writer, "replace", indexes, None, None, ())
     assigned = frozenset(position for position, _ in clause.assignments)
     exprs = [expr for _, expr in clause.assignments] + ([] if clause.where is None else [clause.where])
     if clause.action != "update" or node.table.rowid_column in assigned or not all(map(needs_its_row_alone, exprs)):
@@ -138,7 +165,7 @@ def make_resolution(
     shown = tuple(sorted(i for i in touch.assigned if node.table.columns[i].type.kind not in PLAIN))
     _write_change(unit, node, writer, clause)
     change = compile_(unit, "change(other, old, rowid, row, p)")
-    return Resolution(node.table, writer, indexes, change, touch, shown)
+    return Resolution(node.table, writer, "update", indexes, change, touch, shown)
 
 
 def _write_change(unit: Unit, node: Insert, writer: WriterProgram, clause: ConflictClause) -> None:

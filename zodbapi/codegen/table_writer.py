@@ -14,7 +14,7 @@ commit. What a later statement repairs is then simply found in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -67,7 +67,7 @@ class Touch:
     parents: tuple[tuple[str, BoundForeignKey], ...]  # with code of their checks
     cascades: bool  # whether it may write other rows
     one: Callable[[], Callable[[Any, int, Row, Row], None]]  # compiles the function (txn, rowid, row, new)
-    many: Callable[[], Callable[[Any, Sequence[int], list[Row], list[Row]], None]]  # the same with lists
+    many: Callable[[], Callable[..., None]]  # the same with lists, see ``ManyRowsWriter.touch``
 
     @property
     def is_nothing(self) -> bool:
@@ -135,7 +135,7 @@ def generate_writer(
         def one() -> Callable[[Any, int, Row, Row], None]:
             return _TableWriter(bound, resolve_writer, collations).generate_touch(found)
 
-        def many() -> Callable[[Any, Sequence[int], list[Row], list[Row]], None]:
+        def many() -> Callable[..., None]:
             return _TableWriter(bound, resolve_writer, collations).generate_touch_rows(found)
 
         found = _touched(bound, positions, cache(one), cache(many))
@@ -273,7 +273,7 @@ class _TableWriter:
             self._touch(list(touch.indexes), list(touch.parents), [], "rowid")
         return self._execute(f"update of table {self.table.id}")[1]["touch"]  # type: ignore[no-any-return]
 
-    def generate_touch_rows(self, touch: Touch) -> Callable[[Any, Sequence[int], list[Row], list[Row]], None]:
+    def generate_touch_rows(self, touch: Touch) -> Callable[..., None]:
         """The function for many rows."""
         for bound in touch.indexes:
             self.entries.functions(bound)

@@ -28,7 +28,7 @@ from zodbapi.optimizer.cost import (
     rows_of,
 )
 from zodbapi.optimizer.group_queries import is_grouped
-from zodbapi.optimizer.hash_seeks import HASH_FACTOR, HASH_LEFT_ROWS, hash_keys, hash_seek
+from zodbapi.optimizer.hash_seeks import GROWN_ROWS, HASH_FACTOR, HASH_LEFT_ROWS, hash_keys, hash_seek
 from zodbapi.optimizer.ordering import fixing, ordered
 from zodbapi.optimizer.predicates import (
     conjoin,
@@ -83,7 +83,6 @@ from zodbapi.plan.nodes import (
 from zodbapi.plan.walk import descend, parts, rebuild, rebuild_inputs
 from zodbapi.record import replace
 
-GROWN_ROWS = 500.0  # of a table that is no longer taken for a small one
 WIDE_KEY = 0.02  # part of the rows that a key is expected to find, from which on another may find far more
 NEVER = 0.0  # how often a query runs that must not build anything for its next run
 SWAP_FACTOR = 4.0  # inputs of an inner hash join are swapped when right has so many times more rows
@@ -118,10 +117,11 @@ def _with_queries(node: Node, times: float, context: Context, most: float = floa
     def changed(part: Any) -> Any:
         if isinstance(part, Node):
             return _with_queries(part, times, context, most)
-        return outer_queries(part, lambda query: _choose_query(query, often, context))
+        return outer_queries(part, lambda query: _choose_query(query, often, context, are_sure=are_sure))
 
     below = [part for part in parts(node) if isinstance(part, Node)]
     often = times * min(most, max((rows_of(part, context) for part in below), default=1.0))
+    are_sure = most == float("inf") and all(map(_is_wide, below))
     return rebuild(node, changed)
 
 
@@ -139,16 +139,20 @@ def _with_queries_of_write(node: Insert | Update | Delete | Instead, context: Co
         if isinstance(part, Node):
             return _with_queries(part, NEVER if isinstance(part, Values) else 1.0, context)
         often = NEVER if isinstance(node, Insert) or id(part) in late else rows
-        return outer_queries(part, lambda query: _choose_query(query, often, context))
+        return outer_queries(part, lambda query: _choose_query(query, often, context, are_sure=_is_wide(node.input)))
 
     return rebuild(node, changed)
 
 
-def _choose_query(query: Node, times: float, context: Context) -> Node:
-    """A query that runs for each row had better build nothing, unless it is for all of them."""
+def _choose_query(query: Node, times: float, context: Context, *, are_sure: bool) -> Node:
+    """A query that runs for each row had better build nothing, unless it is for all of them.
+
+    ``are_sure``: so many rows are around it, not just as many as a key, or a LIMIT, is guessed to give.
+    """
     if not used(query):
         return _with_queries(_choose(query, NO_WISH, context), min(times, 1.0), context)
-    wish = Wish(limit=UNKNOWN_LIMIT, times=times, grouped=is_grouped(query))
+    expected = times if are_sure or times >= HASH_LEFT_ROWS else min(times, LEAST_ROWS - 1.0)
+    wish = Wish(limit=UNKNOWN_LIMIT, times=expected, grouped=is_grouped(query))
     return _with_queries(_choose(query, wish, context), times, context)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from zodbapi.catalog import TEXTS, Kind
 from zodbapi.optimizer.access import ROWID, Path, target_of
-from zodbapi.optimizer.context import Context
+from zodbapi.optimizer.context import LEAST_ROWS, Context
 from zodbapi.optimizer.cost import BUILD, COUNT, FETCH, PROBE, SCAN_ROW, SEEK, SORT
 from zodbapi.optimizer.predicates import filtered, kind_of, used, volatile
 from zodbapi.optimizer.selectivity import passing
@@ -16,8 +16,9 @@ from zodbapi.plan.expr import Affine, Compare, Expr
 from zodbapi.plan.nodes import HashSeek, Node, Scan
 
 HASH_FACTOR = 1.3  # a hash join must be so much cheaper than an index loop: its cost is sure, the loop's is a guess
-HASH_LEFT_ROWS = 1000.0  # fewer left rows than that always loop when there is an index
-STEP = 0.1  # adding one row to what is made of its group
+HASH_LEFT_ROWS = 1000.0  # fewer left rows than that loop when there is an index, unless enough is known of them
+GROWN_ROWS = 500.0  # of a table that is no longer taken for a small one
+STEP = 0.1  # putting one row into its group, and adding it to what is made of that; an aggregate keeps no rows
 RESULT = 0.4  # making the result of the rows that were found, each time
 CALL = 0.2  # microseconds of asking for the table, beside the look-up itself
 
@@ -53,7 +54,12 @@ def hash_seek(
     """
     inner = frozenset((scan.source,))
     outer = frozenset().union(*map(used, terms)) - inner if terms else inner
-    if times <= 1 or path.single or (path.using is not None and times < HASH_LEFT_ROWS) or not outer:
+    if times <= 1 or path.single or not outer:
+        return None
+    # What is said of a table that has hardly any rows yet may soon be wrong. As it grows, so does what seeks and a hash table
+    # cost, unless a seek reads a row or two of many.
+    is_known = wanted is None and context.rows(scan.table) >= GROWN_ROWS
+    if path.using is not None and times < (LEAST_ROWS if is_known else HASH_LEFT_ROWS):
         return None
     pairs = [(term, pair) for term in terms if (pair := hash_keys(term, outer, inner)) is not None]
     if not pairs:
@@ -68,7 +74,7 @@ def hash_seek(
     kept = passing(rows, local, context)
     each = context.matching(scan.table, kept, targets)
     once = grouped and not rest
-    made = rows * SCAN_ROW + kept * (BUILD + STEP if once else BUILD)
+    made = rows * SCAN_ROW + kept * (STEP if once and wanted in (None, 0.0) else BUILD + STEP if once else BUILD)
     sort = each * SORT if wanted else 0.0
     seek = path.cost if wanted is None else min(path.cost, SEEK + wanted * FETCH) if wanted else COUNT
     found = PROBE if once else CALL + PROBE + each * SCAN_ROW + sort
