@@ -494,7 +494,7 @@ SCRIPT = """
 """
 
 
-def test_executescript_and_iterdump(connection: zodbapi.Connection) -> None:
+def test_executescript_and_iterdump() -> None:
     source = zodbapi.connect(":memory:")
     source.executescript(SCRIPT)
     assert not source.in_transaction
