@@ -174,7 +174,7 @@ def test_second_writer_waits_and_then_gives_up(txn: Transaction, other: Transact
     assert other.active
     other.rollback()
     with pytest.raises(errors.OperationalError, match=r"^database is locked$"):
-        other.begin(mode="immediate")
+        other.begin(write=True)
     assert not other.active
     txn.rollback()
     other.begin(write=True)
