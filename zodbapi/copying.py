@@ -94,9 +94,10 @@ def copy_database(source: Connection, target: Connection) -> None:
         try:
             ddl.set_schema(receiver, type(receiver.schema)())
             ddl.set_schema(receiver, giver.stored)
-            top = max((max(t.id, *(i.id for i in t.indexes), 0) for t in giver.stored.tables.values()), default=0)
-            while ddl.allot(receiver, 1)[0] < top:
-                pass  # ids are never used again, here as in the source
+            # Ids are never used again, here as in the source.
+            ids = [item.id for table in giver.stored.tables.values() for item in (table, *table.indexes)]
+            (first,) = ddl.allot(receiver, 1)
+            ddl.allot(receiver, max(0, max(ids, default=0) - first))
             for table in giver.stored.tables.values():
                 receiver.rows(table.id).update(_rows(giver, receiver, table))
                 for index in table.indexes:
