@@ -95,10 +95,11 @@ def copy_database(source: Connection, target: Connection) -> None:
             ddl.set_schema(receiver, type(receiver.schema)())
             ddl.set_schema(receiver, giver.stored)
             # Ids are never used again, here as in the source.
-            ids = [item.id for table in giver.stored.tables.values() for item in (table, *table.indexes)]
+            tables = giver.stored.tables.values()
+            ids = [table.id for table in tables] + [index.id for table in tables for index in table.indexes]
             (first,) = ddl.allot(receiver, 1)
             ddl.allot(receiver, max(0, max(ids, default=0) - first))
-            for table in giver.stored.tables.values():
+            for table in tables:
                 receiver.rows(table.id).update(_rows(giver, receiver, table))
                 for index in table.indexes:
                     receiver.index(index.id).update(giver.index(index.id))
