@@ -13,6 +13,7 @@ from uuid import UUID
 
 from zodbapi.binder.rename import quote
 from zodbapi.binder.schema_sql import statements_after_rows, table_sql
+from zodbapi.catalog import Schema
 from zodbapi.large import load_row, load_value
 from zodbapi.storage import ddl
 
@@ -92,7 +93,7 @@ def copy_database(source: Connection, target: Connection) -> None:
     with giver.reading():
         receiver.begin(write=True)
         try:
-            ddl.set_schema(receiver, type(receiver.schema)())
+            ddl.set_schema(receiver, Schema())
             ddl.set_schema(receiver, giver.stored)
             # Ids are never used again, here as in the source.
             tables = giver.stored.tables.values()
