@@ -299,7 +299,7 @@ class MixedGenerator(WriteGenerator):
 
     def ranked(self) -> tuple[str, bool] | None:
         """The first groups in the order of an aggregate."""
-        from_, scope = self.from_clause([], 2)
+        from_, scope = self.from_clause(2)
         keys = [column for column in scope if not column.folds and column.type in TYPES]
         if not keys:
             return None
@@ -358,7 +358,7 @@ class MixedGenerator(WriteGenerator):
 
     def aggregated(self) -> tuple[str, bool]:
         """Aggregates with DISTINCT and FILTER, of groups and of everything."""
-        from_, scope = self.from_clause([], 2)
+        from_, scope = self.from_clause(2)
         shown = []
         for _ in range(2):
             name = self.one_of("count", "sum", "total", "avg", "min", "max")

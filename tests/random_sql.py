@@ -241,7 +241,7 @@ class Generator:
     def scalar_query(self, scope: list[Col], type_: str) -> str:
         """A subquery of one value, often correlated."""
         self._depth += 1
-        from_, inner = self.from_clause(scope, 1)
+        from_, inner = self.from_clause(1)
         where = f" WHERE {self.predicate(inner + scope, 1)}" if self.chance(0.7) else ""
         value = self._shown(inner, type_)  # of outer columns alone, it would be an aggregate of the outer query
         self._depth -= 1
@@ -290,7 +290,7 @@ class Generator:
 
     def _query_predicate(self, scope: list[Col]) -> str:
         self._depth += 1
-        from_, inner = self.from_clause(scope, 1 if self.chance(0.7) else 2)
+        from_, inner = self.from_clause(1 if self.chance(0.7) else 2)
         where = f" WHERE {self.predicate(inner + scope, 1)}" if self.chance(0.8) else ""
         if scope and inner and self.chance(0.5):
             outer = self.random.choice(scope)
@@ -311,13 +311,13 @@ class Generator:
 
     # --- queries --------------------------------------------------------------------------------------------------
 
-    def from_clause(self, outer: list[Col], most: int = 3) -> tuple[str, list[Col]]:
+    def from_clause(self, most: int = 3) -> tuple[str, list[Col]]:
         """A FROM clause and the columns that it makes visible."""
-        text, scope = self._relation(outer)
+        text, scope = self._relation()
         joins = self.random.randint(0, most - 1)
         alone = joins == 1 and "(" not in text
         for _ in range(joins):
-            right, columns = self._relation(outer)
+            right, columns = self._relation()
             kinds = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", ","]
             if alone:  # SQLite loses rows of RIGHT and FULL joins next to other joins
                 kinds += ["RIGHT JOIN", "FULL JOIN"]
@@ -340,7 +340,7 @@ class Generator:
             terms.append(self._comparison(both, 0))
         return " AND ".join(terms)
 
-    def _relation(self, outer: list[Col]) -> tuple[str, list[Col]]:
+    def _relation(self) -> tuple[str, list[Col]]:
         self._aliases += 1
         alias = f"x{self._aliases}"
         if self._depth < 2 and self.chance(0.15):
@@ -401,7 +401,7 @@ class Generator:
     ) -> tuple[str, list[str]]:
         """A SELECT whose columns are named c0, c1, ... and their types."""
         wanted = types or [self.one_of(*self.types) for _ in range(self.random.randint(1, 3))]
-        from_, scope = self.from_clause(outer)
+        from_, scope = self.from_clause()
         where = f" WHERE {self.predicate(scope + outer)}" if self.chance(0.7) else ""
         roll = self.random.random()
         if roll < 0.2:

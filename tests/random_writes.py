@@ -128,10 +128,10 @@ class WriteGenerator(ShapeGenerator):
     def _where(self, scope: list[Col], probability: float = 0.6) -> str:
         return f" WHERE {self.predicate(scope, 1)}" if self.chance(probability) else ""
 
-    def _relation(self, outer: list[Col]) -> tuple[str, list[Col]]:
+    def _relation(self) -> tuple[str, list[Col]]:
         if self.views and not self._constant and self.chance(0.1):
             return self._aliased(self.random.choice(self.views))
-        return super()._relation(outer)
+        return super()._relation()
 
     # --- queries --------------------------------------------------------------------------------------------------
 

@@ -137,7 +137,7 @@ def test_the_length_that_a_pack_left_is_what_counts(connection: Any, path: Path)
     assert int(found) == storage._pack_at, "other processes know it from the lock file"
 
 
-def test_notes_of_another_file_do_not_count(connection: Any, path: Path) -> None:
+def test_notes_of_another_file_do_not_count(connection: Any) -> None:
     storage = storage_of(connection)
     assert storage._file_lock is not None
     storage._file_lock.note_packed(1 << 40)
@@ -197,7 +197,7 @@ def test_closing_ends_a_pack(connection: Any, path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_pack_that_fails_is_logged_and_no_more(
-    connection: Any, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    connection: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_arguments: Any) -> None:
         raise OSError(28, "No space left on device")

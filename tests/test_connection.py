@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -457,14 +456,17 @@ def test_progress_handler(connection: zodbapi.Connection) -> None:
 
 
 def test_interrupt(connection: zodbapi.Connection) -> None:
+    running = threading.Event()
+    connection.create_function("tell", 1, lambda n: running.set() or n)
+
     def stop() -> None:
-        time.sleep(0.05)
+        running.wait(60)
         connection.interrupt()
 
     thread = threading.Thread(target=stop)
     thread.start()
     with pytest.raises(zodbapi.OperationalError, match="interrupted"):
-        connection.execute(SLOW)
+        connection.execute(SLOW.replace("SELECT 1", "SELECT tell(1)"))
     thread.join()
     connection.interrupt()
     assert rows(connection, "SELECT 1") == [(1,)]
@@ -494,7 +496,7 @@ SCRIPT = """
 """
 
 
-def test_executescript_and_iterdump(connection: zodbapi.Connection) -> None:
+def test_executescript_and_iterdump() -> None:
     source = zodbapi.connect(":memory:")
     source.executescript(SCRIPT)
     assert not source.in_transaction

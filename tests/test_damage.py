@@ -141,7 +141,7 @@ def save_index(path: Path) -> Path:
     return path.with_name(path.name + ".index")
 
 
-def test_an_index_file_that_is_missing_older_or_of_before_a_restore(path: Path, tmp_path: Path) -> None:
+def test_an_index_file_that_is_missing_older_or_of_before_a_restore(path: Path) -> None:
     index = save_index(path)
     old_index, old_data = index.read_bytes(), path.read_bytes()
     with closing(zodbapi.connect(str(path), autocommit=True)) as connection:

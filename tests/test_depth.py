@@ -82,7 +82,7 @@ def test_deep_in_a_caller_that_is_deep(connection: zodbapi.Connection) -> None:
     assert descend(sys.getrecursionlimit() // 2) == 1
 
 
-def test_deep_in_many_threads(connection: zodbapi.Connection) -> None:
+def test_deep_in_many_threads() -> None:
     """The limit that one of them needs must not let another overrun its stack, which ends the process."""
     found: list[Any] = []
     interval = sys.getswitchinterval()

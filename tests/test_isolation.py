@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -353,7 +352,7 @@ def test_others_see_that_a_table_was_emptied(pair: Pair) -> None:
     assert first.execute("SELECT id FROM t WHERE v = 1").fetchall() == [(1,)]
 
 
-def test_others_see_a_rebuilt_index(pair: Pair, tmp_path: Path) -> None:
+def test_others_see_a_rebuilt_index(pair: Pair) -> None:
     first, second = pair
     fill(first, 10)
     assert second.execute("SELECT id FROM t WHERE v = 20").fetchall() == [(20,)]

@@ -194,7 +194,7 @@ def test_errors_of_opening(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
 
 
-def test_unknown_options_are_refused(tmp_path: Path) -> None:
+def test_unknown_options_are_refused() -> None:
     with pytest.raises(errors.InterfaceError, match=r"^unknown option: colour$"):
         Database.open(":memory:", colour="blue")
 

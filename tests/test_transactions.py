@@ -166,7 +166,7 @@ def test_a_unique_key_taken_meanwhile_conflicts(txn: Transaction, other: Transac
         other.commit()
 
 
-def test_second_writer_waits_and_then_gives_up(txn: Transaction, other: Transaction, table: Table) -> None:
+def test_second_writer_waits_and_then_gives_up(txn: Transaction, other: Transaction) -> None:
     txn.begin(write=True)
     other.begin()
     with pytest.raises(errors.OperationalError, match=r"^database is locked$"):
@@ -174,7 +174,7 @@ def test_second_writer_waits_and_then_gives_up(txn: Transaction, other: Transact
     assert other.active
     other.rollback()
     with pytest.raises(errors.OperationalError, match=r"^database is locked$"):
-        other.begin(mode="immediate")
+        other.begin(write=True)
     assert not other.active
     txn.rollback()
     other.begin(write=True)

@@ -148,7 +148,7 @@ def control_transaction(command: TransactionControl, txn: Transaction) -> None:
     """
     match command.action:
         case "begin":
-            txn.begin(mode=command.mode, isolation=command.isolation)
+            txn.begin(write=command.mode in ("immediate", "exclusive"), isolation=command.isolation)
         case "set_isolation":
             assert command.isolation is not None
             txn.set_isolation(command.isolation)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from zodbapi.binder.rename import quote
 from zodbapi.binder.schema_sql import statements_after_rows, table_sql
+from zodbapi.catalog import Schema
 from zodbapi.large import load_row, load_value
 from zodbapi.storage import ddl
 
@@ -92,12 +93,14 @@ def copy_database(source: Connection, target: Connection) -> None:
     with giver.reading():
         receiver.begin(write=True)
         try:
-            ddl.set_schema(receiver, type(receiver.schema)())
+            ddl.set_schema(receiver, Schema())
             ddl.set_schema(receiver, giver.stored)
-            top = max((max(t.id, *(i.id for i in t.indexes), 0) for t in giver.stored.tables.values()), default=0)
-            while ddl.allot(receiver, 1)[0] < top:
-                pass  # ids are never used again, here as in the source
-            for table in giver.stored.tables.values():
+            # Ids are never used again, here as in the source.
+            tables = giver.stored.tables.values()
+            ids = [table.id for table in tables] + [index.id for table in tables for index in table.indexes]
+            (first,) = ddl.allot(receiver, 1)
+            ddl.allot(receiver, max(0, max(ids, default=0) - first))
+            for table in tables:
                 receiver.rows(table.id).update(_rows(giver, receiver, table))
                 for index in table.indexes:
                     receiver.index(index.id).update(giver.index(index.id))

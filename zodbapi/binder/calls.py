@@ -234,15 +234,13 @@ def bind_window_call(tree: exp.Window, scope: Scope) -> Expr:
         raise OperationalError("FILTER clause may only be used with aggregate window functions")
     scope.windows = None
     try:
-        call = _bind_over(function, parts, tree, scope, windows.resolve(tree))
+        call = _bind_over(function, parts, scope, windows.resolve(tree))
         return _bringing(windows.add(call), call.args, scope)
     finally:
         scope.windows = windows
 
 
-def _bind_over(
-    function: AggregateFunction, parts: CallParts, tree: exp.Window, scope: Scope, over: exp.Window
-) -> WindowCall:
+def _bind_over(function: AggregateFunction, parts: CallParts, scope: Scope, over: exp.Window) -> WindowCall:
     from zodbapi.binder.expr import bind_expr
     from zodbapi.binder.window import bind_frame
 

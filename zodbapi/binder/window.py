@@ -96,14 +96,14 @@ def _check_bounds(unit: str, start: FrameBound, end: FrameBound, order: Sequence
     if unit == "range" and (start.offset is not None or end.offset is not None) and len(order) != 1:
         raise OperationalError("RANGE with offset PRECEDING/FOLLOWING requires one ORDER BY expression")
     for bound, word in ((start, "starting"), (end, "ending")):
-        if bound.offset is not None and _negative(bound.offset, unit):
+        if bound.offset is not None and _negative(bound.offset):
             raise OperationalError(f"frame {word} offset must be a non-negative {_NUMBERS.get(unit, 'integer')}")
 
 
 _NUMBERS = {"range": "number"}
 
 
-def _negative(offset: Expr, unit: str) -> bool:
+def _negative(offset: Expr) -> bool:
     if not isinstance(offset, Const):
         return False
     if isinstance(offset.value, str) or offset.value is None:

@@ -29,7 +29,7 @@ def _rewrite(node: Node, above: frozenset[int], context: Context) -> Node:
         terms = split(node.predicate)
         for term in terms:
             others = [other for other in terms if other is not term]
-            if _keeps_the_unmatched(term, node.input, above.union(*map(used, others)), context):
+            if _keeps_the_unmatched(term, node.input, above.union(*map(used, others))):
                 return _rewrite(filtered(replace(node.input, kind="anti"), others), above, context)
     reads = above.union(*map(used, parts(node)))
 
@@ -39,7 +39,7 @@ def _rewrite(node: Node, above: frozenset[int], context: Context) -> Node:
     return rebuild(node, changed)
 
 
-def _keeps_the_unmatched(term: Expr, join: Join, others: frozenset[int], context: Context) -> bool:
+def _keeps_the_unmatched(term: Expr, join: Join, others: frozenset[int]) -> bool:
     """Whether the term is true for rows without a match alone, and what else is said above does not read the right table."""
     scan = join.right.input if isinstance(join.right, Filter) else join.right
     if not isinstance(term, IsNull) or not isinstance(scan, Scan) or not others.isdisjoint(emitted(join.right)):

@@ -47,10 +47,8 @@ from zodbapi.plan.nodes import (
     Window,
     WorkingRow,
 )
-from zodbapi.plan.text import expression
+from zodbapi.plan.text import expression, listed
 from zodbapi.plan.walk import Part, parts
-
-__all__ = ["explain", "expression"]
 
 INDENT = "  "
 
@@ -99,11 +97,11 @@ def describe(node: Node) -> str:
         case HashJoin():
             return _hash_join(node)
         case HashSeek():
-            default = f" ELSE {_listed(node.default)}" if node.default else ""
+            default = f" ELSE {listed(node.default)}" if node.default else ""
             return f"HASH SEEK {_pairs(node.keys, node.probes)}{default}"
         case FirstOfEach():
-            order = f" BY {_listed(node.keys)}" if node.keys else ""
-            return f"FIRST OF EACH {_listed(node.alike)}{order}"
+            order = f" BY {listed(node.keys)}" if node.keys else ""
+            return f"FIRST OF EACH {listed(node.alike)}{order}"
         case Insert() | Update() | Delete():
             return _write(node)
         case Command():
@@ -119,17 +117,17 @@ def _pipeline(node: Node) -> str:
         case Project():
             return f"PROJECT {_projected(node)}"
         case Aggregate():
-            keys = f" BY {_listed(node.keys)}" if node.keys else ""
+            keys = f" BY {listed(node.keys)}" if node.keys else ""
             each = "" if node.each is None else f" EACH ROW #{node.each}"
-            return f"AGGREGATE{_space(_listed(node.calls))}{keys}{each}"
+            return f"AGGREGATE{_space(listed(node.calls))}{keys}{each}"
         case Window():
-            return f"WINDOW {_listed(node.calls)}"
+            return f"WINDOW {listed(node.calls)}"
         case Distinct():
-            return f"DISTINCT ON ({_listed(node.on)})" if node.on else f"DISTINCT {node.columns} columns"
+            return f"DISTINCT ON ({listed(node.on)})" if node.on else f"DISTINCT {node.columns} columns"
         case Sort():
             top = f" TOP {expression(node.limit)}" if node.limit is not None else ""
-            already = f" AFTER {_listed(node.keys[: node.presorted])}" if node.presorted else ""
-            return f"SORT{top} BY {_listed(node.keys[node.presorted :])}{already}"
+            already = f" AFTER {listed(node.keys[: node.presorted])}" if node.presorted else ""
+            return f"SORT{top} BY {listed(node.keys[node.presorted :])}{already}"
         case Limit():
             limit = "ALL" if node.limit is None else expression(node.limit)
             return f"LIMIT {limit}" + (f" OFFSET {expression(node.offset)}" if node.offset is not None else "")
@@ -147,7 +145,7 @@ def _pipeline(node: Node) -> str:
             names = ", ".join(_index_names(node.table, node.index)[: node.width])
             return f"INDEX GROUPS {node.table.name}#{node.source} USING {node.index.name} ({names})"
         case TableFunctionScan():
-            return f"TABLE FUNCTION {node.function.name}({_listed(node.args)})"
+            return f"TABLE FUNCTION {node.function.name}({listed(node.args)})"
         case _:
             raise AssertionError(type(node).__name__)
 
@@ -159,10 +157,6 @@ def _projected(node: Project) -> str:
         name = node.names[i] if i < len(node.names) else ""
         shown.append(text if not name or text.partition("#")[0] == name else f"{text} AS {name}")
     return ", ".join(shown)
-
-
-def _listed(items: Sequence[Part]) -> str:
-    return ", ".join(expression(item) for item in items)
 
 
 def _space(text: str) -> str:
@@ -194,7 +188,7 @@ def _access(node: Scan | RowidSeek | RowidRange | IndexSeek | IndexRange) -> str
         case Scan():
             return f"SCAN {table}"
         case RowidSeek():
-            keys = _listed(node.rowids)
+            keys = listed(node.rowids)
             condition = f"rowid = {keys}" if seeks_once(node) else f"rowid IN ({keys})"
             return f"ROWID SEEK {table} ({condition})"
         case RowidRange():
@@ -228,7 +222,7 @@ def _alternatives(node: IndexSeek) -> str:
     names = _index_names(node.table, node.index)
     if not seeks_once(node):
         width = len(node.alternatives[0]) if node.alternatives else 0
-        found = ", ".join(f"({_listed(keys)})" if width > 1 else _listed(keys) for keys in node.alternatives)
+        found = ", ".join(f"({listed(keys)})" if width > 1 else listed(keys) for keys in node.alternatives)
         return f"{', '.join(names[:width])} IN ({found})"
     shown = []
     for i, key in enumerate(node.alternatives[0]):
@@ -241,7 +235,7 @@ def _alternatives(node: IndexSeek) -> str:
 
 
 def _write(node: Insert | Update | Delete) -> str:
-    returning = "" if node.returning is None else f" RETURNING {_listed(node.returning)}"
+    returning = "" if node.returning is None else f" RETURNING {listed(node.returning)}"
     match node:
         case Insert():
             values = ", ".join("-" if value is None else expression(value) for value in node.values)

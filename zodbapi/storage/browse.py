@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from ZODB.utils import z64
-
 from zodbapi.catalog import Index, Table
 from zodbapi.large import load_row
 from zodbapi.storage.ddl import ENTRY
@@ -59,7 +57,7 @@ class Rows(Mapping[int, Row]):
         while True:
             with _reading(self._txn):
                 piece = list(islice(self._txn.rows(self._table.id).keys(after, None, after is not None), KEPT))
-                self._txn._connection.cacheGC()
+                self._txn.shrink_cache()
             yield from piece
             if len(piece) < KEPT:
                 return
@@ -82,7 +80,7 @@ class Root(Mapping[str, Rows]):
     @property
     def objects(self) -> Any:
         """ZODB's own root object, with everything that other programs keep in it."""
-        return self._txn._connection.get(z64)
+        return self._txn.root
 
     def walk(
         self, tables: Collection[str] | None = None, limit: int | None = None, entries: bool = False
@@ -159,7 +157,7 @@ def _walk_rest(txn: Transaction) -> Iterator[Place]:
     if entry is not None:
         for table_id, rowid in entry["sequences"].items():
             yield (ENTRY, "sequences", names[table_id]), rowid
-    for key, value in txn._connection.get(z64).items():
+    for key, value in txn.root.items():
         if key != ENTRY:
             yield from _walk_object(txn, (str(key),), value)
 
@@ -179,4 +177,4 @@ def _thrifty(txn: Transaction, items: Any) -> Iterator[Any]:
     for count, item in enumerate(items, 1):
         yield item
         if count % KEPT == 0:
-            txn._connection.cacheMinimize()
+            txn.empty_cache()

@@ -29,15 +29,13 @@ class Participant(Transaction):
         super().__init__(database, manager)
         self._manager.registerSynch(self)
 
-    def begin(
-        self, write: bool = False, mode: str = "", isolation: Isolation | None = None, late: bool = False
-    ) -> None:
+    def begin(self, write: bool = False, isolation: Isolation | None = None, late: bool = False) -> None:
         """Take part in the manager's transaction, which begins now if there is none."""
         try:
             self._manager.get()
         except NoTransaction:
             self._manager.begin()  # tells the ZODB connection, which then has the newest snapshot
-        super().begin(write, mode, isolation, late)
+        super().begin(write, isolation, late)
 
     def _refresh(self, behind: bool = True) -> None:
         # The manager told the connection of its transaction; another snapshot is due only if that one is stale.

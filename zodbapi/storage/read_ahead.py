@@ -20,7 +20,7 @@ MOST: Final = 32  # leaves ahead
 _PART: Final = 4  # of the leaves that were read one after the other, this part is read ahead
 
 
-class Snapshot(Protocol):
+class SnapshotStorage(Protocol):
     """A storage as one transaction sees it."""
 
     _start: bytes  # the transaction id before which everything is seen: the same object for as long as it sees the same
@@ -56,7 +56,7 @@ class ReadAhead:
         self._ready: dict[bytes, Loaded] = {}
         self._runs = {cls: _Run() for cls in LEAF_FORMS}
 
-    def leaf(self, oid: bytes, cls: type, snapshot: Snapshot) -> tuple[Loaded | None, bool]:
+    def leaf(self, oid: bytes, cls: type, snapshot: SnapshotStorage) -> tuple[Loaded | None, bool]:
         """The leaf, and whether a scan came to it; None when its record has another form than those read here."""
         if snapshot._start is not self._seen:
             self._seen = snapshot._start
@@ -74,7 +74,7 @@ class ReadAhead:
         self._read_run(oid, cls, snapshot, ahead)
         return self._ready.pop(oid, None) or self._read_one(oid, cls, snapshot), True
 
-    def _read_one(self, oid: bytes, cls: type, snapshot: Snapshot) -> Loaded | None:
+    def _read_one(self, oid: bytes, cls: type, snapshot: SnapshotStorage) -> Loaded | None:
         form = LEAF_FORMS[cls]
         record, serial = snapshot.load(oid)
         following = self._runs[cls].following = form.next_id(record)
@@ -83,7 +83,7 @@ class ReadAhead:
             return None
         return Loaded((values[0], self._reader.ghost(following, cls)), serial, len(record))
 
-    def _read_run(self, oid: bytes, cls: type, snapshot: Snapshot, ahead: int) -> None:
+    def _read_run(self, oid: bytes, cls: type, snapshot: SnapshotStorage, ahead: int) -> None:
         """Read the leaf and those after it that are not in memory, unless that fails: whoever comes there will see why."""
         run, form, ghost = self._runs[cls], LEAF_FORMS[cls], self._reader.ghost
         next_id, values_in = form.next_id, form.values
@@ -110,7 +110,7 @@ class ReadAhead:
             self._ready[oid] = Loaded((state, leaf), serial, size)
 
 
-def _chain(snapshot: Snapshot, oid: bytes, follow: Callable[[bytes, bytes, bytes], bytes | None]) -> None:
+def _chain(snapshot: SnapshotStorage, oid: bytes, follow: Callable[[bytes, bytes, bytes], bytes | None]) -> None:
     """Give ``follow`` the record of the object, and those that it names one after the other."""
     chain = getattr(getattr(snapshot, "_storage", None), "chain", None)
     if chain is not None:

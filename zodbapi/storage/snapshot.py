@@ -79,6 +79,15 @@ class Snapshot:
         start: bytes | None = self._mvcc._start
         return start
 
+    @property
+    def root(self) -> Any:
+        """ZODB's own root object, in which we have one entry."""
+        return self._connection.get(z64)
+
+    def empty_cache(self) -> None:
+        """Forget the state of all objects that were read, but not of those that were changed."""
+        self._connection.cacheMinimize()
+
     def _is_stale(self, told: bool = False) -> bool:
         """Whether others have committed since the snapshot; ``told`` if this process knows of what other processes did."""
         return (not told and self._outside is not None and self._outside()) or self._mvcc._ltid is not self._seen
@@ -101,7 +110,7 @@ class Snapshot:
 
     def _read_schema(self) -> None:
         if self.entry is None:
-            entry = self._connection.get(z64).get(ddl.ENTRY)
+            entry = self.root.get(ddl.ENTRY)
             if entry is None:
                 self.forget_trees()
                 self._see(Schema(), self.temporary.schema)
@@ -124,7 +133,7 @@ class Snapshot:
 
     def _create_entry(self) -> None:
         self.entry = ddl.new_entry()
-        self._connection.get(z64)[ddl.ENTRY] = self.entry
+        self.root[ddl.ENTRY] = self.entry
         self._connection.add(self.entry)
         self._cookie = self.stored.version
         self.forget_trees()

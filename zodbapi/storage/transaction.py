@@ -63,10 +63,8 @@ class Transaction(Changes):
 
     # --- begin and end ----------------------------------------------------------------------------------------------
 
-    def begin(
-        self, write: bool = False, mode: str = "", isolation: Isolation | None = None, late: bool = False
-    ) -> None:
-        """Start a transaction on the newest snapshot; ``write``, or a mode other than deferred, takes the write lock.
+    def begin(self, write: bool = False, isolation: Isolation | None = None, late: bool = False) -> None:
+        """Start a transaction on the newest snapshot; ``write`` takes the write lock, ``isolation`` is a level for it alone.
 
         ``late`` is for those who call ``start_writing`` before they read anything: it gets them the newest snapshot.
         """
@@ -82,7 +80,7 @@ class Transaction(Changes):
             self._set_level(isolation)
         if self.serializable:
             self._watch(True)
-        if write or mode in ("immediate", "exclusive"):
+        if write:
             self._or_end(self.start_writing)
 
     @contextmanager
