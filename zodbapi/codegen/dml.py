@@ -29,6 +29,7 @@ from zodbapi.codegen.unit import StoredRow, stored_row, tuple_code
 from zodbapi.errors import IntegrityError
 from zodbapi.plan.expr import Const, Expr
 from zodbapi.plan.nodes import OLD_ROW, Delete, Insert, Instead, Limit, Update, Values, output_source
+from zodbapi.plan.walk import needs_its_row_alone
 from zodbapi.uncollected import UNCOLLECTED
 
 if TYPE_CHECKING:
@@ -337,24 +338,26 @@ def _displace(unit: Unit, table: Table, writer: WriterProgram, action: str, old_
         unit.body.line(f"{delete}(txn, other, txn.rows({table.id})[other])")
 
 
-def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]]) -> str:
-    """Collects, by rowid, what the program needs of the rows to change; the name of the dictionary."""
+def _collect(unit: Unit, node: Update | Delete, codes: Callable[[], list[str]] | None) -> None:
+    """Collects the rows to change in ``found``, by rowid; if there are ``codes``, as the first of what each item has."""
     unit.rowids_used.add(node.source)
+    start = len(unit.body.lines)
     unit.body.line("found = {}")
 
     def keep() -> None:
         row = unit.env[node.source]
-        items = [stored_row(row), *codes()]
-        unit.body.line(f"found.setdefault({row.rowid}, {tuple_code(items)})")
+        item = stored_row(row) if codes is None else tuple_code([stored_row(row), *codes()])
+        once = codes is None and comes_once(node.input, node.source)
+        unit.body.line(f"found[{row.rowid}] = {item}" if once else f"found.setdefault({row.rowid}, {item})")
 
     if not isinstance(node.input, Limit):
         unit.query.produce(node.input, keep)
-        return "found"
+        unit.comprehend(start, "found")
+        return
     # What LIMIT cuts are rows of the table, which need their rowids: they are all found first.
     unit.query.produce(node.input.input, keep)
     limit, offset = unit.query.count(node.input.limit), unit.query.count(node.input.offset)
     unit.body.line(f"found = dict({unit.call(page)}(found.items(), {limit}, {offset}))")
-    return "found"
 
 
 def _update(unit: Unit, node: Update, writer: WriterProgram) -> None:
@@ -362,12 +365,12 @@ def _update(unit: Unit, node: Update, writer: WriterProgram) -> None:
     exprs = [expr for _, expr in node.assignments]
     if node.rowid is not None:
         exprs.append(node.rowid)
-    found = _collect(unit, node, lambda: [unit.expr.value(expr) for expr in exprs])
+    _collect(unit, node, lambda: [unit.expr.value(expr) for expr in exprs])
     names = [f"v{i}" for i in range(len(exprs))]
     computed = {position: names[i] for i, (position, _) in enumerate(node.assignments)}
     rowid = names[-1] if node.rowid is not None else None
     body, table = unit.body, node.table
-    with body.block(f"for rowid, {tuple_code(['row', *names])} in {found}.items()"):
+    with body.block(f"for rowid, {tuple_code(['row', *names])} in found.items()"):
         _current_row(unit, node)
 
         with _changing(
@@ -385,8 +388,16 @@ def _current_row(unit: Unit, node: Update | Delete) -> None:
 
 
 def _delete(unit: Unit, node: Delete, writer: WriterProgram) -> None:
-    found = _collect(unit, node, list)
-    with unit.body.block(f"for rowid in {found}"):
+    _collect(unit, node, None)
+    if writer.silent is None and writer.cascades and all(map(needs_its_row_alone, node.returning or ())):
+        with unit.body.block(f"if {unit.call_value(writer.delete_all, 'delete_all')}(txn, found=found)"):
+            if node.returning is None:
+                unit.body.line("n = len(found)")
+            else:
+                with unit.body.block("for rowid, row in found.items()"):
+                    return_row(unit, node, "row", "rowid")
+            unit.body.line("found = ()")
+    with unit.body.block("for rowid in found"):
         _current_row(unit, node)
         with _writing(unit, writer, f"{writer_function(unit, writer, 'delete')}(txn, rowid, row)"):
             return_row(unit, node, "row", "rowid")

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Final
 from zodbapi import values
 from zodbapi.catalog import Kind
 from zodbapi.codegen import runtime
-from zodbapi.codegen.children import scan_children, seek_children
+from zodbapi.codegen.cascades import ACTIONS, Dependent
+from zodbapi.codegen.children import Finder, scan_children, seek_children
 from zodbapi.codegen.constraints import foreign_key_failed, key_mismatch, missing_parent, schedule, schedule_many
 from zodbapi.codegen.keys import encode, is_raw, part_type, prepare
 from zodbapi.codegen.unit import raising, tuple_code
 from zodbapi.large import load_value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zodbapi.catalog import Table
     from zodbapi.codegen.unit import Unit
     from zodbapi.codegen.writer import Writer
@@ -145,20 +148,35 @@ class ForeignKeyWriter:
         return f"{self._children_function(foreign)}(txn, key, 1)"
 
     def _children_function(self, foreign: BoundForeignKey) -> str:
-        """A function (txn, key, limit) that lists the (rowid, row) of the children with that key."""
+        return self.unit.namespace.callable(self._finder(foreign).one)
+
+    def dependents(self, children: Sequence[BoundForeignKey]) -> tuple[Dependent, ...]:
+        """Those of the keys of children whose action on deletion is more than a check at the end."""
+        return tuple(
+            Dependent(
+                foreign.child,
+                foreign.key.columns,
+                foreign.parent_positions,
+                foreign.key.on_delete,
+                None if foreign.mismatch else self._finder(foreign),
+            )
+            for foreign in children
+            if foreign.key.on_delete in (*ACTIONS, "RESTRICT")
+        )
+
+    def _finder(self, foreign: BoundForeignKey) -> Finder:
+        """What finds the children of parents."""
         child, columns = foreign.child, foreign.key.columns
         single = len(columns) == 1
         if foreign.child_index is None:
-            finder = scan_children(child.id, columns)
-        else:
-            order = {position: place for place, position in enumerate(columns)}
-            parts = []
-            for column in foreign.child_index.columns[: len(columns)]:
-                assert column.position is not None
-                type_, nullable = part_type(child, column)
-                parts.append((None if single else order[column.position], type_, nullable, column.folding))
-            finder = seek_children(child, foreign.child_index, tuple(parts), self.unit.collations)
-        return self.unit.namespace.callable(finder)
+            return scan_children(child.id, columns)
+        order = {position: place for place, position in enumerate(columns)}
+        parts = []
+        for column in foreign.child_index.columns[: len(columns)]:
+            assert column.position is not None
+            type_, nullable = part_type(child, column)
+            parts.append((None if single else order[column.position], type_, nullable, column.folding))
+        return seek_children(child, foreign.child_index, tuple(parts), self.unit.collations)
 
     def on_parent_gone(self, foreign: BoundForeignKey, action: str, event: str) -> None:
         """A parent's key has gone (deleted or changed): cascade, or have the key checked.
@@ -190,9 +208,14 @@ class ForeignKeyWriter:
                     self._check_later(foreign, child)
 
     def on_parents_gone(self, foreign: BoundForeignKey, rows: str) -> bool:
-        """The same for a list of rows that were deleted, all at once; False if it has to be done one by one."""
-        if foreign.mismatch or foreign.key.on_delete in ("RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"):
+        """The same for a list of rows that were deleted, all at once; False if it has to be done one by one.
+
+        What an action writes was done before: see ``cascades``.
+        """
+        if foreign.mismatch or foreign.key.on_delete == "RESTRICT":
             return False
+        if foreign.key.on_delete in ACTIONS:
+            return True
         positions = foreign.parent_positions
         keys = f"{{{self.key('row', positions)} for row in {rows} if {self.present('row', positions)}}}"
         number = foreign.child.foreign_keys.index(foreign.key)

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from zodbapi import values
 from zodbapi.catalog import Kind, Table
+from zodbapi.codegen.cascades import ACTIONS, Dependent, delete_all
 from zodbapi.codegen.constraints import check_failed, not_null_failed, unique_failed
 from zodbapi.codegen.expr import ExprWriter
 from zodbapi.codegen.foreign_key_writer import ForeignKeyWriter
@@ -102,6 +103,8 @@ class WriterProgram:
     restricts_itself: bool  # whether a row may keep another of the same table from being deleted
     generated_from: frozenset[int]  # the columns that generated columns are computed from
     conditions: tuple[tuple[Expr, frozenset[int]], ...]  # of CHECKs, over source 0, and their columns
+    dependents: tuple[Dependent, ...]
+    delete_all: Callable[..., bool]  # (txn, found=rows by rowid), with what depends on them; see ``cascades``
     silent: WriterProgram | None = None  # the same that fires no triggers, where there are any
     displace: Callable[[Any, int, tuple[Any, ...]], None] | None = None  # deletes a row in the way, where there are
     before_insert: Callable[[Any, int | None, tuple[Any, ...]], bool] | None = (
@@ -180,6 +183,10 @@ def converted(unit: Unit, table: Table, position: int, code: str) -> str:
     size = None if column.large or table.keeps_in_rows(position) else LIMIT
     convert = unit.call_value(_converter(table, position, size), f"convert{position}")
     exact = values.exact_class(column.type.kind)
+    if column.type.kind in _RECAST and column.type.kind is not Kind.JSON and not column.large:
+        first, again = unit.expr.hold(code)
+        stored = f"{unit.call(values.store(column.type))}({again}, {unit.namespace.constant(f'{table.name}.{column.name}')})"
+        return f"({stored} if {first} is not None else {f'{convert}(None)' if column.not_null else None})"
     if exact is None or column.type.kind in _RECAST:
         return f"{convert}({code})"
     first, again = unit.expr.hold(code)
@@ -247,6 +254,7 @@ class _TableWriter:
     ) -> None:
         self.bound = bound
         self.table = bound.table
+        self.resolve_writer = resolve_writer
         self.unit = unit = Unit(collations)
         self.entries = IndexWriter(unit, bound.table)
         self.foreign_keys = ForeignKeyWriter(unit, bound.table)
@@ -327,11 +335,13 @@ class _TableWriter:
             tuple(scope[f"check{n}"] for n in range(len(self.bound.parents))),
             touch,
             many,
-            any(foreign.key.on_delete in ("CASCADE", "SET NULL", "SET DEFAULT") for foreign in self.bound.children),
+            any(foreign.key.on_delete in ACTIONS for foreign in self.bound.children),
             bool(self.bound.children),
             any(f.key.on_delete == "RESTRICT" and f.child.id == self.table.id for f in self.bound.children),
             frozenset().union(*(_columns_of(expr, self.table) for _, expr in self.bound.generated)),
             tuple((expr, _columns_of(expr, self.table)) for _, expr in self.bound.checks),
+            self.foreign_keys.dependents(self.bound.children),
+            partial(delete_all, table=self.table.id, writer_of=self.resolve_writer),
         )
 
     @property

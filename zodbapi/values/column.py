@@ -57,7 +57,7 @@ def _store_any(value: Any, label: str) -> Any:
 
 
 def _decimal_store(precision: int | None, scale: int | None) -> Callable[[Any, str], Any]:
-    limit = None if precision is None else Decimal(10) ** (precision - (scale or 0))
+    whole = None if precision is None else precision - (scale or 0)  # digits before the point
     digits = scale if scale is not None else 0 if precision is not None else None
     step = None if digits is None else Decimal(1).scaleb(-digits)
 
@@ -71,12 +71,12 @@ def _decimal_store(precision: int | None, scale: int | None) -> Callable[[Any, s
             raise refusal(value, Kind.DECIMAL, label)
         if not number.is_finite():
             raise DataError(f"number out of range for DECIMAL column {label}")
-        if step is not None and not number.same_quantum(step):
+        if step is not None:
             try:
-                number = number.quantize(step, context=ROUNDING)
+                number = number.quantize(step, None, ROUNDING)
             except InvalidOperation:  # more digits than any column has
                 raise DataError(f"number out of range for DECIMAL column {label}") from None
-        if limit is not None and not -limit < number < limit:
+        if whole is not None and number.adjusted() >= whole and number:
             raise DataError(f"number out of range for DECIMAL({precision}, {scale or 0}) column {label}")
         return number
 
