@@ -70,7 +70,7 @@ def _loop_items(unit: Unit, node: Scan | RowidRange, arguments: str, consume: Co
     if node.descending:
         target, read = (f"{rowid}, {row}", items_descending) if with_rowid else (row, values_descending)
         header = f"for {target} in {unit.call(read)}({rows}{', ' + arguments if arguments else ''})"
-    elif not arguments and not unit.body.depth:  # a loop inside another mostly finds few rows, or wants but the first
+    elif not arguments and unit.is_outermost:  # a loop inside another mostly finds few rows, or wants but the first
         target, name = (f"{rowid}, {row}", unit.call(all_items)) if with_rowid else (row, unit.call(all_values))
         header = f"for {target} in {name}({rows})"
     elif with_rowid:
@@ -322,7 +322,7 @@ def _loop_entries(
     else:
         target = "".join(f"{part or '_'}, " for part in parts) + rowid
         read = f"{unit.call(keys_descending)}({tree}, " if node.descending else f"{tree}.keys("
-        whole = arguments == _ALL and not node.descending and not unit.body.depth
+        whole = arguments == _ALL and not node.descending and unit.is_outermost
         entries = f"{unit.call(all_keys)}({tree})" if whole else _ranges(unit, read, arguments)
         header = f"for {target} in {entries}"
     with unit.body.block(header):
