@@ -267,12 +267,18 @@ def _loop_key(unit: Unit, node: IndexSeek, codes: list[str], consume: Consume) -
 
 
 def _is_repeated(unit: Unit, node: IndexSeek) -> bool:
-    """Whether the key differs from row to row, and the entries can be asked for theirs; a tree counts them faster than a loop."""
-    if node.descending or node.tests or unit.counts_entries or all(map(unit.expr.independent, node.alternatives[0])):
+    """Whether the key differs from row to row, and the loop over its entries had better end by itself."""
+    if all(map(unit.expr.independent, node.alternatives[0])) or not _ends_by_itself(unit, node):
         return False
-    if node.index.keyed and any(part_type(node.table, column)[1] for column in node.index.columns):
-        return False  # keys with a NULL in them are longer
     return len(unit.scopes) > 1 or (unit.uses_source(node.source) and not _is_covered(unit, node))
+
+
+def _ends_by_itself(unit: Unit, node: IndexSeek) -> bool:
+    """Whether the entries can be asked for their key; a tree counts them faster than a loop."""
+    if node.descending or node.tests or unit.counts_entries:
+        return False
+    # Keys with a NULL in them are longer.
+    return not (node.index.keyed and any(part_type(node.table, column)[1] for column in node.index.columns))
 
 
 def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> None:
@@ -280,8 +286,11 @@ def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> Non
     if is_raw(node.table, node.index):
         _loop_entries(unit, node, f"{key}[0], {key}[0]", consume)
     else:
-        above = greatest(unit, node, len(node.alternatives[0]))
-        _loop_entries(unit, node, f"{key}, (*{key}, {above})", consume)
+        width = len(node.alternatives[0])
+        if _ends_by_itself(unit, node):
+            _loop_entries(unit, node, key, consume, until=[f"{key}[{i}]" for i in range(width)])
+        else:
+            _loop_entries(unit, node, f"{key}, (*{key}, {greatest(unit, node, width)})", consume)
 
 
 def greatest(unit: Unit, node: IndexSeek | IndexRange | IndexGroups, width: int) -> str:
