@@ -93,6 +93,18 @@ FIRSTS = [
 ]
 
 
+LISTS = [
+    "SELECT id, a FROM b WHERE a IN (5, 7, 7, NULL, 9.0, 'x', 300) ORDER BY id",
+    "SELECT id FROM b WHERE a IN (5, 7, 300) ORDER BY a, id LIMIT 9",
+    "SELECT id FROM b WHERE a IN (5, 7, 300) ORDER BY a DESC, id DESC LIMIT 9",
+    "SELECT u FROM b WHERE kind IN ('k2', 'k7', 'k4') AND n IN (1, 2, 3) ORDER BY id",
+    "SELECT u FROM b WHERE kind IN ('k2', NULL) AND x IN (1.5, 2, -0.0) ORDER BY id",
+    "SELECT count(*) FROM b WHERE a IN (NULL)",
+    "SELECT count(*) FROM b WHERE kind IN ('k2', 'k3') AND x IS NULL",
+    "SELECT instr(kind, 'k'), instr(kind, 3), instr(n, 1), substr(kind, 1, 1), substr(kind, 2, 0) FROM b ORDER BY id",
+    "SELECT substr(kind, -1, 1), substr(kind, 2), substr(kind, 1, -1), substr(n, 1, 2), substr(kind, 1, 9) FROM b ORDER BY id",
+    "SELECT mod(n, 7), mod(n, -7), mod(n, 0), mod(x, 2), mod(n, 2.5), sqrt(n), sqrt(x), exp(n), pow(x, 2) FROM b ORDER BY id",
+]
 WINDOWS = [
     "SELECT id, sum(n) OVER (PARTITION BY kind) FROM b ORDER BY id",
     "SELECT id, sum(n) OVER (PARTITION BY a) FROM b ORDER BY id",
@@ -106,7 +118,7 @@ WINDOWS = [
 ]
 
 
-@pytest.mark.parametrize("sql", COUNTS + FIRSTS + WINDOWS)
+@pytest.mark.parametrize("sql", COUNTS + FIRSTS + LISTS + WINDOWS)
 def test_same_rows(sql: str, connections: list[Any]) -> None:
     ours, theirs = connections
     expected = theirs.execute(sql).fetchall()

@@ -70,7 +70,7 @@ def _loop_items(unit: Unit, node: Scan | RowidRange, arguments: str, consume: Co
     if node.descending:
         target, read = (f"{rowid}, {row}", items_descending) if with_rowid else (row, values_descending)
         header = f"for {target} in {unit.call(read)}({rows}{', ' + arguments if arguments else ''})"
-    elif not arguments and not unit.body.depth:  # a loop inside another mostly finds few rows, or wants but the first
+    elif not arguments and unit.is_outermost:  # a loop inside another mostly finds few rows, or wants but the first
         target, name = (f"{rowid}, {row}", unit.call(all_items)) if with_rowid else (row, unit.call(all_values))
         header = f"for {target} in {name}({rows})"
     elif with_rowid:
@@ -267,12 +267,18 @@ def _loop_key(unit: Unit, node: IndexSeek, codes: list[str], consume: Consume) -
 
 
 def _is_repeated(unit: Unit, node: IndexSeek) -> bool:
-    """Whether the key differs from row to row, and the entries can be asked for theirs; a tree counts them faster than a loop."""
-    if node.descending or node.tests or unit.counts_entries or all(map(unit.expr.independent, node.alternatives[0])):
+    """Whether the key differs from row to row, and the loop over its entries had better end by itself."""
+    if all(map(unit.expr.independent, node.alternatives[0])) or not _ends_by_itself(unit, node):
         return False
-    if node.index.keyed and any(part_type(node.table, column)[1] for column in node.index.columns):
-        return False  # keys with a NULL in them are longer
     return len(unit.scopes) > 1 or (unit.uses_source(node.source) and not _is_covered(unit, node))
+
+
+def _ends_by_itself(unit: Unit, node: IndexSeek) -> bool:
+    """Whether the entries can be asked for their key; a tree counts them faster than a loop."""
+    if node.descending or node.tests or unit.counts_entries:
+        return False
+    # Keys with a NULL in them are longer.
+    return not (node.index.keyed and any(part_type(node.table, column)[1] for column in node.index.columns))
 
 
 def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> None:
@@ -280,8 +286,11 @@ def _loop_prefix(unit: Unit, node: IndexSeek, key: str, consume: Consume) -> Non
     if is_raw(node.table, node.index):
         _loop_entries(unit, node, f"{key}[0], {key}[0]", consume)
     else:
-        above = greatest(unit, node, len(node.alternatives[0]))
-        _loop_entries(unit, node, f"{key}, (*{key}, {above})", consume)
+        width = len(node.alternatives[0])
+        if _ends_by_itself(unit, node):
+            _loop_entries(unit, node, key, consume, until=[f"{key}[{i}]" for i in range(width)])
+        else:
+            _loop_entries(unit, node, f"{key}, (*{key}, {greatest(unit, node, width)})", consume)
 
 
 def greatest(unit: Unit, node: IndexSeek | IndexRange | IndexGroups, width: int) -> str:
@@ -322,7 +331,7 @@ def _loop_entries(
     else:
         target = "".join(f"{part or '_'}, " for part in parts) + rowid
         read = f"{unit.call(keys_descending)}({tree}, " if node.descending else f"{tree}.keys("
-        whole = arguments == _ALL and not node.descending and not unit.body.depth
+        whole = arguments == _ALL and not node.descending and unit.is_outermost
         entries = f"{unit.call(all_keys)}({tree})" if whole else _ranges(unit, read, arguments)
         header = f"for {target} in {entries}"
     with unit.body.block(header):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cache, reduce
-from itertools import compress, count
+from itertools import chain, compress, count
 from math import isinf
 from operator import add, eq, not_
 from typing import Any, NoReturn
@@ -353,8 +353,10 @@ def rowids_of(items: Iterable[Any], *, descending: bool = False) -> list[int]:
 
 def distinct_keys(keys: Iterable[Any], *, descending: bool = False) -> list[Any]:
     """The distinct keys that can match an entry, in index order."""
-    found = {key for key in keys if key is not None and not any(map(_never, key))}
-    return sorted(found, reverse=descending)
+    found = [key for key in keys if key is not None]
+    if any(map(_never, chain.from_iterable(found))):
+        found = [key for key in found if not any(map(_never, key))]
+    return sorted(set(found), reverse=descending)
 
 
 def _never(part: Any) -> bool:

@@ -179,6 +179,11 @@ class Unit:
         return self.scopes[-1].body
 
     @property
+    def is_outermost(self) -> bool:
+        """Whether the code at hand is in no loop of its function."""
+        return self.body.depth <= (len(self.scopes) == 1)  # ``run`` begins inside of its header
+
+    @property
     def prologue(self) -> Writer:
         """What the function being written does once, before its body."""
         return self.scopes[-1].prologue

@@ -94,7 +94,7 @@ def _real(function: Callable[[float], float], *, pole: float | None = None) -> C
     """A mathematical function of one float. ``pole`` is the result where Python reports an overflow."""
 
     def apply(value: Any) -> float | None:
-        number = numeric(value)
+        number = value if type(value) is int or type(value) is float else numeric(value)
         if number is None:
             return None
         try:
@@ -152,6 +152,8 @@ def _logarithm(base: float, value: float) -> float:
 
 def modulo(left: Any, right: Any) -> Any:
     """The remainder with the sign of the first argument: a float, or exact if both are decimals or integers of one."""
+    if type(left) is type(right) is int:
+        return math.fmod(left, right) if right else None
     a, b = numeric(left), numeric(right)
     if a is None or b is None:
         return None

@@ -88,6 +88,8 @@ def substr(value: Any, start: Any, count: Any = None) -> Any:
 
     A negative count takes the characters before ``start``. Of a blob, bytes.
     """
+    if type(value) is str and type(start) is type(count) is int and start > 0 <= count:
+        return value[start - 1 : start - 1 + count]
     whole = value if type(value) is bytes else to_text(value)
     start, wanted = to_integer(start), len(whole) if count is None else to_integer(count)
     first = start - 1 if start > 0 else start + len(whole) if start < 0 else -1
@@ -105,8 +107,8 @@ def substr(value: Any, start: Any, count: Any = None) -> Any:
 
 def instr(value: Any, part: Any) -> int:
     """Where ``part`` first occurs, from 1; 0 if it does not. In bytes if both are blobs."""
-    if type(value) is bytes and type(part) is bytes:
-        return value.find(part) + 1
+    if type(value) is type(part) and type(part) in (str, bytes):
+        return value.find(part) + 1  # type: ignore[no-any-return]
     return to_text(value).find(to_text(part)) + 1
 
 
