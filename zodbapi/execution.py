@@ -11,7 +11,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, count, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -57,13 +57,12 @@ def run(
 
     ``begun`` says that the open transaction was begun for this statement alone.
     """
-    if connection._trace is not None:
-        connection._trace(statement.sql)
+    trace(connection, statement.sql)
     txn = connection._txn
     with watched(connection):
         if statement.kind is CONTROL:
             if begun:
-                txn.rollback()
+                txn.cancel()
             return statement, statement.run(txn, params)
         if statement.kind is READ:
             try:
@@ -81,6 +80,13 @@ def run(
             current = start_writing(connection, statement)
             return current, work(connection, current, params)
         return run_begun(connection, statement, params, work)
+
+
+def trace(connection: Connection, sql: str) -> None:
+    """Shows a text to the trace callback, if there is one; what that raises is ignored, as by sqlite3."""
+    if connection._trace is not None:
+        with suppress(Exception):
+            connection._trace(sql)
 
 
 def translate(error: BaseException) -> Error | None:
@@ -291,10 +297,11 @@ def run_begun(
 def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Parameters]) -> tuple[Statement, int]:
     """Runs one compiled statement for each item; gives it and the number of changed rows."""
     txn = connection._txn
+    if not txn.active:
+        parameter_rows = list(parameter_rows)  # a lost conflict reads them again
     begun = not txn.active
     if begun:
         txn.begin()
-        parameter_rows = list(parameter_rows)  # a lost conflict reads them again
     changes = 0
 
     def run_each(_connection: Connection, current: Statement, _params: tuple[Any, ...]) -> None:
@@ -312,8 +319,8 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
                 continue
             for parameters in block:
                 current = renewed(connection, current)
-                rows = run_whole(connection, current, parameters)
-                changes += txn.changes if rows is None else len(rows)
+                run_whole(connection, current, parameters)
+                changes += txn.changes
         if failure is not None:
             raise failure
 
@@ -321,8 +328,7 @@ def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Paramete
         statement = connection._prepare(sql, connection.paramstyle)
         if not statement.is_dml:
             raise ProgrammingError("executemany() can only execute DML statements.")
-        if connection._trace is not None:
-            connection._trace(sql)
+        trace(connection, sql)
         with watched(connection):
             if begun:
                 statement, _ = run_begun(connection, statement, (), run_each)
