@@ -412,6 +412,7 @@ STATEMENTS = [
     *["CREATE TABLE w (a TEXT PRIMARY KEY, b ANY) STRICT, WITHOUT ROWID", "ALTER TABLE t RENAME TO sqlite_t"],
     *["SELECT -0x8000000000000000", "SELECT - 0x08000000000000000", "SELECT 5 - 0x8000000000000000 IS NULL"],
     *["SELECT (5) - 0x8000000000000000 > 0", "SELECT -0x7fffffffffffffff", "SELECT (-0x8000000000000000)"],
+    *["UPDATE t SET t.b = 1", "UPDATE t AS q SET q.b = 1", "UPDATE t SET nope.b = 1", "UPDATE t SET (a, t.b) = (1, 2)"],
     *["SELECT 0x8000000000000000"],
     *[
         RECURSIVE.format(query)
@@ -452,3 +453,12 @@ def test_offsets_of_frames(both: tuple[Any, Any], frame: str) -> None:
 def test_places_of_window_functions(both: tuple[Any, Any], call: str) -> None:
     rows = "(SELECT column1 AS n, column2 AS m FROM (VALUES (1, 1), (2, NULL), (3, 2), (4, 0)))"
     same(both, f"SELECT n, {call} OVER (ORDER BY n) FROM {rows} ORDER BY n")
+
+
+@pytest.mark.parametrize("name", ["case_sensitive_like", "ignore_check_constraints", "query_only"])
+def test_settings_that_would_be_missed(name: str) -> None:
+    connection = zodbapi.connect(":memory:", isolation_level=None)
+    connection.execute(f"PRAGMA {name} = off")
+    with pytest.raises(zodbapi.NotSupportedError, match=f"PRAGMA {name} is not supported"):
+        connection.execute(f"PRAGMA {name} = 1")
+    connection.close()
