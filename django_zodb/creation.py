@@ -110,7 +110,7 @@ class DatabaseCreation(BaseDatabaseCreation):
         self.connection.settings_dict.update(self.get_test_db_clone_settings(str(_worker_id)))
         self.connection.close()
         name = self.connection.settings_dict["NAME"]
-        if self.is_in_memory_db(name):
+        if self.is_in_memory_db(name) and name not in self._kept:  # where it is, another alias is a mirror of this one
             self.keep(name)
             parent = multiprocessing.parent_process()  # os.getppid() is a fork server
             assert parent is not None and parent.pid is not None

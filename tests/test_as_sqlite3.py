@@ -323,3 +323,142 @@ def test_a_progress_handler_that_fails_interrupts() -> None:
         with pytest.raises(error, match="interrupted"):
             connection.execute(sql).fetchall()
         connection.close()
+
+
+def test_parameters_that_fail_on_the_way_leave_no_transaction() -> None:
+    def rows() -> Iterator[Any]:
+        yield (1,)
+        raise KeyError
+
+    for connection in (sqlite3.connect(":memory:"), zodbapi.connect(":memory:", isolation_level=None)):
+        connection.isolation_level = None
+        connection.execute("CREATE TABLE t (a)")
+        with pytest.raises(KeyError):
+            connection.executemany("INSERT INTO t VALUES (?)", rows())
+        assert not connection.in_transaction
+        connection.close()
+
+
+def test_a_trace_callback_that_fails_is_ignored(both: tuple[Any, Any]) -> None:
+    for connection in both:
+        connection.set_trace_callback(lambda sql: 1 // 0)
+    same(both, "SELECT 1")
+
+
+def test_keywords_of_functions(both: tuple[Any, Any]) -> None:
+    for connection in both:
+        connection.create_function(name="one", narg=0, func=lambda: 1)
+        connection.create_aggregate(name="counted", n_arg=1, aggregate_class=Counter)
+        connection.set_trace_callback(trace_callback=None)
+        connection.set_progress_handler(progress_handler=None, n=1)
+    same(both, "SELECT one(), counted(1)")
+
+
+def test_foreign_keys_deferred_before_the_transaction(both: tuple[Any, Any]) -> None:
+    question = "PRAGMA defer_foreign_keys"
+    for sql in (
+        *("PRAGMA foreign_keys = 1", "CREATE TABLE p (id INTEGER PRIMARY KEY)", "CREATE TABLE c (x REFERENCES p)"),
+        *(
+            f"{question} = 1",
+            question,
+            "BEGIN",
+            question,
+            "INSERT INTO c VALUES (1)",
+            "INSERT INTO p VALUES (1)",
+            "COMMIT",
+        ),
+        *(question, "INSERT INTO c VALUES (2)", f"{question} = 1", "BEGIN", "INSERT INTO c VALUES (2)", "COMMIT"),
+        *(question, "ROLLBACK", question, f"{question} = 1", "INSERT INTO c VALUES (1)", question, "SELECT * FROM c"),
+    ):
+        same(both, sql)
+
+
+VIEW = """
+CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT);
+INSERT INTO t VALUES (1, 'x'), (2, 'y');
+CREATE VIEW v AS SELECT a, b FROM t;
+CREATE TRIGGER vi INSTEAD OF INSERT ON v BEGIN INSERT INTO t VALUES (new.a, new.b); END;
+CREATE TRIGGER vd INSTEAD OF DELETE ON v BEGIN DELETE FROM t WHERE a = old.a; END;
+"""
+
+
+@pytest.mark.parametrize("tail", ["", " RETURNING a"])
+def test_rows_of_a_view_are_not_counted(both: tuple[Any, Any], tail: str) -> None:
+    for connection in both:
+        connection.executescript(VIEW)
+    for sql in (
+        "INSERT INTO v VALUES (3, 'z')",
+        "DELETE FROM v WHERE a = 3",
+        "INSERT INTO t VALUES (4, 'q'), (5, 'r')",
+    ):
+        counts = []
+        for connection in both:
+            cursor = connection.execute(sql + tail)
+            if tail:
+                cursor.fetchall()
+            counts.append(cursor.rowcount)
+        assert counts[0] == counts[1], sql
+
+
+RECURSIVE = "WITH RECURSIVE c (x) AS ({}) SELECT x FROM c ORDER BY x"
+STATEMENTS = [
+    *["INSERT INTO v VALUES (1, 'z') ON CONFLICT DO NOTHING", "INSERT OR IGNORE INTO v VALUES (1, 'z')"],
+    *["INSERT INTO v VALUES (1, 'z') ON CONFLICT (a) DO UPDATE SET b = 1"],
+    *["CREATE TABLE w (a, b) WITHOUT ROWID", "CREATE TABLE w (a INTEGER PRIMARY KEY AUTOINCREMENT) WITHOUT ROWID"],
+    *[
+        "CREATE TABLE w (a, PRIMARY KEY (a)) WITHOUT ROWID",
+        "CREATE TABLE w (a TEXT PRIMARY KEY, b) STRICT, WITHOUT ROWID",
+    ],
+    *["CREATE TABLE w (a TEXT PRIMARY KEY, b ANY) STRICT, WITHOUT ROWID", "ALTER TABLE t RENAME TO sqlite_t"],
+    *["SELECT -0x8000000000000000", "SELECT - 0x08000000000000000", "SELECT 5 - 0x8000000000000000 IS NULL"],
+    *["SELECT (5) - 0x8000000000000000 > 0", "SELECT -0x7fffffffffffffff", "SELECT (-0x8000000000000000)"],
+    *["UPDATE t SET t.b = 1", "UPDATE t AS q SET q.b = 1", "UPDATE t SET nope.b = 1", "UPDATE t SET (a, t.b) = (1, 2)"],
+    *["SELECT 0x8000000000000000"],
+    *[
+        RECURSIVE.format(query)
+        for query in (
+            "SELECT 1 UNION ALL SELECT a.x + b.x FROM c AS a JOIN c AS b WHERE a.x < 5",
+            "SELECT 1 UNION ALL SELECT max(x) + 1 FROM c WHERE x < 5",
+            "SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 5 GROUP BY x",
+            "SELECT 1 UNION ALL SELECT count(*) OVER () FROM c LIMIT 4",
+            "SELECT 1 UNION ALL SELECT x + (SELECT max(a) FROM t WHERE a <= c.x) FROM c WHERE x < 5",
+            "SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 3 UNION ALL SELECT x + 10 FROM c WHERE x < 3",
+        )
+    ],
+    *["SELECT '[10,20]' -> true", "SELECT '[10,20]' ->> false", "SELECT json_array('[[1]]' ->> 0, '[[1]]' -> 0)"],
+    *["SELECT json_object('a', '{\"b\":[1]}' ->> 'b')"],
+]
+
+
+@pytest.mark.parametrize("sql", STATEMENTS)
+def test_statements(both: tuple[Any, Any], sql: str) -> None:
+    for connection in both:
+        connection.executescript(VIEW)
+    same(both, sql)
+    same(both, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+
+
+@pytest.mark.parametrize(
+    "frame", ["ROWS '1'", "ROWS 1.0", "ROWS 1.5", "ROWS 'x'", "GROUPS '2'", "RANGE '1'", "RANGE 'x'", "RANGE NULL"]
+)
+def test_offsets_of_frames(both: tuple[Any, Any], frame: str) -> None:
+    rows = "(VALUES (1), (2), (2), (4))"
+    same(both, f"SELECT column1, sum(column1) OVER (ORDER BY column1 {frame} PRECEDING) FROM {rows} ORDER BY 1, 2")
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["nth_value(n, 2.0)", "nth_value(n, 1.5)", "nth_value(n, '2')", "lead(n, m, -9)", "lag(n, m, n)", "lag(n, m)"],
+)
+def test_places_of_window_functions(both: tuple[Any, Any], call: str) -> None:
+    rows = "(SELECT column1 AS n, column2 AS m FROM (VALUES (1, 1), (2, NULL), (3, 2), (4, 0)))"
+    same(both, f"SELECT n, {call} OVER (ORDER BY n) FROM {rows} ORDER BY n")
+
+
+@pytest.mark.parametrize("name", ["case_sensitive_like", "ignore_check_constraints", "query_only"])
+def test_settings_that_would_be_missed(name: str) -> None:
+    connection = zodbapi.connect(":memory:", isolation_level=None)
+    connection.execute(f"PRAGMA {name} = off")
+    with pytest.raises(zodbapi.NotSupportedError, match=f"PRAGMA {name} is not supported"):
+        connection.execute(f"PRAGMA {name} = 1")
+    connection.close()

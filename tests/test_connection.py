@@ -266,6 +266,10 @@ def test_memory_databases() -> None:
         lambda c: c.create_function("f", 0, lambda: 1),
         lambda c: c.iterdump(),
         lambda c: c.schema,
+        lambda c: c.interrupt(),
+        lambda c: c.set_trace_callback(print),
+        lambda c: c.set_progress_handler(None, 1),
+        lambda c: setattr(c, "isolation_level", None),
     ],
 )
 def test_closed_connection(use: Any) -> None:
@@ -275,6 +279,25 @@ def test_closed_connection(use: Any) -> None:
     with pytest.raises(zodbapi.ProgrammingError, match=r"Cannot operate on a closed database\."):
         use(connection)
     assert not connection.in_transaction
+
+
+@pytest.mark.parametrize("fetch", [next, list, "fetchone", "fetchall", "fetchmany"])
+def test_cursors_of_a_closed_connection(fetch: Any) -> None:
+    connection = zodbapi.connect(":memory:")
+    cursor = connection.execute("VALUES (1), (2), (3)")
+    assert next(cursor) == (1,)
+    connection.close()
+    with pytest.raises(zodbapi.ProgrammingError, match=r"Cannot operate on a closed database\."):
+        getattr(cursor, fetch)() if isinstance(fetch, str) else fetch(cursor)
+
+
+def test_texts_are_str() -> None:
+    connection = zodbapi.connect(":memory:")
+    connection.text_factory = str
+    assert connection.text_factory is str
+    with pytest.raises(zodbapi.NotSupportedError, match="text_factory"):
+        connection.text_factory = bytes  # type: ignore[assignment]
+    connection.close()
 
 
 def test_close_rolls_back(tmp_path: Any) -> None:

@@ -132,19 +132,22 @@ class Connection:
 
     def interrupt(self) -> None:
         """Stops the statement that another thread is running on this connection; it raises OperationalError."""
+        self._check_open()
         running = self._running
         if running:
             interrupt_thread(running)
 
-    def set_trace_callback(self, callback: Callable[[str], Any] | None) -> None:
-        """Calls ``callback`` with the text of each statement before it runs; None stops that."""
-        self._trace = callback
-        self._observed = callback is not None or self._progress is not None
+    def set_trace_callback(self, trace_callback: Callable[[str], Any] | None) -> None:
+        """Calls a function with the text of each statement before it runs; None stops that."""
+        self._check_usable()
+        self._trace = trace_callback
+        self._observed = trace_callback is not None or self._progress is not None
 
-    def set_progress_handler(self, handler: Callable[[], Any] | None, n: int) -> None:
-        """Calls ``handler`` about every ``n`` lines of a running program, which then is slow; a true answer stops it."""
-        self._progress = (handler, n) if handler is not None else None
-        self._observed = self._trace is not None or handler is not None
+    def set_progress_handler(self, progress_handler: Callable[[], Any] | None, n: int) -> None:
+        """Calls a function about every ``n`` lines of a running program, which then is slow; a true answer stops it."""
+        self._check_usable()
+        self._progress = (progress_handler, n) if progress_handler is not None else None
+        self._observed = self._trace is not None or progress_handler is not None
 
     # --- transactions -------------------------------------------------------------------------------------------
 
@@ -160,6 +163,16 @@ class Connection:
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self._txn is not None and self._txn.active
+
+    @property
+    def text_factory(self) -> type[str]:
+        """What texts become: ``str``, and nothing else."""
+        return str
+
+    @text_factory.setter
+    def text_factory(self, factory: type[str]) -> None:
+        if factory is not str:
+            raise errors.NotSupportedError("texts are str: there is no other text_factory")
 
     @property
     def total_changes(self) -> int:
@@ -189,6 +202,9 @@ class Connection:
 
     @isolation_level.setter
     def isolation_level(self, level: str | None) -> None:
+        self._check_usable()
+        if not isinstance(level, str | None):
+            raise TypeError("isolation_level must be str or None")
         meant = Isolation.SNAPSHOT if level is None or level.upper() in _SQLITE_LEVELS else isolation_named(level)
         self._isolation_level = level
         self._txn.set_session_isolation(meant)
@@ -381,9 +397,12 @@ class Connection:
             txn.rollback()
         return True
 
-    def _check_usable(self) -> None:
+    def _check_open(self) -> None:
         if self._txn is None:
             raise errors.ProgrammingError("Cannot operate on a closed database.")
+
+    def _check_usable(self) -> None:
+        self._check_open()
         if self._thread is not None and self._thread != get_ident():
             raise errors.ProgrammingError(
                 "A connection can only be used in the thread that made it. "
@@ -393,7 +412,7 @@ class Connection:
     # --- functions and collations -------------------------------------------------------------------------------
 
     def create_function(
-        self, name: str, narg: int, func: Callable[..., Any] | None, /, *, deterministic: bool = False
+        self, name: str, narg: int, func: Callable[..., Any] | None, *, deterministic: bool = False
     ) -> None:
         """Makes a Python function callable from SQL with ``narg`` arguments (-1: any number); None removes it."""
         if func is None:
@@ -401,16 +420,16 @@ class Connection:
         else:
             self._extend(self._functions.extended(user.scalar(name, narg, func, deterministic)))
 
-    def create_aggregate(self, name: str, narg: int, cls: Callable[[], Any] | None, /) -> None:
+    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Callable[[], Any] | None) -> None:
         """Makes a class with ``step`` and ``finalize`` an aggregate; None removes it."""
-        if cls is None:
-            self._extend(self._functions.without(name, narg))
+        if aggregate_class is None:
+            self._extend(self._functions.without(name, n_arg))
         else:
-            self._extend(self._functions.extended(user.aggregate(name, narg, cls)))
+            self._extend(self._functions.extended(user.aggregate(name, n_arg, aggregate_class)))
 
-    def create_window_function(self, name: str, narg: int, cls: Callable[[], Any] | None, /) -> None:
+    def create_window_function(self, name: str, num_params: int, aggregate_class: Callable[[], Any] | None, /) -> None:
         """Makes a class with ``step``, ``inverse``, ``value`` and ``finalize`` an aggregate for moving frames, too."""
-        self.create_aggregate(name, narg, cls)
+        self.create_aggregate(name, num_params, aggregate_class)
 
     def create_collation(self, name: str, compare: Callable[[str, str], int] | None, /) -> None:
         """Makes a function that returns a negative number, 0 or a positive one a collation; None removes it."""

@@ -127,7 +127,7 @@ class Cursor:
         self.description = statement.description
         self.rowcount = -1
         if statement.is_dml:
-            self.rowcount = txn.changes if rows is None else len(rows)
+            self.rowcount = txn.changes
             if statement.inserts:
                 self.lastrowid = txn.last_rowid
         if statement.description is None:
@@ -206,6 +206,8 @@ class Cursor:
         return self
 
     def __next__(self) -> Any:
+        if self.connection._txn is None:
+            self._check_usable()
         row = next(self._rows)
         return row if self.row_factory is None else self.row_factory(self, row)
 

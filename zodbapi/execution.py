@@ -11,7 +11,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, count, islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,13 +59,12 @@ def run(
 
     ``begun`` says that the open transaction was begun for this statement alone.
     """
-    if connection._trace is not None:
-        connection._trace(statement.sql)
+    trace(connection, statement.sql)
     txn = connection._txn
     with watched(connection):
         if statement.kind is Need.CONTROL:
             if begun:
-                txn.rollback()
+                txn.cancel()
             return statement, statement.run(txn, params)
         if statement.kind is Need.READ:
             try:
@@ -83,6 +82,13 @@ def run(
             current = start_writing(connection, statement)
             return current, work(connection, current, params)
         return run_begun(connection, statement, params, work)
+
+
+def trace(connection: Connection, sql: str) -> None:
+    """Shows a text to the trace callback, if there is one; what that raises is ignored, as by sqlite3."""
+    if connection._trace is not None:
+        with suppress(Exception):
+            connection._trace(sql)
 
 
 def translate(error: BaseException) -> Error | None:
@@ -298,16 +304,16 @@ def run_begun(
 def run_many(connection: Connection, sql: str, parameter_rows: Iterable[Parameters]) -> tuple[Statement, int]:
     """Runs one compiled statement for each item; gives it and the number of changed rows."""
     txn = connection._txn
+    if not txn.active:
+        parameter_rows = list(parameter_rows)  # a lost conflict reads them again
     begun = not txn.active
     if begun:
         txn.begin()
-        parameter_rows = list(parameter_rows)  # a lost conflict reads them again
     try:
         statement = connection._prepare(sql, connection.paramstyle)
         if not statement.is_dml:
             raise ProgrammingError("executemany() can only execute DML statements.")
-        if connection._trace is not None:
-            connection._trace(sql)
+        trace(connection, sql)
         with watched(connection):
             if begun:
                 return run_begun(connection, statement, parameter_rows, _run_each)
@@ -337,8 +343,8 @@ def _run_each(connection: Connection, statement: Statement, parameter_rows: Iter
             continue
         for params in block:
             statement = renewed(connection, statement)
-            rows = run_whole(connection, statement, params)
-            changes += txn.changes if rows is None else len(rows)
+            run_whole(connection, statement, params)
+            changes += txn.changes
     if failure is not None:
         raise failure
     return changes

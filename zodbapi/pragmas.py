@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from zodbapi.catalog import INTEGER, TEXT, Column, Schema, Table, Type, View
-from zodbapi.errors import OperationalError
+from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.functions.registry import TableFunction
 from zodbapi.integrity import find_orphans, find_problems, numbered_keys
 from zodbapi.plan.commands import Need, Pragma
@@ -267,7 +267,18 @@ def _stored_number(name: str) -> Setting:
     return Setting(read, write, persistent=True)
 
 
+def _never_on(name: str) -> Setting:
+    """One that changes what statements do, and that would be missed if it were passed over as others are."""
+
+    def write(txn: Transaction, value: Any) -> None:
+        if _is_on(value):
+            raise NotSupportedError(f"PRAGMA {name} is not supported")
+
+    return Setting(lambda txn: 0, write)
+
+
 SETTINGS: dict[str, Setting] = {
+    **{name: _never_on(name) for name in ("case_sensitive_like", "ignore_check_constraints", "query_only")},
     "foreign_keys": Setting(lambda txn: int(txn.foreign_keys_enabled), _set_foreign_keys),
     "defer_foreign_keys": Setting(lambda txn: int(txn.defer_foreign_keys), _set_defer_foreign_keys),
     "user_version": _stored_number("user_version"),

@@ -50,7 +50,7 @@ from zodbapi.binder.rename import (
     rename_table_in,
 )
 from zodbapi.binder.rewrite import null_violation, rowid_name, rows_query, stored_values
-from zodbapi.binder.table import AUTOINDEX
+from zodbapi.binder.table import AUTOINDEX, check_name
 from zodbapi.catalog import ForeignKey, Index, Kind, Schema, Table, Type
 from zodbapi.errors import OperationalError
 from zodbapi.plan.commands import AlterStep, Comment
@@ -88,6 +88,7 @@ def apply_comment(schema: Schema, comment: Comment) -> Schema:
 
 def _rename_table(schema: Schema, table: Table, step: AlterStep) -> Alteration:
     new = step.name
+    check_name(new)
     taken = new.lower() in schema.tables or new.lower() in schema.views or new.lower() in schema.indexes
     if taken and new.lower() != table.name.lower():
         raise OperationalError(f"there is already another table or index with this name: {new}")

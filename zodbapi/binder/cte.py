@@ -15,8 +15,8 @@ from zodbapi.binder.from_clause import rename
 from zodbapi.binder.scope import Binding, Field, Scope
 from zodbapi.binder.typing import merge_types
 from zodbapi.errors import OperationalError
-from zodbapi.plan.nodes import Compound, Materialize, Node, Recursive, WorkingRow, output_source
-from zodbapi.plan.walk import free_sources
+from zodbapi.plan.nodes import Aggregate, Compound, Materialize, Node, Recursive, Window, WorkingRow, output_source
+from zodbapi.plan.walk import everything, free_sources
 from zodbapi.record import field, record, replace
 
 
@@ -163,7 +163,24 @@ def _bind_recursive(
     order = bind_compound_order(cte.tree, source, fields, scope)
     limit, offset = bind_limit(cte.tree, scope)
     number, cte.number = cte.number, -1
+    for term in bound:
+        _check_term(term, number, cte.name)
     return Recursive(source, number, start, _union_all(bound, binding), keep_all, order, limit, offset)
+
+
+def _check_term(term: Node, number: int, name: str) -> None:
+    """Raises for what would see the one row in work where the query means all rows so far."""
+    if len(_working_rows(term, number)) > 1:
+        raise OperationalError(f"multiple references to recursive table: {name}")
+    for part in everything(term):
+        if isinstance(part, Aggregate | Window) and _working_rows(part, number):
+            if isinstance(part, Window):
+                raise OperationalError("cannot use window functions in recursive queries")
+            raise OperationalError("recursive aggregate queries not supported")
+
+
+def _working_rows(node: Node, number: int) -> list[WorkingRow]:
+    return [part for part in everything(node) if isinstance(part, WorkingRow) and part.cte == number]
 
 
 def _merged(fields: Sequence[Field], steps: Sequence[Sequence[Field]], name: str) -> list[Field]:

@@ -11,7 +11,7 @@ from sqlglot import exp
 from zodbapi.binder.alter import apply_alter
 from zodbapi.binder.scope import Binding
 from zodbapi.binder.select import bind_query, query_fields
-from zodbapi.binder.table import AUTOINDEX, TableBuilder, name_indexes
+from zodbapi.binder.table import AUTOINDEX, TableBuilder, check_name, name_indexes
 from zodbapi.binder.trigger import bind_create_trigger
 from zodbapi.binder.types import declared_type
 from zodbapi.binder.writer import bind_writer
@@ -96,7 +96,7 @@ def _checked_drop_index(tree: Drop, schema: Schema) -> Drop:
 
 
 def _bind_create_table(tree: TableDefinition, binding: Binding) -> Command:
-    _check_name(tree.name)
+    check_name(tree.name)
     builder = TableBuilder(tree.name, collations=binding.functions.collations)
     for column in tree.columns:
         builder.add_column(column)
@@ -114,7 +114,7 @@ def _bind_create_table(tree: TableDefinition, binding: Binding) -> Command:
 
 
 def _bind_create_table_as(tree: TableDefinition, binding: Binding) -> Command:
-    _check_name(tree.name)
+    check_name(tree.name)
     query = parse_one(tree.query).tree
     if not isinstance(query, exp.Expression):
         raise OperationalError(f"not a query: {tree.query}")
@@ -138,7 +138,7 @@ def _declared(kind: Kind) -> str:
 
 
 def _bind_create_index(tree: IndexDefinition, binding: Binding) -> Command:
-    _check_name(tree.name)
+    check_name(tree.name)
     table = existing_table(binding.schema, tree.table, "views may not be indexed", prefix="main.")
     builder = TableBuilder(table.name, table.columns, binding.functions.collations)
     index = Index(
@@ -156,15 +156,10 @@ def _bind_create_index(tree: IndexDefinition, binding: Binding) -> Command:
 
 
 def _bind_create_view(tree: ViewDefinition) -> Command:
-    _check_name(tree.name)
+    check_name(tree.name)
     if not isinstance(parse_one(tree.query).tree, exp.Query):
         raise OperationalError(f"not a query: {tree.query}")
     return CreateView(View(tree.name, tree.columns, tree.query, tree.temporary), tree.if_not_exists)
-
-
-def _check_name(name: str) -> None:
-    if name.lower().startswith("sqlite_"):
-        raise OperationalError(f"object name reserved for internal use: {name}")
 
 
 def check_index_names(schema: Schema, indexes: tuple[Index, ...]) -> None:

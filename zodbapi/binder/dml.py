@@ -78,6 +78,8 @@ def bind_insert(tree: exp.Expression, binding: Binding) -> Node:
     for position, value in zip(positions, source.values, strict=True):
         given.setdefault(position, value)  # SQLite uses the first when a column is named twice
     if view is not None:
+        if tree.args.get("conflict"):
+            raise OperationalError("cannot UPSERT a view")
         row = tuple(given.get(i) for i in range(len(table.columns)))
         shown = binding.new_source()
         returned = bind_returning(tree, outer, table, target.alias, shown)
@@ -139,7 +141,9 @@ def _bind_source(
     tree: exp.Expression, outer: Scope, table: Table, positions: tuple[int, ...], explicit: bool
 ) -> _Source:
     query = tree.expression
-    if tree.args.get("default") or query is None:
+    if query is None:
+        if not tree.args.get("default"):
+            raise OperationalError("incomplete input")
         return _Source(Values(outer.binding.new_source(), ((),)), (None,) * len(positions))
     if isinstance(query, exp.Values) and not query.args.get("with_"):
         rows = [tuple(row.expressions) if isinstance(row, exp.Tuple) else (row,) for row in query.expressions]

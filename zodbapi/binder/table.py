@@ -18,6 +18,12 @@ AUTOINDEX = "sqlite_autoindex_"
 _COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
 
 
+def check_name(name: str) -> None:
+    """Raises if a name belongs to the engine."""
+    if name.lower().startswith("sqlite_"):
+        raise OperationalError(f"object name reserved for internal use: {name}")
+
+
 @record(slots=True)
 class TableBuilder:
     """A table in the making. For ALTER TABLE, ``known`` are the columns that are there already.

@@ -74,6 +74,8 @@ def bind_assignments(trees: Sequence[exp.Expression], table: Table, scope: Scope
 
 
 def _position(table: Table, tree: exp.Expression) -> int | None:
+    if isinstance(tree, exp.Column) and tree.args.get("table") is not None:
+        raise OperationalError('near ".": syntax error')
     position = table.positions.get(tree.name.lower())
     if position is None:
         if not rowid_alias(table, tree.name):

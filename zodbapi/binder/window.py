@@ -106,6 +106,6 @@ _NUMBERS = {"range": "number"}
 def _negative(offset: Expr) -> bool:
     if not isinstance(offset, Const):
         return False
-    if isinstance(offset.value, str) or offset.value is None:
+    if offset.value is None:
         return True
     return bool(offset.value < 0) if isinstance(offset.value, (int, float)) else False

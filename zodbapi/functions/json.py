@@ -189,8 +189,8 @@ def json_extract(value: Any, *paths: Any) -> Any:
 
 def _arrow(value: Any, operand: Any) -> Any:
     document = parse(value)
-    if type(operand) is int:
-        return find(document, (operand,))
+    if isinstance(operand, int):
+        return find(document, (int(operand),))
     return find(document, arrow_path(to_text(operand)))
 
 
@@ -213,14 +213,6 @@ def json_extract_marked(value: Any, *paths: Any) -> Any:
         return found
     part = None if len(paths) > 1 else find(parse(value), parse_path(to_text(paths[0])))
     return found if type(part) is str else Json(found)
-
-
-def arrow_marked(value: Any, operand: Any) -> Any:
-    """``->>`` as a direct argument of a function with ``json_args``."""
-    found = _arrow(value, operand)
-    if found is MISSING:
-        return None
-    return Json(render(found)) if type(found) in (list, dict) else sql_value(found)
 
 
 def json_type(value: Any, path: Any = "$") -> str | None:
@@ -401,7 +393,6 @@ MARK = Function("json_argument", mark, 1, 1, nullable=False, safe=True, result=J
 # What it calls instead where such an argument is itself a call whose result may or may not be JSON.
 NESTING: dict[str, Function] = {
     "json_extract": Function("json_extract", json_extract_marked, 1, -1),
-    "->>": Function("->>", arrow_marked, 2, 2),
 }
 
 FUNCTIONS: tuple[Function | AggregateFunction, ...] = (

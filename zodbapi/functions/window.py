@@ -34,7 +34,7 @@ from zodbapi.functions import result_types
 from zodbapi.functions.aggregate import Count, Sum, sum_of
 from zodbapi.functions.registry import AggregateFunction
 from zodbapi.functions.running import running
-from zodbapi.values import add, sort_key, sub, to_integer
+from zodbapi.values import add, sort_key, sub, to_integer, whole_number
 
 Frame = tuple[str, tuple[str, Any], tuple[str, Any], str]
 Slices = list[tuple[int, int]]
@@ -198,11 +198,19 @@ def _offset(bound: tuple[str, Any], end: str) -> int:
     kind, value = bound
     if kind not in ("preceding", "following"):
         return 0
-    if type(value) is not int or value < 0:
-        if not (type(value) is float and value >= 0 and value.is_integer()):
-            raise OperationalError(f"frame {end} offset must be a non-negative integer")
-        value = int(value)
+    value = _integer(value)
+    if value is None or value < 0:
+        raise OperationalError(f"frame {end} offset must be a non-negative integer")
     return -value if kind == "preceding" else value
+
+
+def _integer(value: Any) -> int | None:
+    """The integer that a number is, or a text is of; None if it is none."""
+    if type(value) is str:
+        value = whole_number(value)
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None
 
 
 def _rows_slices(
@@ -259,6 +267,8 @@ def _range_bound(
         return [count] * count
     if kind == "current row":
         return [group[0] if first else group[1] for group in groups]
+    if type(offset) is str:
+        offset = whole_number(offset)
     if not _is_distance(offset):
         raise OperationalError(f"frame {name} offset must be a non-negative number")
     return [keys.place(i, kind, offset, first=first) for i in range(count)]
@@ -367,7 +377,7 @@ def _neighbours(args: Args, direction: int) -> list[Any]:
 
 def _neighbour(args: Args, i: int, row: tuple[Any, ...], direction: int) -> Any:
     if len(row) > 1 and row[1] is None:
-        return None
+        return row[2] if len(row) > 2 else None
     there = i + direction * (to_integer(row[1]) if len(row) > 1 else 1)
     if 0 <= there < len(args):
         return args[there][0]
@@ -390,9 +400,10 @@ class NthValue:
         self.number = 1
 
     def step(self, value: Any, number: Any = 1) -> None:
-        if type(number) is not int or number <= 0:
+        place = _integer(number)
+        if place is None or place <= 0:
             raise OperationalError("second argument to nth_value must be a positive integer")
-        self.number = number
+        self.number = place
         self.values.append(value)
 
     def inverse(self, *args: Any) -> None:

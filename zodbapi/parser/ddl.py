@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zodbapi.catalog import Procedure
-from zodbapi.errors import NotSupportedError
+from zodbapi.errors import NotSupportedError, OperationalError
 from zodbapi.isolation import LEVELS, Isolation
 from zodbapi.parser.syntax import (
     Action,
@@ -85,9 +85,32 @@ def _create_table(cursor: WordCursor, temporary: bool) -> Definition:
     if cursor.accept("AS"):
         return TableDefinition(name, (), if_not_exists=exists, temporary=temporary, query=cursor.rest())
     columns, constraints = parse_table_body(cursor)
-    while cursor.accept("WITHOUT", "ROWID") or cursor.accept("STRICT"):
+    definition = TableDefinition(name, columns, constraints, exists, temporary)
+    while True:
+        if cursor.accept("WITHOUT", "ROWID"):
+            _check_without_rowid(definition)
+        elif cursor.accept("STRICT"):
+            _check_strict(definition)
+        else:
+            return definition
         cursor.accept(",")
-    return TableDefinition(name, columns, constraints, exists, temporary)
+
+
+def _check_without_rowid(table: TableDefinition) -> None:
+    """Raises for what SQLite refuses; the table is like any other, and has rowids."""
+    parts = [*table.constraints, *(constraint for column in table.columns for constraint in column.constraints)]
+    keys = [constraint for constraint in parts if constraint.kind == "primary key"]
+    if not keys:
+        raise OperationalError(f"PRIMARY KEY missing on table {table.name}")
+    if any(key.autoincrement for key in keys):
+        raise OperationalError("AUTOINCREMENT not allowed on WITHOUT ROWID tables")
+
+
+def _check_strict(table: TableDefinition) -> None:
+    """Raises for what SQLite refuses; all tables are strict."""
+    for column in table.columns:
+        if not column.type:
+            raise OperationalError(f"missing datatype for {table.name}.{column.name}")
 
 
 def _create_view(cursor: WordCursor, temporary: bool) -> Definition:

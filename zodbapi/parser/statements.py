@@ -228,6 +228,10 @@ _CANNOT_END = _OPENING | _kinds("IN DOT")
 _CANNOT_FOLLOW = frozenset((a, b) for a in _OPENING for b in _CLOSING) | {(TokenType.L_PAREN, TokenType.COMMA)}
 
 _TOO_LONG = re.compile("0[xX]0*[1-9a-fA-F][0-9a-fA-F]{16}")  # an integer above 64 bits
+_LOWEST = re.compile("0[xX]0*80{15}(?![0-9a-fA-F])")  # -2**63: there is no such integer with another minus before it
+_VALUES = _kinds(
+    "NUMBER STRING VAR IDENTIFIER R_PAREN PLACEHOLDER HEX_STRING NULL TRUE FALSE"
+)  # a minus behind one subtracts
 
 
 def _check_tokens(sql: str, tokens: list[Token]) -> None:
@@ -243,13 +247,23 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
                 raise _syntax_error(sql, tokens[i + 1])
     occurring = set(kinds)
     if TokenType.HEX_STRING in occurring:
-        for token in tokens:
-            if token.token_type is TokenType.HEX_STRING and _TOO_LONG.match(sql, token.start):
-                raise OperationalError(f"hex literal too big: {sql[token.start : token.end + 1]}")
+        _check_integers(sql, tokens, kinds)
     if TokenType.WHEN in occurring and kinds.count(TokenType.WHEN) != kinds.count(TokenType.THEN):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.WHEN)])
     if TokenType.BETWEEN in occurring and kinds.count(TokenType.BETWEEN) > kinds.count(TokenType.AND):
         raise _syntax_error(sql, tokens[kinds.index(TokenType.BETWEEN)])
+
+
+def _check_integers(sql: str, tokens: list[Token], kinds: list[TokenType]) -> None:
+    for i, token in enumerate(tokens):
+        if kinds[i] is not TokenType.HEX_STRING:
+            continue
+        text = sql[token.start : token.end + 1]
+        if _TOO_LONG.match(text):
+            raise OperationalError(f"hex literal too big: {text}")
+        negated = kinds[i - 1 : i] == [TokenType.DASH] and _VALUES.isdisjoint(kinds[max(i - 2, 0) : i - 1])
+        if negated and _LOWEST.match(text):
+            raise OperationalError(f"hex literal too big: -{text}")
 
 
 def _syntax_error(sql: str, token: Token | None) -> OperationalError:

@@ -237,6 +237,12 @@ class Transaction(Changes):
         """End the transaction and forget its changes; nothing happens when there is none."""
         self._roll_back()
 
+    def cancel(self) -> None:
+        """End a transaction in which nothing happened; what was set for the next one stays."""
+        deferring = self.defer_foreign_keys
+        self.rollback()
+        self.defer_foreign_keys = deferring
+
     def _roll_back(self) -> None:
         if self.writing:
             if self.streams:
