@@ -185,7 +185,9 @@ def converted(unit: Unit, table: Table, position: int, code: str) -> str:
     exact = values.exact_class(column.type.kind)
     if column.type.kind in _RECAST and column.type.kind is not Kind.JSON and not column.large:
         first, again = unit.expr.hold(code)
-        stored = f"{unit.call(values.store(column.type))}({again}, {unit.namespace.constant(f'{table.name}.{column.name}')})"
+        stored = (
+            f"{unit.call(values.store(column.type))}({again}, {unit.namespace.constant(f'{table.name}.{column.name}')})"
+        )
         return f"({stored} if {first} is not None else {f'{convert}(None)' if column.not_null else None})"
     if exact is None or column.type.kind in _RECAST:
         return f"{convert}({code})"
