@@ -7,6 +7,8 @@ import os
 import sys
 import tempfile
 from contextlib import closing
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from zodbapi.connection import Connection
 
 MEMORY = "memory://"
+
+
+def _keep_real_clock() -> None:
+    """Keeps freezegun, if tests have it, from putting its own classes in the place of those of ``datetime`` in the engine."""
+    if find_spec("freezegun") is not None:
+        import_module("freezegun").configure(extend_ignore_list=["zodbapi", "django_zodb"])
 
 
 class DatabaseCreation(BaseDatabaseCreation):
@@ -40,7 +48,7 @@ class DatabaseCreation(BaseDatabaseCreation):
             if kept is not None:
                 kept.close()
         else:
-            for file in (name, *(f"{name}.{suffix}" for suffix in ("index", "lock", "old", "tmp"))):
+            for file in (name, *(f"{name}.{suffix}" for suffix in ("index", "lock", "old", "pack", "tmp"))):
                 Path(file).unlink(missing_ok=True)
 
     @staticmethod
@@ -55,6 +63,7 @@ class DatabaseCreation(BaseDatabaseCreation):
         return f"{MEMORY}test_{self.connection.alias}" if derived or name == ":memory:" else name
 
     def _create_test_db(self, verbosity: int, autoclobber: bool, keepdb: bool = False) -> str:
+        _keep_real_clock()
         name = self._get_test_db_name()
         if keepdb:
             return name

@@ -1,5 +1,6 @@
 """The backend on a database: transactions of several connections, constraints, introspection, databases of tests."""
 
+import datetime
 import multiprocessing
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +11,8 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management.color import no_style
 from django.db import DatabaseError, IntegrityError, connection, models, transaction
+from django.utils import timezone
+from freezegun import freeze_time
 
 from django_zodb.base import DatabaseWrapper
 from tests.clone_worker import names_in_clone
@@ -277,3 +280,14 @@ def test_name_of_a_test_database(name: str, test_name: str | None, expected: str
     wrapper = connection.copy()
     wrapper.settings_dict = {**connection.settings_dict, "NAME": name, "TEST": {"NAME": test_name}}
     assert wrapper.creation._get_test_db_name() == expected
+
+
+@pytest.mark.django_db
+def test_a_frozen_clock() -> None:
+    """freezegun swaps the classes of ``datetime`` in all modules but those that are told to it."""
+    with freeze_time("2020-05-17 12:00"):
+        now = timezone.now()
+        User.objects.create(username="a", date_joined=now)
+        (joined,) = User.objects.filter(date_joined__lte=now).values_list("date_joined", flat=True)
+    assert joined == datetime.datetime(2020, 5, 17, 12, tzinfo=datetime.UTC)
+    assert type(joined) is datetime.datetime
