@@ -100,7 +100,8 @@ def main(dsn: str, blobs: str, path: str, name: str, threads: int, seed: int) ->
     for thread in running:
         thread.start()
     for thread in running:
-        thread.join()
+        while thread.is_alive():  # a join without a timeout would not let the handler of SIGTERM run
+            thread.join(0.2)
     sys.stderr.write("".join(failures))
     return 1 if failures else 0
 
