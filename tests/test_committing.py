@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import ZODB.FileStorage
 from persistent.TimeStamp import TimeStamp
-from ZODB.utils import z64
+from ZODB.mvccadapter import MVCCAdapterInstance
+from ZODB.utils import p64, u64, z64
 
 import zodbapi
 from zodbapi.storage import committing, tids
@@ -181,6 +182,60 @@ def test_a_pack_while_a_thread_waits_for_the_disk(
         go_on.set()
         assert (waits.result(), reads.result()) == (1, [(1, "one")])
     assert zodbapi.check(connection) == []
+
+
+@pytest.mark.parametrize("kind", ["memory", "one phase", "two phases", "other process"])
+def test_who_is_told_of_a_transaction_finds_its_records(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    told = []
+
+    def look(instance: MVCCAdapterInstance, tid: bytes, oids: Any, tell: Any = MVCCAdapterInstance._invalidate) -> None:
+        assert instance._storage.lastTransaction() < tid
+        tell(instance, tid, oids)
+        told.append(tid)
+        for oid in oids:
+            assert instance._storage.loadBefore(oid, p64(u64(tid) + 1))[1] == tid
+
+    blobs = str(tmp_path / "blobs") if kind == "two phases" else None
+    dsn = "memory://told" if kind == "memory" else path
+    with zodbapi.connect(dsn, blob_dir=blobs) as reader, zodbapi.connect(dsn, blob_dir=blobs) as writer:
+        writer.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+        writer.commit()
+        assert reader.execute("SELECT * FROM t").fetchall() == []
+        reader.rollback()
+        monkeypatch.setattr(MVCCAdapterInstance, "_invalidate", look)
+        if kind == "other process":
+            code = "import sys, zodbapi; c = zodbapi.connect(sys.argv[1]); c.execute('INSERT INTO t VALUES (7)'); c.commit()"
+            subprocess.run([sys.executable, "-c", code, path], check=True)
+        else:
+            writer.execute("INSERT INTO t VALUES (7)")
+            writer.commit()
+        assert reader.execute("SELECT * FROM t").fetchall() == [(7,)]
+        assert told
+
+
+def test_a_thread_that_reads_while_another_commits(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = str(tmp_path / "blobs")  # so that the commit has two phases
+    elsewhere = zodbapi.connect(path, blob_dir=blobs, check_same_thread=False)
+    with zodbapi.connect(path, blob_dir=blobs) as writer, elsewhere as reader:
+        writer.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+        writer.commit()
+        query = "SELECT max(a) FROM t"
+
+        def reading(*arguments: Any, write: Any = committing.write_at) -> int:
+            with ThreadPoolExecutor(1) as other:
+                other.submit(lambda: [reader.execute(query).fetchall(), reader.rollback()]).result()
+            return write(*arguments)
+
+        reader.execute(query).fetchall()
+        reader.rollback()
+        monkeypatch.setattr(committing, "write_at", reading)
+        for number in range(1, 4):
+            writer.execute("INSERT INTO t VALUES (?)", [number])
+            writer.commit()
+            assert reader.execute(query).fetchall() == [(number,)]
+            reader.rollback()
 
 
 def test_ids_grow_with_the_clock_and_without(monkeypatch: pytest.MonkeyPatch) -> None:

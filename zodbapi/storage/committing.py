@@ -8,6 +8,10 @@ at, and the end is to set this byte. Both hold the commit lock, so that nobody e
 
 Each process waits for the disk itself, after it has released the locks: the kernel writes what several ask for at once in
 one go. The threads of a process take turns, and one that waited for its turn may find that it has nothing left to do.
+
+Readers take no lock, so the order counts in which they come to know of a transaction: first its records are where the index
+says, then connections are told what has changed, and only then it is the last one. Whoever began to read between the second
+and the first would keep what was there before, and take it for current until it changes again.
 """
 
 from __future__ import annotations
@@ -147,10 +151,10 @@ class Committing(Packing):
                 raise StorageTransactionError("tpc_finish called with wrong transaction")
             tid = self._tid
             try:
+                write_at(self._file.fileno(), self._tstatus.encode(), self._pos + STATUS_AT)
+                note_positions(self._index, self._tindex)
                 if f is not None:
                     f(tid)
-                write_at(self._file.fileno(), self._tstatus.encode(), self._pos + STATUS_AT)
-                self._index.update(self._tindex)
                 self._pos, self._ltid, self._nextpos = self._nextpos, tid, 0
                 self._blob_tpc_finish()
                 self._clear_temp()
@@ -201,8 +205,8 @@ class Committing(Packing):
                 raise
             with self._lock:
                 end = self._end_transaction(tid, start, written, parts, place - start)
-                self._wrapper._invalidate_finish(tid, positions, instance)
                 note_positions(self._index, positions)
+                self._wrapper._invalidate_finish(tid, positions, instance)
                 self._oid = max(self._oid, max(positions, default=z64))
                 self._pos, self._ltid, self._last = end, tid, (end, start)
                 if newest:

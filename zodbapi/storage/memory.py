@@ -87,8 +87,7 @@ class MemoryStorage(GuardedResolution):
         ]
 
     def lastTransaction(self) -> bytes:
-        with self._lock:  # waits for the end of a commit whose invalidations are out already
-            return self._ltid
+        return self._ltid
 
     # --- committing -----------------------------------------------------------------------------------------------------
 
@@ -127,10 +126,10 @@ class MemoryStorage(GuardedResolution):
             raise StorageTransactionError("tpc_finish called with wrong transaction")
         with self._lock:
             tid = self._tid
-            f(tid)
             oldest = self.oldest_snapshot() or tid
             for oid, data in self._stored.items():
                 self._revisions[oid] = (*needed(self._revisions.get(oid, ()), oldest), (tid, data))
+            f(tid)  # readers take no lock: whoever knows of the transaction must find its records
             self._ltid = tid
             self._end()
         return tid

@@ -161,6 +161,7 @@ class SharedFileStorage(Committing):
                 self._retire_view()
             self._set_view(reader, index)
             self._durable_tid = z64
+        self._tell_all_changed(ltid)
         self._pos, self._ltid, self._saved_pos = pos, ltid, saved
         self._oid = index.maxKey() if len(index._data) else z64
         self._plan_pack()
@@ -256,9 +257,9 @@ class SharedFileStorage(Committing):
                 records.update(more)
         if pos == self._pos:
             return
-        if self._wrapper is not None:
-            self._wrapper.invalidate(ltid, records)  # before anyone can think that nothing happened
         note_positions(self._index, records)
+        if self._wrapper is not None:
+            self._wrapper.invalidate(ltid, records)
         self._oid = max(self._oid, max(records, default=z64))
         self._pos, self._ltid = pos, ltid
 
@@ -286,10 +287,21 @@ class SharedFileStorage(Committing):
     def _reopen(self) -> None:
         self._open_file()
         self._oids = iter(())
-        if self._wrapper is not None:
-            self._wrapper.invalidateCache()
-            # Sessions tell by its identity that something has moved: a new object, though it is equal.
-            self._wrapper.invalidate(bytes(bytearray(self._ltid)), ())
+
+    def _tell_all_changed(self, tid: bytes) -> None:
+        """Have all connections read everything again, as it was after that transaction.
+
+        Both at once, for one that has been told half of it might be about to choose its snapshot.
+        """
+        if self._wrapper is None:
+            return
+        tid = bytes(
+            bytearray(tid)
+        )  # they tell by its identity that something has moved: a new object, though it is equal
+        with self._wrapper._lock:
+            for instance in self._wrapper._instances:
+                with instance._lock:
+                    instance._invalidations, instance._ltid = None, tid
 
     def registerDB(self, wrapper: Any) -> None:
         super().registerDB(wrapper)
